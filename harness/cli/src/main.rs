@@ -1,0 +1,2 @@
+//! The binary `drdrill`.
+fn main() {}

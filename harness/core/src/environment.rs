@@ -1,0 +1,245 @@
+//! What a place must offer so that a drill can run on it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::action::ActionError;
+use crate::inventory::{ServiceFacts, SiteName};
+use crate::probe::{Connection, Probe, Purpose};
+use crate::ranges::Ranges;
+
+/// A process, so exactly that no later process can be mistaken for it.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct ProcessIdentity {
+    /// The node's name in the inventory, such as `primary/service`.
+    pub node: String,
+    /// Process id.
+    pub pid: i32,
+    /// Clock ticks after boot at which it started (field 22 of `/proc/PID/stat`).
+    pub start_time: u64,
+}
+
+/// A stream of samples that an environment offers for one of its services.
+#[derive(Clone, Debug)]
+pub struct ProbeStream {
+    /// Its name, such as `write` or `read-kept`.
+    pub name: String,
+    /// The service it watches.
+    pub service: String,
+    /// What it is evidence of.
+    pub purpose: Purpose,
+    /// Whether each attempt opens its own connection.
+    pub connection: Connection,
+    /// Bytes of payload that one acknowledged write carries; 0 for other purposes.
+    pub write_bytes: u64,
+    /// Makes the attempts.
+    pub probe: Arc<dyn Probe>,
+}
+
+/// The data role of a site.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// It decides about writes.
+    Primary,
+    /// It follows another site.
+    Standby,
+}
+
+/// What a site says about its data.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct SiteStatus {
+    /// Its role.
+    pub role: Role,
+    /// The fencing token it acts under; a higher one wins.
+    pub epoch: u64,
+    /// Whether it refuses writes.
+    pub fenced: bool,
+    /// Position in the change log.
+    pub position: u64,
+    /// How far it is behind what it follows, in milliseconds; `None` when it follows nothing or cannot tell.
+    pub lag_ms: Option<u64>,
+    /// Whether the stream it follows is connected.
+    pub following: bool,
+}
+
+/// Power over the data of sites: what failover and failback are made of. Every call may be repeated.
+#[async_trait]
+pub trait SiteControl: fmt::Debug + Send + Sync {
+    /// Reads the state of a site.
+    async fn status(&self, site: &str) -> Result<SiteStatus, ActionError>;
+    /// Makes a site refuse writes; returns when none is under way.
+    async fn fence(&self, site: &str) -> Result<(), ActionError>;
+    /// Takes a fence back.
+    async fn unfence(&self, site: &str) -> Result<(), ActionError>;
+    /// Makes a site the primary under `epoch`, which must be higher than any before.
+    async fn promote(&self, site: &str, epoch: u64) -> Result<(), ActionError>;
+    /// Makes a site follow another; a history that forked is replaced, and what is dropped is kept aside.
+    async fn follow(&self, site: &str, source: &str) -> Result<(), ActionError>;
+    /// Starts what of a site does not run, and waits until it answers.
+    async fn start(&self, site: &str) -> Result<(), ActionError>;
+}
+
+/// Power over where clients' requests go.
+#[async_trait]
+pub trait TrafficControl: fmt::Debug + Send + Sync {
+    /// The share of each site, in percent of the requests.
+    async fn shares(&self) -> Result<BTreeMap<SiteName, u32>, ActionError>;
+    /// Sets the share of each site; they sum to 100. In effect for the first request after the return.
+    async fn set_shares(&self, shares: &BTreeMap<SiteName, u32>) -> Result<(), ActionError>;
+}
+
+/// A kind of health check (requirement C1).
+#[derive(
+    Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthKind {
+    /// The service answers 200 in time.
+    Service,
+    /// The database says that it is healthy.
+    Database,
+    /// The queue or cache says that it is healthy.
+    Queue,
+    /// The site's network accepts connections.
+    Network,
+}
+
+/// Eyes on the health of sites.
+#[async_trait]
+pub trait HealthSource: fmt::Debug + Send + Sync {
+    /// The kinds it can look at.
+    fn kinds(&self) -> Vec<HealthKind>;
+    /// Looks once; `Err` says what is wrong.
+    async fn look(&self, site: &str, kind: HealthKind) -> Result<(), String>;
+}
+
+/// What one functionality check came to (requirement C10).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Function {
+    /// Whether it works.
+    pub works: bool,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// Functions of the system that must work again after recovery, tried as a client would.
+#[async_trait]
+pub trait Functions: fmt::Debug + Send + Sync {
+    /// Names of the checks it knows.
+    fn names(&self) -> Vec<&'static str>;
+    /// Tries one.
+    async fn check(&self, name: &str) -> Function;
+}
+
+/// Which of the drill's writes one side holds.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct FoundWrites {
+    /// Sequence numbers present, intact or not.
+    pub present: Ranges,
+    /// Present more than once.
+    pub duplicate: Ranges,
+    /// Present, but not what was written.
+    pub corrupt: Ranges,
+    /// Ids of this drill that no sample ever sent.
+    pub phantom: Vec<String>,
+}
+
+/// Reads back every write of the drill from one side.
+#[async_trait]
+pub trait WriteAudit: fmt::Debug + Send + Sync {
+    /// All writes of this drill that `site` holds, read from its own storage.
+    async fn read_all(&self, site: &str) -> Result<FoundWrites, ActionError>;
+}
+
+/// Power over links: proxies that speak Toxiproxy's API.
+#[async_trait]
+pub trait LinkControl: fmt::Debug + Send + Sync {
+    /// Base URL of the API, for the ledger.
+    fn api(&self) -> String;
+    /// Creates a proxy; returns the address it really listens on.
+    async fn create(&self, name: &str, listen: &str, upstream: &str)
+    -> Result<String, ActionError>;
+    /// Whether the proxy accepts connections.
+    async fn is_up(&self, name: &str) -> Result<bool, ActionError>;
+    /// Takes a proxy down or brings it up, and reads back that it is so.
+    async fn set_up(&self, name: &str, up: bool) -> Result<(), ActionError>;
+}
+
+/// Power over the processes of a site.
+#[async_trait]
+pub trait ProcessControl: fmt::Debug + Send + Sync {
+    /// The processes of a site that run now.
+    async fn processes(&self, site: &str) -> Result<Vec<ProcessIdentity>, ActionError>;
+}
+
+/// The links of a site, and where a client reaches the site.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SiteLinks {
+    /// Names of the proxies in front of the site.
+    pub proxies: Vec<String>,
+    /// The address (`host:port`) by which the clients' traffic reaches the site.
+    pub client_path: String,
+}
+
+/// Where the system under drill lives. A power it lacks is `None`; a scenario that needs it is refused before
+/// anything is touched.
+#[async_trait]
+pub trait Environment: fmt::Debug + Send + Sync {
+    /// Name, as on the command line.
+    fn name(&self) -> &str;
+    /// Sites by role: a scenario's `primary` and `dr` are keys here.
+    fn sites(&self) -> Vec<SiteName>;
+    /// The services and their targets.
+    fn services(&self) -> Vec<ServiceFacts>;
+    /// What identifies the target exactly, for the record.
+    fn fingerprint(&self) -> String;
+    /// Undo of the whole environment, to be written down before [`Environment::up`].
+    fn undo(&self) -> crate::action::Undo;
+    /// Brings it up. May be repeated.
+    async fn up(&self) -> Result<(), ActionError>;
+    /// Takes it down, also when it is half up. May be repeated.
+    async fn down(&self) -> Result<(), ActionError>;
+    /// The probe streams; valid once it is up.
+    ///
+    /// # Errors
+    /// Before it is up.
+    fn streams(&self) -> Result<Vec<ProbeStream>, ActionError>;
+    /// Processes of sites.
+    fn processes(&self) -> Option<Arc<dyn ProcessControl>> {
+        None
+    }
+    /// Links, through a Toxiproxy-compatible server.
+    fn links(&self) -> Option<Arc<dyn LinkControl>> {
+        None
+    }
+    /// The links of one site; `None` where the environment has no such site or no links.
+    fn site_links(&self, _site: &str) -> Option<SiteLinks> {
+        None
+    }
+    /// Data of sites.
+    fn site_control(&self) -> Option<Arc<dyn SiteControl>> {
+        None
+    }
+    /// Clients' traffic.
+    fn traffic(&self) -> Option<Arc<dyn TrafficControl>> {
+        None
+    }
+    /// Health of sites.
+    fn health(&self) -> Option<Arc<dyn HealthSource>> {
+        None
+    }
+    /// Functionality checks.
+    fn functions(&self) -> Option<Arc<dyn Functions>> {
+        None
+    }
+    /// Reading writes back.
+    fn audit(&self) -> Option<Arc<dyn WriteAudit>> {
+        None
+    }
+}

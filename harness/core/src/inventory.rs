@@ -1,0 +1,281 @@
+//! Environment files: an inventory of the system under drill and the machinery that answers for it.
+
+use std::time::Duration;
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::probe::Purpose;
+use crate::scenario::Targets;
+use crate::units::Span;
+
+/// Name of a site, which is its role in scenarios: `primary`, `dr`.
+pub type SiteName = String;
+
+/// An environment, as written in a file.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Inventory {
+    /// Name: lower-case letters, digits and underscores.
+    #[garde(pattern(r"^[a-z0-9_]{1,64}$"))]
+    pub environment: String,
+    /// Title, for people.
+    #[serde(default)]
+    #[garde(length(max = 200))]
+    pub title: String,
+    /// Whether parts of it only imitate the real thing: an RTO measured on an emulated cloud means nothing, and
+    /// records and reports say so.
+    #[serde(default)]
+    #[garde(skip)]
+    pub emulated: bool,
+    /// What it is made of.
+    #[garde(dive)]
+    pub provider: Provider,
+    /// The services that clients use, with their tiers and targets.
+    #[garde(length(min = 1, max = 100), dive)]
+    pub services: Vec<ServiceFacts>,
+    /// How recovery is recognised.
+    #[serde(default)]
+    #[garde(dive)]
+    pub measure: Measure,
+    /// The machinery that fails over.
+    #[serde(default)]
+    #[garde(dive)]
+    pub machinery: Machinery,
+}
+
+/// A service that clients use.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceFacts {
+    /// Its name.
+    #[garde(pattern(r"^[a-z0-9_-]{1,64}$"))]
+    pub name: String,
+    /// Its tier, 1 (most critical) to 4.
+    #[garde(range(min = 1, max = 4))]
+    pub tier: u8,
+    /// Objectives of its own; they tighten those of the scenario.
+    #[serde(default)]
+    #[garde(dive)]
+    pub targets: Targets,
+}
+
+/// What an environment is made of: a map with one key.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// The embedded two-site lab.
+    Lab(#[garde(dive)] LabSpec),
+    /// A system that is already there and that drdrill only watches.
+    Host(#[garde(dive)] HostSpec),
+}
+
+/// Settings of the embedded lab.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields, default)]
+pub struct LabSpec {
+    /// A change is shipped to the DR site so long after it was committed. What was acknowledged within that time
+    /// is lost with the primary site.
+    #[garde(skip)]
+    pub replication_lag: Span,
+    /// Time between two full backups.
+    #[garde(skip)]
+    pub backup_interval: Span,
+    /// Time between two backups of the change log.
+    #[garde(skip)]
+    pub log_interval: Span,
+    /// Time the application thinks about each request.
+    #[garde(skip)]
+    pub think_time: Span,
+    /// Connect client and sites directly instead of through proxies: faults of the network then have no effect.
+    #[garde(skip)]
+    pub bypass_proxies: bool,
+    /// Address (`host:port`) at which clients reach the lab; any free port when absent.
+    #[garde(skip)]
+    pub listen: Option<String>,
+    /// Base URL of a Toxiproxy server on this machine, such as `http://127.0.0.1:8474`; the embedded one when absent.
+    #[garde(skip)]
+    pub toxiproxy: Option<String>,
+}
+
+impl Default for LabSpec {
+    fn default() -> Self {
+        Self {
+            replication_lag: Span(Duration::from_millis(250)),
+            backup_interval: Span(Duration::from_secs(10)),
+            log_interval: Span(Duration::from_secs(2)),
+            think_time: Span(Duration::ZERO),
+            bypass_proxies: false,
+            listen: None,
+            toxiproxy: None,
+        }
+    }
+}
+
+/// A system that is already there.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct HostSpec {
+    /// What clients do.
+    #[garde(length(min = 1, max = 50), dive)]
+    pub probes: Vec<HostProbe>,
+}
+
+/// A probe of a system that is already there.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct HostProbe {
+    /// Name of the stream.
+    #[garde(pattern(r"^[a-z0-9_-]{1,64}$"))]
+    pub name: String,
+    /// The service that it watches.
+    #[garde(length(min = 1, max = 64))]
+    pub service: String,
+    /// What it is evidence of.
+    #[serde(default = "read")]
+    #[garde(skip)]
+    pub purpose: Purpose,
+    /// The attempt.
+    #[garde(dive)]
+    pub attempt: Attempt,
+}
+
+const fn read() -> Purpose {
+    Purpose::Read
+}
+
+/// One attempt: a map with one key.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(rename_all = "snake_case")]
+pub enum Attempt {
+    /// An HTTP request that must be answered with a success status.
+    Http(#[garde(dive)] HttpAttempt),
+    /// A TCP connection that must be accepted.
+    Tcp(#[garde(dive)] TcpAttempt),
+}
+
+/// An HTTP request.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct HttpAttempt {
+    /// Where to, such as `http://10.0.0.5:8080/health`.
+    #[garde(length(min = 1, max = 2000))]
+    pub url: String,
+    /// The body must contain this text, where given: catches a 200 that carries an error.
+    #[serde(default)]
+    #[garde(length(max = 1000))]
+    pub body_contains: Option<String>,
+}
+
+/// A TCP connection.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct TcpAttempt {
+    /// Where to, `host:port`.
+    #[garde(length(min = 1, max = 300))]
+    pub address: String,
+}
+
+/// How recovery is recognised.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields, default)]
+pub struct Measure {
+    /// How long the service must be good again to count as restored. The clock stops at the start of that time.
+    #[garde(skip)]
+    pub sustained: Span,
+}
+
+impl Default for Measure {
+    fn default() -> Self {
+        Self {
+            sustained: Span(Duration::from_secs(10)),
+        }
+    }
+}
+
+/// The machinery that fails over.
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate,
+)]
+#[serde(deny_unknown_fields, default)]
+pub struct Machinery {
+    /// The health monitor.
+    #[garde(dive)]
+    pub monitor: Monitor,
+    /// Time one step of a plan may take.
+    #[garde(skip)]
+    pub step_timeout: StepTimeout,
+}
+
+/// Time one step of a plan may take; 60 s when nothing is said.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct StepTimeout(pub Span);
+
+impl Default for StepTimeout {
+    fn default() -> Self {
+        Self(Span(Duration::from_mins(1)))
+    }
+}
+
+/// The health monitor (requirement C1: every 30 s, 3 failures in a row, or at least 2 kinds failed at once).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields, default)]
+pub struct Monitor {
+    /// Time between two rounds of checks.
+    #[garde(skip)]
+    pub interval: Span,
+    /// Time one check may take.
+    #[garde(skip)]
+    pub timeout: Span,
+    /// Rounds in a row in which a kind of check must fail.
+    #[garde(range(min = 1, max = 100))]
+    pub failures: u32,
+    /// Kinds that must fail in one round to fail over without waiting for more rounds.
+    #[garde(range(min = 1, max = 10))]
+    pub kinds: u32,
+    /// Fail over when either holds (`false`), or only when both hold (`true`).
+    #[garde(skip)]
+    pub both: bool,
+}
+
+impl Default for Monitor {
+    fn default() -> Self {
+        Self {
+            interval: Span(Duration::from_secs(30)),
+            timeout: Span(Duration::from_secs(2)),
+            failures: 3,
+            kinds: 2,
+            both: false,
+        }
+    }
+}
+
+/// The environment, as the history knows it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct EnvironmentFacts {
+    /// Its name.
+    pub name: String,
+    /// Its provider: `lab`, `host`.
+    pub provider: String,
+    /// Whether it only imitates the real thing.
+    pub emulated: bool,
+    /// What identifies it exactly.
+    pub fingerprint: String,
+    /// Its services, targets of the scenario already applied.
+    pub services: Vec<ServiceFacts>,
+    /// How recovery is recognised.
+    pub measure: Measure,
+}
+
+impl Provider {
+    /// Its name in files, records and reports.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Lab(_) => "lab",
+            Self::Host(_) => "host",
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Unknown names are answered with the known ones, the nearest first.
+
+/// `known`, the most similar to `wanted` first.
+#[must_use]
+pub fn nearest_first<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut known: Vec<&str> = known.into_iter().collect();
+    known.sort_by(|a, b| {
+        let distance = |name: &str| strsim::normalized_damerau_levenshtein(wanted, name);
+        distance(b).total_cmp(&distance(a)).then_with(|| a.cmp(b))
+    });
+    known
+}
+
+/// The tail of an error message about an unknown name: the known ones, the nearest first.
+#[must_use]
+pub fn known_names<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let names = nearest_first(wanted, known);
+    if names.is_empty() {
+        return "there are none".to_owned();
+    }
+    format!("known, the nearest first: {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_likely_typo_comes_first() {
+        let known = ["az_failure", "complete_site_failure", "network_partition"];
+        assert_eq!(
+            nearest_first("complete_site_faliure", known),
+            ["complete_site_failure", "az_failure", "network_partition"]
+        );
+    }
+
+    #[test]
+    fn no_known_name_is_said() {
+        assert_eq!(known_names("x", []), "there are none");
+    }
+}

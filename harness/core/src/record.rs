@@ -1,0 +1,374 @@
+//! `record.json`: the judgement of one run, schema `drdrill/record/v1`.
+//!
+//! Durations and instants are milliseconds as numbers; instants count from the start of the drill.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::checker::Finding;
+use crate::event::{StepOutcome, When};
+use crate::scenario::Kind;
+use crate::verdict::Verdict;
+
+/// Value of [`Record::schema`].
+pub const SCHEMA: &str = "drdrill/record/v1";
+
+/// The judgement of one run.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Record {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// Unique id of the run.
+    pub run_id: String,
+    /// The scenario.
+    pub scenario: ScenarioRef,
+    /// The environment.
+    pub environment: EnvironmentRef,
+    /// Kind of drill.
+    pub kind: Kind,
+    /// The program that ran it.
+    pub tool: Tool,
+    /// Wall clock at the start, RFC 3339.
+    pub started_at: String,
+    /// Wall clock at the end, RFC 3339; absent when the run was cut off.
+    pub finished_at: Option<String>,
+    /// Length of the drill on the monotonic clock.
+    pub duration_ms: f64,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// Exit code of the run.
+    pub exit_code: u8,
+    /// Why the verdict is what it is, a sentence each.
+    pub reasons: Vec<String>,
+    /// Each service.
+    pub services: Vec<Service>,
+    /// Each fault.
+    pub faults: Vec<Fault>,
+    /// Each step of the plans.
+    pub steps: Vec<Step>,
+    /// The moments of the recovery.
+    pub phases: Phases,
+    /// Functionality checks.
+    pub functionality: Vec<Functionality>,
+    /// Streams outside the blast radius.
+    pub bystanders: Vec<Stream>,
+    /// How far the standby was behind just before the fault.
+    pub replication_lag_ms: Option<u64>,
+    /// Sites that decided about writes at the same time.
+    pub split_brain: Vec<SplitBrain>,
+    /// What the checkers found.
+    pub findings: Vec<Finding>,
+    /// What to do about it.
+    pub recommendations: Vec<Recommendation>,
+    /// Faults that could not be taken back.
+    pub leftovers: Vec<Leftover>,
+}
+
+/// The scenario of a run.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct ScenarioRef {
+    /// Its name.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+    /// SHA-256 of its file, in hexadecimal.
+    pub sha256: String,
+}
+
+/// The environment of a run.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct EnvironmentRef {
+    /// Its name.
+    pub name: String,
+    /// Its provider.
+    pub provider: String,
+    /// Whether it only imitates the real thing.
+    pub emulated: bool,
+    /// What identifies it exactly.
+    pub fingerprint: String,
+}
+
+/// This program.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct Tool {
+    /// Its version.
+    pub version: String,
+    /// The commit it was built from, where known.
+    pub commit: Option<String>,
+}
+
+/// What one service achieved.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// Its tier.
+    pub tier: u8,
+    /// Recovery time.
+    pub rto: Rto,
+    /// What clients saw: from the first failure to restored. Absent when nothing failed.
+    pub outage: Option<Interval>,
+    /// First success after the fault, sustained or not, since the fault.
+    pub first_success_ms: Option<f64>,
+    /// Integral of the missing share of goodput, in milliseconds of full service.
+    pub lost_service_ms: Option<f64>,
+    /// How often the service came back and failed again before it was restored.
+    pub flaps: u32,
+    /// Recovery point; absent when the service has no write probe.
+    pub rpo: Option<Rpo>,
+    /// Recovery level.
+    pub rlo: Rlo,
+    /// Counts over all of its streams.
+    pub samples: Samples,
+    /// Each stream of its own.
+    pub streams: Vec<Stream>,
+}
+
+/// An interval with hard bounds.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Interval {
+    /// Not shorter than this.
+    pub at_least_ms: f64,
+    /// Not longer than this; absent when the end was never seen.
+    pub at_most_ms: Option<f64>,
+}
+
+/// Recovery time achieved: from the fault to restored.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Rto {
+    /// The objective.
+    pub target_ms: Option<f64>,
+    /// Not shorter than this; absent when it was not measured (no fault in effect).
+    pub at_least_ms: Option<f64>,
+    /// Not longer than this; absent when the service never came back.
+    pub at_most_ms: Option<f64>,
+    /// Against the objective.
+    pub verdict: Verdict,
+}
+
+/// Recovery point achieved, from acknowledged writes.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Rpo {
+    /// The objective.
+    pub target_ms: Option<f64>,
+    /// Age at the fault of the first lost write, not shorter than this; 0 when none is lost, absent when not measured.
+    pub at_least_ms: Option<f64>,
+    /// Not longer than this.
+    pub at_most_ms: Option<f64>,
+    /// Against the objective.
+    pub verdict: Verdict,
+    /// Counts of writes.
+    pub writes: Writes,
+    /// Bytes of payload lost.
+    pub lost_bytes: u64,
+    /// Acknowledged after the fault and lost: evidence of a deposed primary that went on.
+    pub lost_after_fault: u64,
+    /// From the first to the last lost acknowledgement.
+    pub span_ms: f64,
+    /// Survivors later than the first loss: the loss is not a clean tail.
+    pub holes: u64,
+    /// Time between acknowledgements around the fault: a loss smaller than this cannot be seen.
+    pub resolution_ms: Option<f64>,
+    /// Loss of the way back: acknowledged before failback and absent after it.
+    pub failback_lost: Option<u64>,
+}
+
+/// Every write of the drill, in one class each, but for duplicate and corrupt ones, which are also present.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct Writes {
+    /// Acknowledged.
+    pub acknowledged: u64,
+    /// Acknowledged and absent.
+    pub lost: u64,
+    /// Present more than once.
+    pub duplicate: u64,
+    /// Present though it certainly failed or was never sent.
+    pub phantom: u64,
+    /// Present with other content.
+    pub corrupt: u64,
+    /// Lost, and back later.
+    pub resurrected: u64,
+    /// Of unknown outcome, and present.
+    pub recovered: u64,
+    /// Of unknown outcome, and absent.
+    pub unresolved: u64,
+}
+
+/// Recovery level achieved: the worst second between restored and full capacity.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Rlo {
+    /// The objective, a ratio.
+    pub target: Option<f64>,
+    /// Achieved, a ratio; absent when not measured.
+    pub achieved: Option<f64>,
+    /// Against the objective.
+    pub verdict: Verdict,
+}
+
+/// Counts of samples.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct Samples {
+    /// All.
+    pub sent: u64,
+    /// Succeeded.
+    pub ok: u64,
+    /// Certainly failed.
+    pub failed: u64,
+    /// Passed the deadline.
+    pub unknown: u64,
+    /// Our own fault.
+    pub prober_error: u64,
+}
+
+/// One stream of samples.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Stream {
+    /// Its name.
+    pub name: String,
+    /// `fresh` or `kept` connections.
+    pub connection: crate::probe::Connection,
+    /// Counts.
+    pub samples: Samples,
+    /// From its first failure to restored; absent when it never failed.
+    pub outage: Option<Interval>,
+    /// Latency of successes before the fault.
+    pub baseline_latency: Option<Latency>,
+    /// Worst distance between a due time and the sending.
+    pub worst_lateness_ms: f64,
+}
+
+/// Quantiles of latency in milliseconds.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Latency {
+    /// Half are faster.
+    pub p50_ms: f64,
+    /// 99 in 100 are faster.
+    pub p99_ms: f64,
+    /// The slowest.
+    pub max_ms: f64,
+}
+
+/// A fault of the run.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Fault {
+    /// Entry of the undo ledger.
+    pub id: u32,
+    /// Kind.
+    pub kind: String,
+    /// What it acted on.
+    pub target: String,
+    /// The mechanism.
+    pub via: String,
+    /// What would have taken it back.
+    pub belts: Vec<String>,
+    /// F−: just before the apply call.
+    pub applied_ms: Option<f64>,
+    /// F+: seen in effect.
+    pub in_effect_ms: Option<f64>,
+    /// Seen to be gone.
+    pub reverted_ms: Option<f64>,
+    /// What was seen.
+    pub proof: Option<String>,
+}
+
+/// A step of a plan.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Step {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub action: String,
+    /// The site.
+    pub site: String,
+    /// When it began.
+    pub started_ms: f64,
+    /// When it ended.
+    pub finished_ms: f64,
+    /// How.
+    pub outcome: StepOutcome,
+    /// Whether it was taken back later.
+    pub rolled_back: bool,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// The moments of the recovery; absent where they did not come.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Phases {
+    /// The fault, F−.
+    pub fault_ms: Option<f64>,
+    /// First failure that a client saw.
+    pub first_error_ms: Option<f64>,
+    /// The failure was noticed.
+    pub detected_ms: Option<f64>,
+    /// Failing over was decided.
+    pub decided_ms: Option<f64>,
+    /// The failover plan was carried out.
+    pub failed_over_ms: Option<f64>,
+    /// The service was restored (upper bound).
+    pub restored_ms: Option<f64>,
+    /// Goodput reached the baseline's again.
+    pub full_capacity_ms: Option<f64>,
+    /// Failback began.
+    pub failback_started_ms: Option<f64>,
+    /// Failback ended.
+    pub failback_finished_ms: Option<f64>,
+}
+
+/// A functionality check.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Functionality {
+    /// Its name.
+    pub name: String,
+    /// The site that served.
+    pub site: String,
+    /// When in the drill.
+    pub when: When,
+    /// What it came to.
+    pub outcome: Verdict,
+    /// How long it took.
+    pub took_ms: f64,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// Two sites that decided about writes at the same time.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct SplitBrain {
+    /// From.
+    pub from_ms: f64,
+    /// To.
+    pub to_ms: f64,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// A recommendation with the figures that triggered it.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Recommendation {
+    /// Id of the rule.
+    pub rule: String,
+    /// What to do.
+    pub text: String,
+    /// The figures that triggered it.
+    pub evidence: Vec<String>,
+}
+
+/// A fault that could not be taken back.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Leftover {
+    /// Entry of the undo ledger.
+    pub id: u32,
+    /// Kind of the fault.
+    pub kind: String,
+    /// What it acted on.
+    pub target: String,
+    /// Why it could not be taken back.
+    pub error: String,
+    /// What is left, a line each.
+    pub residue: Vec<String>,
+    /// What a person would type.
+    pub by_hand: String,
+}

@@ -1,0 +1,55 @@
+//! One attempt of a probe, stamped by the sampler.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::At;
+
+/// What one attempt came to. Only the first two say anything certain about the service.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The service answered as a client expects.
+    Ok,
+    /// The attempt certainly did not succeed: refused, reset, an error answer.
+    Failed(Arc<str>),
+    /// The deadline passed or the answer was lost: a write may still have been, or may still be, applied.
+    Unknown(Arc<str>),
+    /// Our own fault (lateness, no descriptors, no ports, bookkeeping): never the service's failure.
+    ProberError(Arc<str>),
+}
+
+impl Outcome {
+    /// Whether the attempt succeeded.
+    #[must_use]
+    pub const fn is_ok(&self) -> bool {
+        matches!(self, Self::Ok)
+    }
+
+    /// Whether a client would call it a failure: certain failures and passed deadlines, never our own faults.
+    #[must_use]
+    pub const fn is_failure(&self) -> bool {
+        matches!(self, Self::Failed(_) | Self::Unknown(_))
+    }
+}
+
+/// Index of a probe stream in [`crate::event::DrillStarted::streams`].
+pub type StreamId = u16;
+
+/// One attempt: when it was due, sent and done, and what it came to.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Sample {
+    /// The stream it belongs to.
+    pub stream: StreamId,
+    /// Its number in the stream, from 0, without gaps. A write's unique id is made of it.
+    pub sequence: u64,
+    /// When the schedule asked for it, in nanoseconds of the drill.
+    pub due: At,
+    /// When it really began.
+    pub sent: At,
+    /// When its outcome was known.
+    pub done: At,
+    /// What it came to.
+    pub outcome: Outcome,
+}

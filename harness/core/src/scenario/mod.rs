@@ -1,0 +1,299 @@
+//! Scenario files: what breaks, what heals it, what must hold. They speak of roles, never of mechanisms.
+
+mod parse;
+
+pub use parse::{FileError, LARGEST_FILE_BYTES, parse_inventory, parse_scenario};
+
+use std::time::Duration;
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Share, Span};
+
+/// A drill, as written in a file.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Name: lower-case letters, digits and underscores.
+    #[garde(pattern(r"^[a-z0-9_]{1,64}$"))]
+    pub scenario: String,
+    /// Title, for people.
+    #[garde(length(min = 1, max = 200))]
+    pub title: String,
+    /// What happens in it, for people.
+    #[serde(default)]
+    #[garde(length(max = 4000))]
+    pub description: String,
+    /// What a pass proves, a sentence each.
+    #[serde(default)]
+    #[garde(length(max = 50))]
+    pub proves: Vec<String>,
+    /// Kind of drill.
+    #[garde(skip)]
+    pub kind: Kind,
+    /// Objectives. The tier of a service may tighten them.
+    #[serde(default)]
+    #[garde(dive)]
+    pub targets: Targets,
+    /// How the system is watched.
+    #[serde(default)]
+    #[garde(dive)]
+    pub probes: ProbePlan,
+    /// What breaks, in order.
+    #[garde(length(max = 50), dive)]
+    pub faults: Vec<FaultAt>,
+    /// What heals it.
+    #[serde(default)]
+    #[garde(dive)]
+    pub recovery: Recovery,
+    /// Functions that must work again after the recovery (requirement C10).
+    #[serde(default)]
+    #[garde(length(max = 50))]
+    pub verify: Vec<String>,
+    /// How long the restored service is watched before faults are taken back.
+    #[serde(default = "default_soak")]
+    #[garde(skip)]
+    pub soak: Span,
+    /// The way back to the original site; absent when the drill ends on the DR site.
+    #[serde(default)]
+    #[garde(dive)]
+    pub failback: Option<Failback>,
+    /// When to abort, undo everything and keep the evidence.
+    #[serde(default)]
+    #[garde(length(max = 20), dive)]
+    pub stop_when: Vec<StopWhen>,
+}
+
+const fn default_soak() -> Span {
+    Span(Duration::from_secs(3))
+}
+
+/// Kind of a drill.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// People walk through it.
+    Tabletop,
+    /// A controlled failover of a test or standby environment.
+    Simulated,
+    /// Real traffic.
+    Full,
+}
+
+/// Objectives; an absent one is not judged.
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Targets {
+    /// Recovery time objective: from the fault to the restored service.
+    #[garde(skip)]
+    pub rto: Option<Span>,
+    /// Recovery point objective: age of the first lost acknowledged write at the fault.
+    #[garde(skip)]
+    pub rpo: Option<Span>,
+    /// Recovery level objective: the least share of normal goodput between restored and full capacity.
+    #[garde(skip)]
+    pub rlo: Option<Share>,
+}
+
+impl Targets {
+    /// These objectives, tightened by others: the stricter of each wins.
+    #[must_use]
+    pub fn tightened_by(self, other: Self) -> Self {
+        Self {
+            rto: stricter(self.rto, other.rto, Ord::min),
+            rpo: stricter(self.rpo, other.rpo, Ord::min),
+            rlo: stricter(self.rlo, other.rlo, Ord::max),
+        }
+    }
+}
+
+fn stricter<T>(one: Option<T>, other: Option<T>, choose: fn(T, T) -> T) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(choose(one, other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// How the system is watched.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProbePlan {
+    /// Time between two attempts of a stream. Attempts overlap: a slow answer delays no later attempt.
+    #[garde(custom(within(Duration::from_micros(500), Duration::from_mins(1))))]
+    pub every: Span,
+    /// Time one attempt may take, at most 900 ms: a lost connection request is repeated by the kernel after
+    /// about 1.03 s, which would look like an outage of the service.
+    #[garde(custom(within(Duration::from_millis(1), LONGEST_DEADLINE)))]
+    pub deadline: Span,
+    /// End after so many samples of each stream; only for drills without faults.
+    #[garde(inner(range(min = 1, max = 1_000_000)))]
+    pub samples: Option<u64>,
+}
+
+/// Longest time one attempt may take; see [`ProbePlan::deadline`].
+pub const LONGEST_DEADLINE: Duration = Duration::from_millis(900);
+
+impl Default for ProbePlan {
+    fn default() -> Self {
+        Self {
+            every: Span(Duration::from_millis(20)),
+            deadline: Span(LONGEST_DEADLINE),
+            samples: None,
+        }
+    }
+}
+
+fn within(least: Duration, most: Duration) -> impl Fn(&Span, &()) -> garde::Result {
+    move |span, ()| {
+        if (least..=most).contains(&span.0) {
+            return Ok(());
+        }
+        Err(garde::Error::new(format!(
+            "must be from {} to {}",
+            Span(least),
+            Span(most)
+        )))
+    }
+}
+
+/// A fault and its time.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct FaultAt {
+    /// Time after the probes began; what comes before the first fault is the baseline.
+    #[garde(custom(within(Duration::from_secs(1), Duration::from_hours(1))))]
+    pub at: Span,
+    /// The fault.
+    #[garde(skip)]
+    pub inject: Inject,
+}
+
+/// A fault: a map with one key, so that an error points at the exact line.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Inject {
+    /// Every process of the site is killed and its network goes dark.
+    SiteLoss(On),
+    /// The network of the site goes dark; its processes live on.
+    NetworkDown(On),
+}
+
+impl Inject {
+    /// The fault's name in files, records and reports.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::SiteLoss(_) => "site_loss",
+            Self::NetworkDown(_) => "network_down",
+        }
+    }
+
+    /// The role it acts on.
+    #[must_use]
+    pub fn on(&self) -> &str {
+        match self {
+            Self::SiteLoss(on) | Self::NetworkDown(on) => &on.on,
+        }
+    }
+}
+
+/// A role of the environment.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct On {
+    /// The role, such as `primary` or `dr`.
+    pub on: String,
+}
+
+/// What heals the system.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recovery {
+    /// Who fails over.
+    #[garde(skip)]
+    pub failover: Failover,
+    /// How long the service may stay away before the drill stops waiting. The RTO then reads "> N".
+    #[garde(custom(within(Duration::from_secs(1), Duration::from_hours(24))))]
+    pub give_up_after: Span,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self {
+            failover: Failover::BuiltIn,
+            give_up_after: Span(Duration::from_hours(1)),
+        }
+    }
+}
+
+/// Who fails over.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failover {
+    /// drdrill's health monitor and failover plan.
+    BuiltIn,
+    /// The system itself; drdrill only watches.
+    Own,
+    /// Nobody.
+    None,
+}
+
+/// The way back to the original site (requirement C5).
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Failback {
+    /// Shares of the traffic that the original site takes, one after the other, ending with 100%.
+    #[serde(default = "default_shift")]
+    #[garde(length(min = 1, max = 20), custom(rises_to_all))]
+    pub shift: Vec<Share>,
+    /// How long each share is held before the health check that allows the next.
+    #[serde(default = "default_hold")]
+    #[garde(custom(within(Duration::from_millis(100), Duration::from_hours(1))))]
+    pub hold: Span,
+}
+
+/// Source: requirement C5.
+fn default_shift() -> Vec<Share> {
+    [10, 25, 50, 75, 100].map(Share::percent).to_vec()
+}
+
+const fn default_hold() -> Span {
+    Span(Duration::from_secs(1))
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that garde calls"
+)]
+fn rises_to_all(shift: &[Share], (): &()) -> garde::Result {
+    if shift.is_sorted_by(|a, b| a < b) && shift.last() == Some(&Share::percent(100)) {
+        return Ok(());
+    }
+    Err(garde::Error::new(
+        "must rise from share to share and end with 100%",
+    ))
+}
+
+/// A stop condition.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct StopWhen {
+    /// Name of the probe stream to watch, such as `bystander`.
+    #[garde(length(min = 1, max = 64))]
+    pub probe: String,
+    /// Abort when the share of successes falls below this.
+    #[garde(skip)]
+    pub success_below: Share,
+    /// Over so much time.
+    #[serde(default = "default_over")]
+    #[garde(custom(within(Duration::from_millis(100), Duration::from_mins(10))))]
+    pub over: Span,
+}
+
+const fn default_over() -> Span {
+    Span(Duration::from_secs(1))
+}

@@ -1,0 +1,59 @@
+//! What every program of the lab has in common.
+
+mod error;
+mod lifeline;
+mod listen;
+mod log;
+mod time;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use error::LabError;
+pub(crate) use lifeline::hold_lifeline;
+pub(crate) use listen::{listen, ready, serve};
+pub(crate) use log::log;
+pub(crate) use time::now_ms;
+
+use crate::{backup, bystander, gateway, service, worker};
+
+/// The names of the programs, as [`run`] takes them.
+pub const PROGRAMS: [&str; 5] = ["service", "worker", "backup", "gateway", "bystander"];
+
+/// Runs one program of the lab until its standard input ends.
+///
+/// `program` is one of [`PROGRAMS`]; `config` is that program's configuration as JSON.
+/// The command line of the calling process must end in these two arguments, because the worker
+/// starts jobs through a copy of its own executable (program `job`, see [`worker`]).
+///
+/// # Errors
+///
+/// When the program is unknown, its configuration is not valid, or it cannot start.
+pub async fn run(program: &str, config: &str) -> Result<(), LabError> {
+    match program {
+        "service" => service::run(parse(program, config)?).await,
+        "worker" => worker::run(parse(program, config)?).await,
+        "backup" => backup::run(parse(program, config)?).await,
+        "gateway" => gateway::run(parse(program, config)?).await,
+        "bystander" => bystander::run(parse(program, config)?).await,
+        worker::JOB_PROGRAM => Err(worker::become_job(&parse(program, config)?)),
+        unknown => Err(LabError::UnknownProgram {
+            program: unknown.to_owned(),
+        }),
+    }
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(program: &str, config: &str) -> Result<T, LabError> {
+    serde_json::from_str(config).map_err(|source| LabError::Config {
+        program: program.to_owned(),
+        source,
+    })
+}
+
+/// What a ready line says about the process itself.
+pub(crate) fn ready_fields(program: &str) -> serde_json::Map<String, Value> {
+    let mut fields = serde_json::Map::new();
+    fields.insert("program".to_owned(), program.into());
+    fields.insert("pid".to_owned(), std::process::id().into());
+    fields
+}
