@@ -57,7 +57,7 @@ pub struct ServiceFacts {
     pub tier: u8,
     /// Objectives of its own; they tighten those of the scenario.
     #[serde(default)]
-    #[garde(dive)]
+    #[garde(skip)]
     pub targets: Targets,
 }
 

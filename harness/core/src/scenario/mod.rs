@@ -1,7 +1,9 @@
 //! Scenario files: what breaks, what heals it, what must hold. They speak of roles, never of mechanisms.
 
+mod known;
 mod parse;
 
+pub use known::Known;
 pub use parse::{FileError, LARGEST_FILE_BYTES, parse_inventory, parse_scenario};
 
 use std::time::Duration;
@@ -15,6 +17,7 @@ use crate::units::{Share, Span};
 /// A drill, as written in a file.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
+#[garde(context(Known))]
 pub struct Scenario {
     /// Name: lower-case letters, digits and underscores.
     #[garde(pattern(r"^[a-z0-9_]{1,64}$"))]
@@ -35,7 +38,7 @@ pub struct Scenario {
     pub kind: Kind,
     /// Objectives. The tier of a service may tighten them.
     #[serde(default)]
-    #[garde(dive)]
+    #[garde(skip)]
     pub targets: Targets,
     /// How the system is watched.
     #[serde(default)]
@@ -50,7 +53,7 @@ pub struct Scenario {
     pub recovery: Recovery,
     /// Functions that must work again after the recovery (requirement C10).
     #[serde(default)]
-    #[garde(length(max = 50))]
+    #[garde(length(max = 50), inner(custom(known::function)))]
     pub verify: Vec<String>,
     /// How long the restored service is watched before faults are taken back.
     #[serde(default = "default_soak")]
@@ -83,19 +86,14 @@ pub enum Kind {
 }
 
 /// Objectives; an absent one is not judged.
-#[derive(
-    Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate,
-)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Targets {
     /// Recovery time objective: from the fault to the restored service.
-    #[garde(skip)]
     pub rto: Option<Span>,
     /// Recovery point objective: age of the first lost acknowledged write at the fault.
-    #[garde(skip)]
     pub rpo: Option<Span>,
     /// Recovery level objective: the least share of normal goodput between restored and full capacity.
-    #[garde(skip)]
     pub rlo: Option<Share>,
 }
 
@@ -121,6 +119,7 @@ fn stricter<T>(one: Option<T>, other: Option<T>, choose: fn(T, T) -> T) -> Optio
 /// How the system is watched.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields, default)]
+#[garde(context(Known))]
 pub struct ProbePlan {
     /// Time between two attempts of a stream. Attempts overlap: a slow answer delays no later attempt.
     #[garde(custom(within(Duration::from_micros(500), Duration::from_mins(1))))]
@@ -147,8 +146,8 @@ impl Default for ProbePlan {
     }
 }
 
-fn within(least: Duration, most: Duration) -> impl Fn(&Span, &()) -> garde::Result {
-    move |span, ()| {
+fn within<C>(least: Duration, most: Duration) -> impl Fn(&Span, &C) -> garde::Result {
+    move |span, _| {
         if (least..=most).contains(&span.0) {
             return Ok(());
         }
@@ -163,12 +162,13 @@ fn within(least: Duration, most: Duration) -> impl Fn(&Span, &()) -> garde::Resu
 /// A fault and its time.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
+#[garde(context(Known))]
 pub struct FaultAt {
     /// Time after the probes began; what comes before the first fault is the baseline.
     #[garde(custom(within(Duration::from_secs(1), Duration::from_hours(1))))]
     pub at: Span,
     /// The fault.
-    #[garde(skip)]
+    #[garde(dive)]
     pub inject: Inject,
 }
 
@@ -201,17 +201,35 @@ impl Inject {
     }
 }
 
+/// Written out because the derived one names the variant by number, which no line of the file answers to.
+impl Validate for Inject {
+    type Context = Known;
+
+    fn validate_into(
+        &self,
+        known: &Known,
+        parent: &mut dyn FnMut() -> garde::Path,
+        report: &mut garde::Report,
+    ) {
+        let (Self::SiteLoss(on) | Self::NetworkDown(on)) = self;
+        on.validate_into(known, parent, report);
+    }
+}
+
 /// A role of the environment.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
+#[garde(context(Known))]
 pub struct On {
     /// The role, such as `primary` or `dr`.
+    #[garde(custom(known::role))]
     pub on: String,
 }
 
 /// What heals the system.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields, default)]
+#[garde(context(Known))]
 pub struct Recovery {
     /// Who fails over.
     #[garde(skip)]
@@ -245,6 +263,7 @@ pub enum Failover {
 /// The way back to the original site (requirement C5).
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
+#[garde(context(Known))]
 pub struct Failback {
     /// Shares of the traffic that the original site takes, one after the other, ending with 100%.
     #[serde(default = "default_shift")]
@@ -265,11 +284,7 @@ const fn default_hold() -> Span {
     Span(Duration::from_secs(1))
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that garde calls"
-)]
-fn rises_to_all(shift: &[Share], (): &()) -> garde::Result {
+fn rises_to_all<C>(shift: &[Share], _: &C) -> garde::Result {
     if shift.is_sorted_by(|a, b| a < b) && shift.last() == Some(&Share::percent(100)) {
         return Ok(());
     }
@@ -281,9 +296,10 @@ fn rises_to_all(shift: &[Share], (): &()) -> garde::Result {
 /// A stop condition.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
+#[garde(context(Known))]
 pub struct StopWhen {
     /// Name of the probe stream to watch, such as `bystander`.
-    #[garde(length(min = 1, max = 64))]
+    #[garde(custom(known::probe))]
     pub probe: String,
     /// Abort when the share of successes falls below this.
     #[garde(skip)]
