@@ -7,8 +7,9 @@
 //! 3. [`scenario`] and [`inventory`] — the two file formats people write.
 //! 4. [`action`] — faults, their undo as data, and the reverters that take them back.
 //! 5. [`environment`] — what a place must offer so that a drill can run on it.
-//! 6. [`sample`] and [`event`] — the one history everything writes to and everything is judged from.
-//! 7. [`checker`], [`record`] and [`reporter`] — judging and telling.
+//! 6. [`parts`] — what the engine is put together from.
+//! 7. [`sample`] and [`event`] — the one history everything writes to and everything is judged from.
+//! 8. [`checker`], [`record`] and [`reporter`] — judging and telling.
 
 pub mod action;
 pub mod checker;
@@ -16,6 +17,7 @@ pub mod environment;
 pub mod event;
 pub mod inventory;
 pub mod names;
+pub mod parts;
 pub mod probe;
 pub mod ranges;
 pub mod record;

@@ -13,15 +13,15 @@ pub struct Known {
     pub probes: Option<Vec<String>>,
 }
 
-pub(super) fn role(name: &String, known: &Known) -> garde::Result {
+pub(super) fn role(name: &str, known: &Known) -> garde::Result {
     compare("role", name, known.roles.as_deref())
 }
 
-pub(super) fn function(name: &String, known: &Known) -> garde::Result {
+pub(super) fn function(name: &str, known: &Known) -> garde::Result {
     compare("functionality check", name, known.functions.as_deref())
 }
 
-pub(super) fn probe(name: &String, known: &Known) -> garde::Result {
+pub(super) fn probe(name: &str, known: &Known) -> garde::Result {
     compare("probe", name, known.probes.as_deref())
 }
 

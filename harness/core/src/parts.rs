@@ -1,0 +1,95 @@
+//! What the engine is put together from. The engine knows these traits; only the command line knows who implements them.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::action::ActionError;
+use crate::event::{Entry, Journal, StreamFacts};
+use crate::probe::Probe;
+use crate::sample::Sample;
+use crate::time::At;
+
+/// A stream of samples and what makes its attempts.
+#[derive(Clone, Debug)]
+pub struct StreamPlan {
+    /// The stream.
+    pub facts: StreamFacts,
+    /// Makes the attempts.
+    pub probe: Arc<dyn Probe>,
+}
+
+/// Takes samples as they are done. Called from the sampler's thread: it must be quick.
+pub type SampleSink = Arc<dyn Fn(Sample) + Send + Sync>;
+
+/// Runs streams of samples, open loop.
+pub trait Sampling: fmt::Debug + Send {
+    /// Starts all streams at `start` on the drill's clock, whose zero is `origin_nanos` of the monotonic clock.
+    /// Each ends by itself after `limit` samples, where one is given.
+    ///
+    /// # Errors
+    /// When the sampler cannot be started.
+    fn start(
+        &mut self,
+        origin_nanos: u64,
+        start: At,
+        streams: Vec<StreamPlan>,
+        limit: Option<u64>,
+        sink: SampleSink,
+    ) -> io::Result<()>;
+    /// Whether every stream has ended by itself.
+    fn ended(&self) -> bool;
+    /// Schedules no further attempts and waits for those under way, each at most its deadline.
+    fn stop(&mut self);
+}
+
+/// Watches samples live and says when the service counts as restored; agrees with the later judgement.
+pub trait RestoreWatch: fmt::Debug + Send + Sync {
+    /// Takes note of a sample.
+    fn feed(&self, sample: &Sample);
+    /// The fault was in effect at `at`: what failed before does not count.
+    fn fault(&self, at: At);
+    /// Whether all services have been good for the sustained window by `now`.
+    fn restored(&self, now: At) -> bool;
+}
+
+/// The machinery that heals.
+#[async_trait]
+pub trait Recovery: fmt::Debug + Send + Sync {
+    /// Watches the system and fails over once, when needed. Returns when the failover is done, or failed for good.
+    /// Dropping the future stops watching.
+    async fn watch_and_fail_over(&self, journal: Arc<dyn Journal>) -> Result<(), ActionError>;
+    /// Tries each function until it works or `give_up` has passed; every try goes to the journal.
+    async fn verify(
+        &self,
+        journal: Arc<dyn Journal>,
+        names: &[String],
+        when: crate::event::When,
+        give_up: Duration,
+    );
+    /// Brings the original site back as the primary.
+    async fn fail_back(
+        &self,
+        journal: Arc<dyn Journal>,
+        plan: &crate::scenario::Failback,
+    ) -> Result<(), ActionError>;
+    /// The site that decides about writes now, in the eyes of the machinery.
+    fn serving_site(&self) -> String;
+}
+
+/// Where the history goes, line by line.
+pub trait EntrySink: Send {
+    /// Appends one line.
+    ///
+    /// # Errors
+    /// When it cannot be written; the drill then ends and does not pass.
+    fn append(&mut self, entry: &Entry) -> io::Result<()>;
+    /// Makes everything appended durable.
+    ///
+    /// # Errors
+    /// As [`EntrySink::append`].
+    fn sync(&mut self) -> io::Result<()>;
+}
