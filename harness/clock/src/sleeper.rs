@@ -1,4 +1,6 @@
 //! Sleeping until an instant of the monotonic clock, exact to the kernel's high-resolution timer.
+//!
+//! **The one module of drdrill with `unsafe` in it.**
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -31,9 +33,14 @@ impl Sleeper {
             TimerfdClockId::Monotonic,
             TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
         )?;
-        Ok(Self {
-            timer: AsyncFd::with_interest(timer, Interest::READABLE)?,
-        })
+        #[expect(
+            unsafe_code,
+            reason = "the runtime has no safe way to register a descriptor"
+        )]
+        // SAFETY: an `OwnedFd` is open for as long as it lives, always names the same description, and the `AsyncFd`
+        // owns it.
+        let timer = unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) }?;
+        Ok(Self { timer })
     }
 
     /// Waits until the monotonic clock reads `deadline_nanos`; returns at once when that has passed.
@@ -89,7 +96,7 @@ mod tests {
     #[tokio::test]
     async fn a_cancelled_sleep_does_not_disturb_the_next() {
         let mut sleeper = Sleeper::new().unwrap();
-        let long = sleeper.sleep(Duration::from_secs(3600));
+        let long = sleeper.sleep(Duration::from_hours(1));
         assert!(
             tokio::time::timeout(Duration::from_millis(5), long)
                 .await

@@ -306,6 +306,8 @@ pub enum Event {
         service: String,
         /// When in the drill.
         when: When,
+        /// Just before the reading began: it says nothing about a write that was acknowledged later.
+        started: At,
         /// Whether this side decides (the serving primary), or is only looked at.
         authoritative: bool,
         /// What it holds.

@@ -1,1 +1,12 @@
-//! measure (being built).
+//! Measuring: sampling a service without letting up, and judging what came of it.
+//!
+//! Read in this order:
+//!
+//! 1. [`sampler`] — attempts at their times, whatever became of the ones before.
+//! 2. [`probes`] — what one attempt does, and what a broken one means.
+//! 3. [`judge`] — the pure function from a history to the record: recovery time, point and level with hard bounds.
+//! 4. [`watch`] — the same judgement while the drill runs: is the service restored?
+//! 5. [`checkers`] — rules that must hold besides the objectives.
+
+pub mod probes;
+pub mod sampler;

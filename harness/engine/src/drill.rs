@@ -1,0 +1,185 @@
+//! The life of a drill, from the environment's start to its end. Deliberately sequential.
+
+mod faults;
+mod guard;
+mod stages;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use drdrill_core::action::{Action, ActionError};
+use drdrill_core::environment::Environment;
+use drdrill_core::event::{DrillStarted, StreamFacts};
+use drdrill_core::inventory::EnvironmentFacts;
+use drdrill_core::parts::{Recovery, RestoreWatch, Sampling, StreamPlan};
+use drdrill_core::record::Tool;
+use drdrill_core::scenario::Scenario;
+use drdrill_core::time::nanos;
+use tokio_util::sync::CancellationToken;
+
+use crate::history::Recorder;
+use crate::keeper::Keeper;
+use crate::ledger::{Ledger, LedgerError};
+use crate::revert::{Reverters, Stuck};
+
+/// Everything a drill is made of.
+#[derive(Debug)]
+pub struct Drill {
+    /// Unique id of the run.
+    pub run_id: String,
+    /// The scenario, with all overrides applied.
+    pub scenario: Scenario,
+    /// SHA-256 of its file.
+    pub scenario_sha256: String,
+    /// This program.
+    pub tool: Tool,
+    /// Wall clock at the start, RFC 3339.
+    pub started_at: String,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// The environment.
+    pub environment: Arc<dyn Environment>,
+    /// The environment, as the history will know it.
+    pub facts: EnvironmentFacts,
+    /// The faults, in the order of the scenario.
+    pub faults: Vec<Arc<dyn Action>>,
+    /// Those who take changes back.
+    pub reverters: Reverters,
+    /// The machinery; `None` when the environment has none, or when nobody is to fail over and nothing to verify.
+    pub recovery: Option<Arc<dyn Recovery>>,
+    /// Makes the live watch of the restored service, once the streams are known.
+    pub restore_watch: fn(&[StreamFacts], &EnvironmentFacts, &Scenario) -> Arc<dyn RestoreWatch>,
+    /// Directory of the run; the ledger is in it.
+    pub run_dir: PathBuf,
+    /// This program, to start the keeper with.
+    pub program: PathBuf,
+    /// The operator's wish to stop, with its reason.
+    pub interrupt: CancellationToken,
+}
+
+/// A drill that could not begin. Nothing was injected, and everything that was made was taken away again,
+/// but for what `left` names.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct NotReady {
+    /// Why.
+    pub reason: String,
+    /// What could not be taken away.
+    pub left: Vec<Stuck>,
+}
+
+impl From<ActionError> for NotReady {
+    fn from(error: ActionError) -> Self {
+        Self {
+            reason: error.to_string(),
+            left: Vec::new(),
+        }
+    }
+}
+
+impl From<LedgerError> for NotReady {
+    fn from(error: LedgerError) -> Self {
+        Self {
+            reason: error.to_string(),
+            left: Vec::new(),
+        }
+    }
+}
+
+/// How long a fault may take to show, after its apply call returned.
+const EFFECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs a drill. The history ends complete also when the drill is aborted; what could not be taken back is in it.
+///
+/// # Errors
+/// When the drill could not begin.
+pub async fn run(
+    drill: &Drill,
+    sampling: &mut dyn Sampling,
+    recorder: &Recorder,
+    mut ledger: Ledger,
+) -> Result<(), NotReady> {
+    let mut keeper = Keeper::start(&drill.program, &drill.run_dir).map_err(|error| NotReady {
+        reason: format!("start the keeper, without which nothing is injected: {error}"),
+        left: Vec::new(),
+    })?;
+    let environment = ledger.intend(
+        "environment",
+        drill.environment.name(),
+        drill.environment.undo(),
+    )?;
+    let streams = match bring_up(drill).await {
+        Ok(streams) => streams,
+        Err(error) => {
+            // Its undo was written down before it was touched, so half an environment goes away like a whole one.
+            let mut not_ready = NotReady::from(error);
+            let _ = drill.environment.down().await;
+            not_ready.left = crate::revert::revert_open(&mut ledger, &drill.reverters)
+                .await
+                .stuck;
+            close(ledger, keeper);
+            return Err(not_ready);
+        }
+    };
+    let journal = recorder.journal();
+    journal.record(drdrill_core::event::Event::DrillStarted(Box::new(started(
+        drill, &streams,
+    ))));
+    let guard = guard::Guard::new(drill, &streams, recorder, &mut keeper);
+    stages::Stages::new(drill, &streams, recorder, &mut ledger, guard)
+        .run(sampling, streams, environment)
+        .await;
+    close(ledger, keeper);
+    Ok(())
+}
+
+async fn bring_up(drill: &Drill) -> Result<Vec<StreamPlan>, ActionError> {
+    tokio::select! {
+        up = drill.environment.up() => up?,
+        () = drill.interrupt.cancelled() => {
+            return Err(ActionError::new("bring up", drill.environment.name(), "interrupted"));
+        }
+    }
+    let plan = &drill.scenario.probes;
+    let streams = drill
+        .environment
+        .streams()?
+        .into_iter()
+        .zip(0..)
+        .map(|(stream, id)| StreamPlan {
+            facts: StreamFacts {
+                id,
+                name: stream.name,
+                service: stream.service,
+                purpose: stream.purpose,
+                connection: stream.connection,
+                every_ns: nanos(plan.every.0),
+                deadline_ns: nanos(plan.deadline.0),
+                write_bytes: stream.write_bytes,
+            },
+            probe: stream.probe,
+        });
+    Ok(streams.collect())
+}
+
+fn started(drill: &Drill, streams: &[StreamPlan]) -> DrillStarted {
+    DrillStarted {
+        run_id: drill.run_id.clone(),
+        tool: drill.tool.clone(),
+        scenario: drill.scenario.clone(),
+        scenario_sha256: drill.scenario_sha256.clone(),
+        environment: drill.facts.clone(),
+        streams: streams.iter().map(|stream| stream.facts.clone()).collect(),
+        started_at: drill.started_at.clone(),
+        seed: drill.seed,
+    }
+}
+
+/// Lets the keeper go when nothing is left; else it stays out of the way too, because what is stuck now has been
+/// tried and is reported, and the ledger keeps it open for `drdrill recover`.
+fn close(ledger: Ledger, keeper: Keeper) {
+    drop(ledger);
+    // A keeper that is gone has nothing left to be told.
+    let _ = keeper.dismiss();
+}

@@ -1,0 +1,414 @@
+//! The stages of a drill, between environment up and environment down.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use drdrill_core::environment::Role;
+use drdrill_core::event::{Event, Journal, Milestone, Stage, When};
+use drdrill_core::parts::{RestoreWatch, Sampling, StreamPlan};
+use drdrill_core::probe::Purpose;
+use drdrill_core::scenario::Failover;
+use drdrill_core::time::At;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::guard::{Abort, Guard};
+use super::{Drill, faults};
+use crate::history::Recorder;
+use crate::ledger::{Intent, Ledger};
+use crate::revert::{TOTAL_TIMEOUT, revert_one};
+
+/// Time between two looks at whether the drill may go on.
+const POLL: Duration = Duration::from_millis(10);
+/// Between the start of the sampler and its first sample, so that none is late from the beginning.
+const HEAD_START: Duration = Duration::from_millis(20);
+/// A wall clock that moved by more than this against the monotonic clock was stepped. Source: measurement, section 2.
+const CLOCK_STEP_NS: i64 = 1_000_000;
+
+pub(super) struct Stages<'a> {
+    drill: &'a Drill,
+    journal: Arc<dyn Journal>,
+    origin_nanos: u64,
+    ledger: &'a mut Ledger,
+    guard: Guard<'a>,
+    watch: Arc<dyn RestoreWatch>,
+    /// The service whose writes are accounted for.
+    written: Option<String>,
+    failover: Option<Background>,
+}
+
+/// A task that ends with its owner.
+struct Background(JoinHandle<Result<(), drdrill_core::action::ActionError>>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<'a> Stages<'a> {
+    pub(super) fn new(
+        drill: &'a Drill,
+        streams: &[StreamPlan],
+        recorder: &'a Recorder,
+        ledger: &'a mut Ledger,
+        guard: Guard<'a>,
+    ) -> Self {
+        let facts: Vec<_> = streams.iter().map(|stream| stream.facts.clone()).collect();
+        let watch = (drill.restore_watch)(&facts, &drill.facts, &drill.scenario);
+        let watcher = watch.clone();
+        recorder.watch(Box::new(move |entry| {
+            if let Event::Sample(sample) = &entry.event {
+                watcher.feed(sample);
+            }
+        }));
+        let written = facts
+            .iter()
+            .find(|stream| stream.purpose == Purpose::Write)
+            .map(|stream| stream.service.clone());
+        let (journal, origin_nanos) = (recorder.journal(), recorder.origin_nanos());
+        Self {
+            drill,
+            journal,
+            origin_nanos,
+            ledger,
+            guard,
+            watch,
+            written,
+            failover: None,
+        }
+    }
+
+    /// From the first sample to the last, whatever happens in between.
+    pub(super) async fn run(
+        mut self,
+        sampling: &mut dyn Sampling,
+        streams: Vec<StreamPlan>,
+        environment: u32,
+    ) {
+        let wall_offset = wall_offset_ns();
+        let broken = self.until_restored(sampling, streams).await;
+        let aborted = self.note_abort(broken);
+        // Nothing cancels this part: neither an interrupt nor a stop condition.
+        self.failover = None;
+        self.undo_faults().await;
+        if !aborted {
+            let back = self.fail_back().await;
+            let aborted = self.note_abort(back);
+            sampling.stop();
+            if !aborted && self.drill.scenario.failback.is_some() {
+                self.journal.record(Event::StageStarted(Stage::Audit));
+                self.read_back(When::AfterFailback).await;
+            }
+        }
+        sampling.stop();
+        self.journal.record(Event::StageStarted(Stage::Closing));
+        let moved = wall_offset_ns().saturating_sub(wall_offset);
+        if moved.abs() > CLOCK_STEP_NS {
+            self.journal.record(Event::ClockStepped { by_ns: moved });
+        }
+        self.take_down(environment).await;
+        let finished_at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        self.journal.record(Event::DrillFinished { finished_at });
+    }
+
+    fn note_abort(&self, result: Result<(), Abort>) -> bool {
+        let Err(Abort { cause, reason }) = result else {
+            return false;
+        };
+        self.journal.record(Event::Aborted { cause, reason });
+        true
+    }
+
+    async fn until_restored(
+        &mut self,
+        sampling: &mut dyn Sampling,
+        streams: Vec<StreamPlan>,
+    ) -> Result<(), Abort> {
+        let scenario = &self.drill.scenario;
+        self.journal.record(Event::StageStarted(Stage::Baseline));
+        self.note_lag().await;
+        let began = self.journal.now().plus(HEAD_START);
+        let journal = self.journal.clone();
+        sampling
+            .start(
+                self.origin_nanos,
+                began,
+                streams,
+                scenario.probes.samples,
+                Arc::new(move |sample| journal.record(Event::Sample(sample))),
+            )
+            .map_err(|error| Abort::failure(format!("start the probes: {error}")))?;
+        if scenario.recovery.failover == Failover::BuiltIn
+            && let Some(recovery) = self.drill.recovery.clone()
+        {
+            let journal = self.journal.clone();
+            let task = tokio::spawn(async move { recovery.watch_and_fail_over(journal).await });
+            self.failover = Some(Background(task));
+        }
+        if scenario.faults.is_empty() {
+            return self.watch_only(sampling).await;
+        }
+        let in_effect = self.inject_all(began).await?;
+        self.journal.record(Event::StageStarted(Stage::Recovery));
+        self.wait_for_recovery(in_effect).await?;
+        self.journal.record(Event::StageStarted(Stage::Soak));
+        self.guard.unless_stopped(sleep(scenario.soak.0)).await?;
+        if scenario.failback.is_none() {
+            sampling.stop();
+        }
+        self.read_back(When::AfterRecovery).await;
+        Ok(())
+    }
+
+    /// A drill without faults ends with its samples, or after the soak time.
+    async fn watch_only(&mut self, sampling: &mut dyn Sampling) -> Result<(), Abort> {
+        if self.drill.scenario.probes.samples.is_none() {
+            return self
+                .guard
+                .unless_stopped(sleep(self.drill.scenario.soak.0))
+                .await;
+        }
+        while !sampling.ended() {
+            self.guard
+                .unless_stopped(sleep(Duration::from_millis(1)))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Injects each fault in its turn; returns when the first was seen in effect.
+    async fn inject_all(&mut self, began: At) -> Result<At, Abort> {
+        let drill = self.drill;
+        let mut first = None;
+        for (fault, planned) in drill.faults.iter().zip(&drill.scenario.faults) {
+            let wait = began.plus(planned.at.0).since(self.journal.now());
+            self.guard.unless_stopped(sleep(wait)).await?;
+            if first.is_none() {
+                self.journal.record(Event::StageStarted(Stage::Fault));
+                self.note_lag().await;
+            }
+            // Not cut short by an interrupt: between the intent and the proof only a whole fault can be told from none.
+            let seen = faults::inject(&drill.run_id, &**fault, self.ledger, &*self.journal).await;
+            let at = seen.map_err(Abort::failure)?;
+            if first.is_none() {
+                self.watch.fault(at);
+            }
+            first.get_or_insert(at);
+        }
+        first.ok_or_else(|| Abort::failure("no fault was injected"))
+    }
+
+    async fn wait_for_recovery(&mut self, in_effect: At) -> Result<(), Abort> {
+        let scenario = &self.drill.scenario;
+        let give_up = in_effect.plus(scenario.recovery.give_up_after.0);
+        if let Some(failover) = &mut self.failover {
+            let wait = give_up.since(self.journal.now());
+            let ended = self
+                .guard
+                .unless_stopped(tokio::time::timeout(wait, &mut failover.0))
+                .await?;
+            let outcome = match ended {
+                Ok(Ok(outcome)) => outcome.map_err(|error| error.to_string()),
+                Ok(Err(panic)) => Err(panic.to_string()),
+                Err(_) => Err(format!(
+                    "not done within {}",
+                    scenario.recovery.give_up_after
+                )),
+            };
+            if let Err(error) = outcome {
+                let text = format!("the failover did not succeed: {error}");
+                self.journal.record(Event::Note { text });
+                return Ok(());
+            }
+        } else {
+            self.wait_until_restored(give_up).await?;
+        }
+        if let Some(recovery) = &self.drill.recovery
+            && self.journal.now() < give_up
+            && !scenario.verify.is_empty()
+        {
+            let left = give_up.since(self.journal.now());
+            let work = recovery.verify(
+                self.journal.clone(),
+                &scenario.verify,
+                When::AfterRecovery,
+                left,
+            );
+            self.guard.unless_stopped(work).await?;
+        }
+        self.wait_until_restored(give_up).await
+    }
+
+    async fn wait_until_restored(&mut self, give_up: At) -> Result<(), Abort> {
+        while !self.watch.restored(self.journal.now()) {
+            if self.journal.now() >= give_up {
+                let text = format!(
+                    "not restored within {}; the drill stopped waiting",
+                    self.drill.scenario.recovery.give_up_after
+                );
+                self.journal.record(Event::Note { text });
+                return Ok(());
+            }
+            self.guard.unless_stopped(sleep(POLL)).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the faults back, newest first, and looks that they are gone.
+    async fn undo_faults(&mut self) {
+        let faults: Vec<Intent> = self
+            .ledger
+            .open()
+            .into_iter()
+            .filter(|intent| intent.kind != "environment")
+            .collect();
+        if faults.is_empty() {
+            return;
+        }
+        self.journal.record(Event::StageStarted(Stage::Undo));
+        let give_up = Instant::now() + TOTAL_TIMEOUT;
+        for intent in faults {
+            self.take_back(&intent, give_up).await;
+        }
+    }
+
+    async fn take_back(&mut self, intent: &Intent, give_up: Instant) -> bool {
+        let id = intent.id;
+        let from = self.journal.now();
+        let result = revert_one(intent, &self.drill.reverters, give_up).await;
+        let noted = match &result {
+            Ok(()) => self.ledger.reverted(id),
+            Err(stuck) => self.ledger.stuck(id, &stuck.error),
+        };
+        if let Err(error) = noted {
+            // The intent stays open, which is safe: a later recover finds it gone already.
+            self.journal.record(Event::Note {
+                text: error.to_string(),
+            });
+        }
+        let gone = result.is_ok();
+        self.journal.record(match result {
+            Ok(()) => Event::FaultReverted {
+                id,
+                from,
+                at: self.journal.now(),
+            },
+            Err(stuck) => {
+                let (error, residue, by_hand) = (stuck.error, stuck.residue, stuck.by_hand);
+                Event::FaultStuck {
+                    id,
+                    error,
+                    residue,
+                    by_hand,
+                }
+            }
+        });
+        gone
+    }
+
+    async fn fail_back(&mut self) -> Result<(), Abort> {
+        let (Some(plan), Some(recovery)) = (&self.drill.scenario.failback, &self.drill.recovery)
+        else {
+            return Ok(());
+        };
+        let failed_over = self.drill.scenario.recovery.failover != Failover::None;
+        if !failed_over || self.drill.faults.is_empty() {
+            return Ok(());
+        }
+        self.journal.record(Event::StageStarted(Stage::Failback));
+        self.journal.record(Event::Milestone {
+            milestone: Milestone::FailbackStarted,
+            at: self.journal.now(),
+        });
+        let back = self
+            .guard
+            .unless_stopped(recovery.fail_back(self.journal.clone(), plan))
+            .await?;
+        if let Err(error) = back {
+            self.journal.record(Event::Note {
+                text: format!("the failback did not succeed: {error}"),
+            });
+            return Ok(());
+        }
+        self.journal.record(Event::Milestone {
+            milestone: Milestone::FailbackFinished,
+            at: self.journal.now(),
+        });
+        let verify = &self.drill.scenario.verify;
+        let patience = self.drill.facts.measure.sustained.0;
+        let work = recovery.verify(self.journal.clone(), verify, When::AfterFailback, patience);
+        self.guard.unless_stopped(work).await?;
+        // The last thing that clients do is seen as well.
+        self.guard.unless_stopped(sleep(patience)).await
+    }
+
+    async fn note_lag(&self) {
+        let Some(control) = self.drill.environment.site_control() else {
+            return;
+        };
+        for site in self.drill.environment.sites() {
+            if let Ok(status) = control.status(&site).await
+                && status.role == Role::Standby
+            {
+                self.journal.record(Event::ReplicationLag {
+                    site,
+                    lag_ms: status.lag_ms,
+                });
+            }
+        }
+    }
+
+    /// Reads every write of the drill back from each side.
+    async fn read_back(&self, when: When) {
+        let (Some(audit), Some(service)) = (self.drill.environment.audit(), &self.written) else {
+            return;
+        };
+        let serving = self
+            .drill
+            .recovery
+            .as_ref()
+            .map(|recovery| recovery.serving_site());
+        for site in self.drill.environment.sites() {
+            let started = self.journal.now();
+            self.journal.record(match audit.read_all(&site).await {
+                Ok(found) => Event::WritesFound {
+                    authoritative: serving.as_ref() == Some(&site),
+                    service: service.clone(),
+                    site,
+                    when,
+                    started,
+                    found,
+                },
+                Err(error) => Event::WritesUnreadable {
+                    site,
+                    when,
+                    error: error.to_string(),
+                },
+            });
+        }
+    }
+
+    async fn take_down(&mut self, environment: u32) {
+        if let Err(error) = self.drill.environment.down().await {
+            self.journal.record(Event::Note {
+                text: error.to_string(),
+            });
+        }
+        let intent = self
+            .ledger
+            .open()
+            .into_iter()
+            .find(|intent| intent.id == environment);
+        if let Some(intent) = intent {
+            self.take_back(&intent, Instant::now() + TOTAL_TIMEOUT)
+                .await;
+        }
+    }
+}
+
+/// Wall clock against monotonic clock; constant for as long as nobody steps the wall clock.
+fn wall_offset_ns() -> i64 {
+    let wall = i64::try_from(drdrill_clock::wall_nanos()).unwrap_or(i64::MAX);
+    wall.saturating_sub(i64::try_from(drdrill_clock::monotonic_nanos()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,88 @@
+//! Processes named so exactly that no later one can be mistaken for them.
+
+use std::fs;
+use std::io;
+
+use drdrill_core::environment::ProcessIdentity;
+
+/// Id of this boot of this kernel. A ledger of another boot speaks of processes that cannot exist any more.
+///
+/// # Errors
+/// When `/proc` is not there.
+pub fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
+}
+
+/// Start time of a process in clock ticks since boot (field 22 of `/proc/PID/stat`), `None` when there is no such process.
+#[must_use]
+pub fn start_time(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the name in parentheses and may contain anything, so count from its end.
+    let after_name = stat.rsplit_once(')')?.1;
+    let mut fields = after_name.split_whitespace();
+    if matches!(fields.next(), Some("Z" | "X")) {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// The identity of a running process, `None` when there is no such process or it is a zombie.
+#[must_use]
+pub fn of_process(node: &str, pid: i32) -> Option<ProcessIdentity> {
+    Some(ProcessIdentity {
+        node: node.to_owned(),
+        pid,
+        start_time: start_time(pid)?,
+    })
+}
+
+/// Whether exactly this process still runs.
+#[must_use]
+pub fn is_alive(process: &ProcessIdentity) -> bool {
+    start_time(process.pid) == Some(process.start_time)
+}
+
+/// Kills exactly this process; does nothing when it is gone, whoever has its number now.
+pub fn kill(process: &ProcessIdentity) {
+    let Some(pid) = rustix::process::Pid::from_raw(process.pid) else {
+        return;
+    };
+    // The descriptor names the process that has the number now; the start time then says whether it is ours. A process
+    // that ends in between keeps the descriptor, so that the signal cannot reach a successor.
+    if let Ok(descriptor) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+        && is_alive(process)
+    {
+        // An error means that it is gone.
+        let _ = rustix::process::pidfd_send_signal(&descriptor, rustix::process::Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_itself_and_not_its_successor() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let me = of_process("test", pid).unwrap();
+        assert!(is_alive(&me));
+        assert!(!is_alive(&ProcessIdentity {
+            start_time: me.start_time + 1,
+            ..me
+        }));
+    }
+
+    #[test]
+    fn a_zombie_is_not_alive() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while start_time(pid).is_some() {
+            assert!(std::time::Instant::now() < deadline, "`true` did not end");
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,154 @@
+//! The state directory: runs, locks, keys.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Name of the undo ledger inside a run directory.
+pub const LEDGER_FILE: &str = "undo.ledger";
+
+/// The state directory: `$DRDRILL_STATE`, else `.drdrill` in the working directory.
+#[derive(Clone, Debug)]
+pub struct StateDir {
+    root: PathBuf,
+}
+
+/// The state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// It cannot be made or written to.
+    #[error(
+        "use the state directory {path}: {source} (set DRDRILL_STATE to a directory that can be written to)"
+    )]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others could forge undo instructions in it.
+    #[error(
+        "use the state directory {path}: others can write to it, and what stands in an undo ledger is carried out \
+         (run: chmod go-w {path})"
+    )]
+    WritableByOthers {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+impl StateDir {
+    /// The state directory at `root`, which is not touched.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Makes the directory where it is missing, readable by its owner alone, and proves that it can be written to.
+    ///
+    /// # Errors
+    /// When it cannot be made or written to, or when others can write to it.
+    pub fn prepare(&self) -> Result<(), StateError> {
+        let unusable = |source| StateError::Unusable {
+            path: self.root.clone(),
+            source,
+        };
+        for dir in [self.root.clone(), self.runs(), self.locks()] {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&dir)
+                .map_err(unusable)?;
+        }
+        let facts = fs::metadata(&self.root).map_err(unusable)?;
+        if facts.permissions().mode() & 0o022 != 0 {
+            return Err(StateError::WritableByOthers {
+                path: self.root.clone(),
+            });
+        }
+        if facts.uid() != nix::unistd::geteuid().as_raw() && !nix::unistd::geteuid().is_root() {
+            return Err(StateError::WritableByOthers {
+                path: self.root.clone(),
+            });
+        }
+        let probe = self.root.join(format!(".writable-{}", std::process::id()));
+        fs::write(&probe, b"x").map_err(unusable)?;
+        fs::remove_file(&probe).map_err(unusable)
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Directory of all runs.
+    #[must_use]
+    pub fn runs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
+    /// Directory of one run.
+    #[must_use]
+    pub fn run(&self, run_id: &str) -> PathBuf {
+        self.runs().join(run_id)
+    }
+
+    /// Directory of the locks.
+    #[must_use]
+    pub fn locks(&self) -> PathBuf {
+        self.root.join("locks")
+    }
+
+    /// Ids of all runs, oldest first. Ids begin with their time, so that their order is their age.
+    ///
+    /// # Errors
+    /// When the directory cannot be read; a missing one has no runs.
+    pub fn run_ids(&self) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.runs()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut ids = Vec::new();
+        for entry in entries {
+            if let Ok(name) = entry?.file_name().into_string() {
+                ids.push(name);
+            }
+        }
+        ids.sort();
+        Ok(ids)
+    }
+}
+
+/// A new run id, such as `20261121-075631-3fa9c1d2`: sortable by age, unique, safe as a file name.
+#[must_use]
+pub fn new_run_id(now: chrono::DateTime<chrono::Utc>) -> String {
+    let unique = uuid::Uuid::new_v4().simple().to_string();
+    format!("{}-{}", now.format("%Y%m%d-%H%M%S"), &unique[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_others_can_write_to_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::at(dir.path().join("state"));
+        state.prepare().unwrap();
+        fs::set_permissions(state.root(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(
+            state.prepare(),
+            Err(StateError::WritableByOthers { .. })
+        ));
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, b"").unwrap();
+        let error = StateDir::at(&path).prepare().unwrap_err().to_string();
+        assert!(error.contains(&path.display().to_string()), "{error}");
+    }
+}

@@ -1,0 +1,177 @@
+//! An HTTP/1.1 request and what must come back.
+//!
+//! The exchange is written directly over the socket: one request of some hundred bytes, made beforehand, and one
+//! answer. That is cheap enough for thousands of attempts a second, and it knows exactly whether a byte of a
+//! write had left this host when the connection broke, on which [`policy`](super::policy) depends.
+
+mod answer;
+mod exchange;
+mod pool;
+mod request;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use drdrill_core::probe::{Connection, Probe, Purpose};
+use drdrill_core::sample::Outcome;
+
+use super::policy::Broken;
+use super::target::{Target, TargetError};
+use answer::Answer;
+use pool::Pool;
+use request::Request;
+
+/// What a body is made of: the attempt's sequence number in, the bytes out.
+pub(crate) type MakeBody = Arc<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
+
+/// One HTTP request per attempt.
+///
+/// `Fresh`: each attempt opens its own connection with `TCP_NODELAY` and asks the server to close it. `Kept`: an
+/// attempt takes an idle connection if there is one, else it opens one, and keeps it afterwards if the answer
+/// allows that; so there is one connection as long as attempts do not overlap, and as many as overlap when they
+/// do, of which at most eight are kept. A connection that broke is not used again: the next attempt connects anew.
+///
+/// In the path, in header values and in a body template, `{sequence}` stands for the attempt's number.
+pub struct HttpProbe {
+    target: Target,
+    request: Request,
+    purpose: Purpose,
+    connection: Connection,
+    expected: Vec<u16>,
+    body_contains: Option<Vec<u8>>,
+    pool: Pool,
+}
+
+impl HttpProbe {
+    /// A `GET` or whatever `method` says of `url`, on fresh connections, judged as a read; any 2xx is a success.
+    ///
+    /// # Errors
+    /// When the URL is not `http://host[:port][/path]`, or method or path are not valid in a request.
+    pub fn new(method: &str, url: &str) -> Result<Self, TargetError> {
+        let rest = url
+            .strip_prefix("http://")
+            .ok_or_else(|| TargetError::NotHttp(url.to_owned()))?;
+        let split = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(split);
+        let path = path.split('#').next().unwrap_or("");
+        let path = if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("/{path}")
+        };
+        Ok(Self {
+            target: Target::parse(authority, Some(80))?,
+            request: Request::new(method, authority, &path)?,
+            purpose: Purpose::Read,
+            connection: Connection::Fresh,
+            expected: Vec::new(),
+            body_contains: None,
+            pool: Pool::default(),
+        })
+    }
+
+    /// What the attempts are evidence of: decides what a broken one means, see [`policy`](super::policy).
+    #[must_use]
+    pub fn purpose(mut self, purpose: Purpose) -> Self {
+        self.purpose = purpose;
+        self
+    }
+
+    /// Whether each attempt opens its own connection.
+    #[must_use]
+    pub fn connection(mut self, connection: Connection) -> Self {
+        self.connection = connection;
+        self.request.close(connection == Connection::Fresh);
+        self
+    }
+
+    /// Adds a header. `Host`, `Connection` and `Content-Length` are set already.
+    ///
+    /// # Errors
+    /// When name or value are not valid in a request.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, TargetError> {
+        self.request.header(name, value)?;
+        Ok(self)
+    }
+
+    /// Sends a body made from the attempt's number.
+    #[must_use]
+    pub fn body(mut self, make: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        self.request.body(Arc::new(make));
+        self
+    }
+
+    /// Sends `template`, with `{sequence}` replaced by the attempt's number.
+    #[must_use]
+    pub fn body_template(self, template: &str) -> Self {
+        let template = template.to_owned();
+        self.body(move |sequence| request::filled(&template, sequence).into_bytes())
+    }
+
+    /// Statuses that are a success; any 2xx when never called.
+    #[must_use]
+    pub fn expect_statuses(mut self, statuses: &[u16]) -> Self {
+        self.expected = statuses.to_vec();
+        self
+    }
+
+    /// Text the body must contain: a 200 that carries an error is a failure.
+    #[must_use]
+    pub fn body_contains(mut self, text: &str) -> Self {
+        self.body_contains = Some(text.as_bytes().to_vec());
+        self
+    }
+
+    fn check(&self, answer: &Answer) -> Result<(), Broken> {
+        let status = answer.status;
+        let expected = if self.expected.is_empty() {
+            (200..300).contains(&status)
+        } else {
+            self.expected.contains(&status)
+        };
+        if !expected {
+            return Err(Broken::Status(status));
+        }
+        match &self.body_contains {
+            Some(text) if !contains(&answer.body, text) => Err(Broken::Body(status)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn exchange(&self, sequence: u64) -> Result<(), Broken> {
+        let request = self.request.bytes(sequence);
+        let answer = match self.connection {
+            Connection::Fresh => exchange::fresh(&self.target, &request, &self.request).await?,
+            Connection::Kept => {
+                exchange::kept(&self.target, &self.pool, &request, &self.request).await?
+            }
+        };
+        self.check(&answer)
+    }
+}
+
+impl fmt::Debug for HttpProbe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpProbe")
+            .field("target", &self.target)
+            .field("request", &self.request)
+            .field("purpose", &self.purpose)
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Probe for HttpProbe {
+    async fn attempt(&self, sequence: u64) -> Outcome {
+        match self.exchange(sequence).await {
+            Ok(()) => Outcome::Ok,
+            Err(broken) => broken.outcome(self.purpose),
+        }
+    }
+}
+
+fn contains(body: &[u8], text: &[u8]) -> bool {
+    text.is_empty() || body.windows(text.len()).any(|window| window == text)
+}

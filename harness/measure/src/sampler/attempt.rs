@@ -1,0 +1,140 @@
+//! One attempt under way. Whatever becomes of it, exactly one sample comes out.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use drdrill_clock::monotonic_nanos;
+use drdrill_core::sample::{Outcome, Sample, StreamId};
+use drdrill_core::time::At;
+
+use super::Shared;
+
+/// Identity and times of an attempt, in nanoseconds of the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub(super) stream: StreamId,
+    pub(super) sequence: u64,
+    pub(super) origin: u64,
+    pub(super) due: u64,
+    pub(super) sent: u64,
+    pub(super) every: u64,
+    pub(super) deadline: u64,
+}
+
+/// An attempt under way. Dropped without an outcome (the deadline cut it off, or the probe panicked) it still
+/// writes its sample: nothing ends in silence.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    sent: Sent,
+    samples: Sender<Sample>,
+    shared: Arc<Shared>,
+    recorded: bool,
+}
+
+impl Attempt {
+    /// Begins an attempt.
+    pub(super) fn begin(sent: Sent, samples: Sender<Sample>, shared: Arc<Shared>) -> Self {
+        let in_flight = shared.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        shared.busiest.fetch_max(in_flight, Ordering::Relaxed);
+        shared.attempts.fetch_add(1, Ordering::Relaxed);
+        Self {
+            sent,
+            samples,
+            shared,
+            recorded: false,
+        }
+    }
+
+    /// Ends the attempt with what the probe saw.
+    pub(super) fn end(mut self, outcome: Outcome) {
+        self.record(outcome);
+    }
+
+    fn record(&mut self, outcome: Outcome) {
+        self.recorded = true;
+        let done = monotonic_nanos().max(self.sent.sent);
+        let outcome = judged(&self.sent, done, outcome);
+        let at = |nanos: u64| At(nanos.saturating_sub(self.sent.origin));
+        // The receiver is gone only when the owner gave up on the samples.
+        let _ = self.samples.send(Sample {
+            stream: self.sent.stream,
+            sequence: self.sent.sequence,
+            due: at(self.sent.due),
+            sent: at(self.sent.sent),
+            done: at(done),
+            outcome,
+        });
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.recorded {
+            let outcome = if std::thread::panicking() {
+                Outcome::ProberError("the probe panicked".into())
+            } else {
+                too_late(self.sent.deadline)
+            };
+            self.record(outcome);
+        }
+        if self.shared.in_flight.fetch_sub(1, Ordering::Relaxed) == 1
+            && self.shared.stop.load(Ordering::Relaxed)
+        {
+            self.shared.wake.notify_one();
+        }
+    }
+}
+
+fn too_late(deadline: u64) -> Outcome {
+    Outcome::Unknown(format!("deadline of {:?} passed", Duration::from_nanos(deadline)).into())
+}
+
+/// Own lateness beyond one interval is our error, and an answer after the deadline is no answer in time.
+///
+/// Source: measurement.md section 2, "Probe k".
+fn judged(sent: &Sent, done: u64, outcome: Outcome) -> Outcome {
+    let late = sent.sent.saturating_sub(sent.due);
+    if late > sent.every {
+        let (late, every) = (Duration::from_nanos(late), Duration::from_nanos(sent.every));
+        let text = format!("sent {late:?} late, more than the interval of {every:?}: {outcome:?}");
+        return Outcome::ProberError(text.into());
+    }
+    if outcome.is_ok() && done - sent.sent > sent.deadline {
+        return too_late(sent.deadline);
+    }
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENT: Sent = Sent {
+        stream: 0,
+        sequence: 3,
+        origin: 0,
+        due: 1_000,
+        sent: 1_500,
+        every: 1_000,
+        deadline: 5_000,
+    };
+
+    #[test]
+    fn an_answer_after_the_deadline_is_unknown() {
+        assert_eq!(judged(&SENT, 6_500, Outcome::Ok), Outcome::Ok);
+        let late = judged(&SENT, 6_501, Outcome::Ok);
+        assert!(matches!(late, Outcome::Unknown(_)), "{late:?}");
+    }
+
+    #[test]
+    fn sending_later_than_one_interval_is_our_own_error() {
+        let sent = Sent {
+            sent: 2_001,
+            ..SENT
+        };
+        let outcome = judged(&sent, 2_100, Outcome::Failed("refused".into()));
+        assert!(matches!(outcome, Outcome::ProberError(_)), "{outcome:?}");
+    }
+}
