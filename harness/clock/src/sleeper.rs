@@ -33,10 +33,7 @@ impl Sleeper {
             TimerfdClockId::Monotonic,
             TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
         )?;
-        #[expect(
-            unsafe_code,
-            reason = "the runtime has no safe way to register a descriptor"
-        )]
+        #[expect(unsafe_code, reason = "the runtime has no safe way to register a descriptor")]
         // SAFETY: an `OwnedFd` is open for as long as it lives, always names the same description, and the `AsyncFd`
         // owns it.
         let timer = unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) }?;
@@ -49,10 +46,8 @@ impl Sleeper {
     /// When the kernel refuses the timer.
     pub async fn until(&mut self, deadline_nanos: u64) -> io::Result<()> {
         while crate::monotonic_nanos() < deadline_nanos {
-            let at = Itimerspec {
-                it_interval: Timespec::default(),
-                it_value: timespec(deadline_nanos),
-            };
+            let at =
+                Itimerspec { it_interval: Timespec::default(), it_value: timespec(deadline_nanos) };
             timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &at)?;
             let mut ready = self.timer.readable().await?;
             ready.clear_ready();
@@ -66,8 +61,7 @@ impl Sleeper {
     /// As [`Sleeper::until`].
     pub async fn sleep(&mut self, duration: Duration) -> io::Result<()> {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.until(crate::monotonic_nanos().saturating_add(nanos))
-            .await
+        self.until(crate::monotonic_nanos().saturating_add(nanos)).await
     }
 }
 
@@ -97,11 +91,7 @@ mod tests {
     async fn a_cancelled_sleep_does_not_disturb_the_next() {
         let mut sleeper = Sleeper::new().unwrap();
         let long = sleeper.sleep(Duration::from_hours(1));
-        assert!(
-            tokio::time::timeout(Duration::from_millis(5), long)
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(Duration::from_millis(5), long).await.is_err());
         let before = crate::monotonic_nanos();
         sleeper.sleep(Duration::from_millis(2)).await.unwrap();
         assert!(crate::monotonic_nanos() - before >= 2_000_000);

@@ -92,11 +92,7 @@ impl ActionError {
         node: impl Into<String>,
         reason: impl fmt::Display,
     ) -> Self {
-        Self {
-            doing: doing.into(),
-            node: node.into(),
-            reason: reason.to_string(),
-        }
+        Self { doing: doing.into(), node: node.into(), reason: reason.to_string() }
     }
 }
 

@@ -188,9 +188,7 @@ pub struct Measure {
 
 impl Default for Measure {
     fn default() -> Self {
-        Self {
-            sustained: Span(Duration::from_secs(10)),
-        }
+        Self { sustained: Span(Duration::from_secs(10)) }
     }
 }
 

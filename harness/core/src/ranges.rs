@@ -52,10 +52,7 @@ impl std::fmt::Display for Ranges {
         let mut numbers = self.0.iter().copied().peekable();
         while let Some(first) = numbers.next() {
             let mut last = first;
-            while numbers
-                .next_if(|next| last.checked_add(1) == Some(*next))
-                .is_some()
-            {
+            while numbers.next_if(|next| last.checked_add(1) == Some(*next)).is_some() {
                 last += 1;
             }
             if !text.is_empty() {
@@ -104,9 +101,7 @@ impl Serialize for Ranges {
 
 impl<'de> Deserialize<'de> for Ranges {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

@@ -21,9 +21,7 @@ impl Share {
     #[must_use]
     pub const fn percent(percent: u32) -> Self {
         let percent = if percent > 100 { 100 } else { percent };
-        Self {
-            parts_per_million: percent * 10_000,
-        }
+        Self { parts_per_million: percent * 10_000 }
     }
 
     /// As a ratio, from 0 to 1.

@@ -43,13 +43,7 @@ mod tests {
     fn the_worst_wins_and_nothing_observed_is_unknown() {
         assert_eq!(Verdict::of([]), Verdict::Unknown);
         assert_eq!(Verdict::of([Verdict::Pass, Verdict::Pass]), Verdict::Pass);
-        assert_eq!(
-            Verdict::of([Verdict::Pass, Verdict::Unknown]),
-            Verdict::Unknown
-        );
-        assert_eq!(
-            Verdict::of([Verdict::Fail, Verdict::Unknown]),
-            Verdict::Fail
-        );
+        assert_eq!(Verdict::of([Verdict::Pass, Verdict::Unknown]), Verdict::Unknown);
+        assert_eq!(Verdict::of([Verdict::Fail, Verdict::Unknown]), Verdict::Fail);
     }
 }

@@ -71,19 +71,13 @@ pub struct NotReady {
 
 impl From<ActionError> for NotReady {
     fn from(error: ActionError) -> Self {
-        Self {
-            reason: error.to_string(),
-            left: Vec::new(),
-        }
+        Self { reason: error.to_string(), left: Vec::new() }
     }
 }
 
 impl From<LedgerError> for NotReady {
     fn from(error: LedgerError) -> Self {
-        Self {
-            reason: error.to_string(),
-            left: Vec::new(),
-        }
+        Self { reason: error.to_string(), left: Vec::new() }
     }
 }
 
@@ -104,28 +98,21 @@ pub async fn run(
         reason: format!("start the keeper, without which nothing is injected: {error}"),
         left: Vec::new(),
     })?;
-    let environment = ledger.intend(
-        "environment",
-        drill.environment.name(),
-        drill.environment.undo(),
-    )?;
+    let environment =
+        ledger.intend("environment", drill.environment.name(), drill.environment.undo())?;
     let streams = match bring_up(drill).await {
         Ok(streams) => streams,
         Err(error) => {
             // Its undo was written down before it was touched, so half an environment goes away like a whole one.
             let mut not_ready = NotReady::from(error);
             let _ = drill.environment.down().await;
-            not_ready.left = crate::revert::revert_open(&mut ledger, &drill.reverters)
-                .await
-                .stuck;
+            not_ready.left = crate::revert::revert_open(&mut ledger, &drill.reverters).await.stuck;
             close(ledger, keeper);
             return Err(not_ready);
         }
     };
     let journal = recorder.journal();
-    journal.record(drdrill_core::event::Event::DrillStarted(Box::new(started(
-        drill, &streams,
-    ))));
+    journal.record(drdrill_core::event::Event::DrillStarted(Box::new(started(drill, &streams))));
     let guard = guard::Guard::new(drill, &streams, recorder, &mut keeper);
     stages::Stages::new(drill, &streams, recorder, &mut ledger, guard)
         .run(sampling, streams, environment)
@@ -142,12 +129,8 @@ async fn bring_up(drill: &Drill) -> Result<Vec<StreamPlan>, ActionError> {
         }
     }
     let plan = &drill.scenario.probes;
-    let streams = drill
-        .environment
-        .streams()?
-        .into_iter()
-        .zip(0..)
-        .map(|(stream, id)| StreamPlan {
+    let streams =
+        drill.environment.streams()?.into_iter().zip(0..).map(|(stream, id)| StreamPlan {
             facts: StreamFacts {
                 id,
                 name: stream.name,

@@ -45,10 +45,7 @@ impl Journal for RecorderHandle {
 
     fn record(&self, event: Event) {
         // The recorder outlives everybody who records, but for samples that come in after the end.
-        let _ = self.sender.send(Message::Entry(Box::new(Entry {
-            at: self.now(),
-            event,
-        })));
+        let _ = self.sender.send(Message::Entry(Box::new(Entry { at: self.now(), event })));
     }
 }
 
@@ -67,15 +64,9 @@ impl Recorder {
             unsynced_since: None,
             broken: broken.clone(),
         };
-        let thread = thread::Builder::new()
-            .name("recorder".into())
-            .spawn(move || writer.run(&receiver))?;
-        Ok(Self {
-            origin_nanos: drdrill_clock::monotonic_nanos(),
-            sender,
-            broken,
-            thread,
-        })
+        let thread =
+            thread::Builder::new().name("recorder".into()).spawn(move || writer.run(&receiver))?;
+        Ok(Self { origin_nanos: drdrill_clock::monotonic_nanos(), sender, broken, thread })
     }
 
     /// Reading of the monotonic clock at the start of the drill.
@@ -87,10 +78,7 @@ impl Recorder {
     /// The journal to hand around.
     #[must_use]
     pub fn journal(&self) -> Arc<dyn Journal> {
-        Arc::new(RecorderHandle {
-            origin_nanos: self.origin_nanos,
-            sender: self.sender.clone(),
-        })
+        Arc::new(RecorderHandle { origin_nanos: self.origin_nanos, sender: self.sender.clone() })
     }
 
     /// Adds a watcher; it sees what comes from now on.

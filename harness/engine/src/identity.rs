@@ -10,9 +10,7 @@ use drdrill_core::environment::ProcessIdentity;
 /// # Errors
 /// When `/proc` is not there.
 pub fn boot_id() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
-        .trim()
-        .to_owned())
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 /// Start time of a process in clock ticks since boot (field 22 of `/proc/PID/stat`), `None` when there is no such process.
@@ -31,11 +29,7 @@ pub fn start_time(pid: i32) -> Option<u64> {
 /// The identity of a running process, `None` when there is no such process or it is a zombie.
 #[must_use]
 pub fn of_process(node: &str, pid: i32) -> Option<ProcessIdentity> {
-    Some(ProcessIdentity {
-        node: node.to_owned(),
-        pid,
-        start_time: start_time(pid)?,
-    })
+    Some(ProcessIdentity { node: node.to_owned(), pid, start_time: start_time(pid)? })
 }
 
 /// Whether exactly this process still runs.
@@ -68,10 +62,7 @@ mod tests {
         let pid = i32::try_from(std::process::id()).unwrap();
         let me = of_process("test", pid).unwrap();
         assert!(is_alive(&me));
-        assert!(!is_alive(&ProcessIdentity {
-            start_time: me.start_time + 1,
-            ..me
-        }));
+        assert!(!is_alive(&ProcessIdentity { start_time: me.start_time + 1, ..me }));
     }
 
     #[test]

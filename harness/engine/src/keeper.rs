@@ -57,15 +57,13 @@ impl Keeper {
             .ok_or_else(|| io::Error::other("the keeper has no standard output"))?;
         output.read_exact(&mut ready)?;
         let (stop, stopped) = channel();
-        let heart = thread::Builder::new()
-            .name("heartbeat".into())
-            .spawn(move || {
-                while stopped.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
-                    // A keeper that died is noticed by `is_alive`.
-                    let _ = input.write_all(&[ALIVE]);
-                }
-                input
-            })?;
+        let heart = thread::Builder::new().name("heartbeat".into()).spawn(move || {
+            while stopped.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
+                // A keeper that died is noticed by `is_alive`.
+                let _ = input.write_all(&[ALIVE]);
+            }
+            input
+        })?;
         Ok(Self { child, stop, heart })
     }
 
@@ -80,10 +78,8 @@ impl Keeper {
     /// When the keeper did not end by itself.
     pub fn dismiss(mut self) -> io::Result<()> {
         drop(self.stop);
-        let mut input = self
-            .heart
-            .join()
-            .map_err(|_| io::Error::other("the heartbeat thread failed"))?;
+        let mut input =
+            self.heart.join().map_err(|_| io::Error::other("the heartbeat thread failed"))?;
         // A keeper that is gone already cannot be told; its exit status tells then.
         let _ = input.write_all(&[GOODBYE]);
         drop(input);
@@ -112,16 +108,14 @@ pub fn wait_for_harness(
     lease: Duration,
 ) -> io::Result<Farewell> {
     let (sender, beats) = channel();
-    thread::Builder::new()
-        .name("listen".into())
-        .spawn(move || {
-            let mut byte = [0];
-            while let Ok(1) = input.read(&mut byte) {
-                if sender.send(byte[0]).is_err() {
-                    return;
-                }
+    thread::Builder::new().name("listen".into()).spawn(move || {
+        let mut byte = [0];
+        while let Ok(1) = input.read(&mut byte) {
+            if sender.send(byte[0]).is_err() {
+                return;
             }
-        })?;
+        }
+    })?;
     output.write_all(b"k")?;
     output.flush()?;
     loop {
@@ -178,10 +172,7 @@ mod tests {
         let (reader, _writer) = io::pipe().unwrap();
         let lease = Duration::from_millis(50);
         let began = Instant::now();
-        assert_eq!(
-            wait_for_harness(reader, io::sink(), lease).unwrap(),
-            Farewell::Hangs
-        );
+        assert_eq!(wait_for_harness(reader, io::sink(), lease).unwrap(), Farewell::Hangs);
         assert!(began.elapsed() >= lease);
     }
 }

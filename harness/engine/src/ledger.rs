@@ -113,17 +113,9 @@ impl Contents {
     #[must_use]
     pub fn opened(&self) -> Option<(&str, &str, &ProcessIdentity, &str)> {
         self.lines.iter().find_map(|line| match line {
-            Line::Opened {
-                run_id,
-                environment,
-                harness,
-                boot_id,
-            } => Some((
-                run_id.as_str(),
-                environment.as_str(),
-                harness,
-                boot_id.as_str(),
-            )),
+            Line::Opened { run_id, environment, harness, boot_id } => {
+                Some((run_id.as_str(), environment.as_str(), harness, boot_id.as_str()))
+            }
             _ => None,
         })
     }
@@ -155,10 +147,7 @@ impl Contents {
 
 fn trim_zeros(bytes: &[u8]) -> &[u8] {
     let written = |byte: &u8| *byte != 0;
-    match (
-        bytes.iter().position(written),
-        bytes.iter().rposition(written),
-    ) {
+    match (bytes.iter().position(written), bytes.iter().rposition(written)) {
         (Some(first), Some(last)) => &bytes[first..=last],
         _ => &[],
     }
@@ -194,13 +183,7 @@ impl Ledger {
     /// # Errors
     /// When the disk is full or the directory cannot be written to; nothing was touched then.
     pub fn create(path: &Path, first: Line) -> Result<Self, LedgerError> {
-        let io = |doing| {
-            move |source| LedgerError::Io {
-                doing,
-                path: path.to_owned(),
-                source,
-            }
-        };
+        let io = |doing| move |source| LedgerError::Io { doing, path: path.to_owned(), source };
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -223,9 +206,7 @@ impl Ledger {
         ledger.append(first)?;
         ledger.file.sync_all().map_err(io("make durable"))?;
         if let Some(directory) = path.parent() {
-            File::open(directory)
-                .and_then(|dir| dir.sync_all())
-                .map_err(io("make durable"))?;
+            File::open(directory).and_then(|dir| dir.sync_all()).map_err(io("make durable"))?;
         }
         Ok(ledger)
     }
@@ -235,31 +216,16 @@ impl Ledger {
     /// # Errors
     /// When it cannot be read, or when a running drill or recover holds it.
     pub fn take_over(path: &Path) -> Result<Self, LedgerError> {
-        let io = |source| LedgerError::Io {
-            doing: "read",
-            path: path.to_owned(),
-            source,
-        };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(io)?;
+        let io = |source| LedgerError::Io { doing: "read", path: path.to_owned(), source };
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
         let mut file = lock(file, path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io)?;
-        let end = bytes
-            .iter()
-            .rposition(|&byte| byte != 0)
-            .map_or(0, |last| last as u64 + 1);
+        let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
         let torn =
             end > 0 && bytes.get(usize::try_from(end).unwrap_or(usize::MAX) - 1) != Some(&b'\n');
-        let mut ledger = Self {
-            file,
-            path: path.to_owned(),
-            contents: Contents::parse(&bytes),
-            end,
-        };
+        let mut ledger =
+            Self { file, path: path.to_owned(), contents: Contents::parse(&bytes), end };
         if torn {
             // Ends a torn last line, so that the next one begins on its own.
             ledger.write(b"\n")?;
@@ -282,12 +248,7 @@ impl Ledger {
     pub fn intend(&mut self, kind: &str, target: &str, undo: Undo) -> Result<u32, LedgerError> {
         let id = self.next_id();
         let (kind, target) = (kind.to_owned(), target.to_owned());
-        self.append(Line::Intent(Intent {
-            id,
-            kind,
-            target,
-            undo,
-        }))?;
+        self.append(Line::Intent(Intent { id, kind, target, undo }))?;
         Ok(id)
     }
 
@@ -310,10 +271,7 @@ impl Ledger {
     /// # Errors
     /// When it could not be made durable.
     pub fn stuck(&mut self, id: u32, error: &str) -> Result<(), LedgerError> {
-        self.append(Line::Stuck {
-            id,
-            error: error.to_owned(),
-        })
+        self.append(Line::Stuck { id, error: error.to_owned() })
     }
 
     /// Intents that were not seen to be taken back, newest first.
@@ -336,35 +294,21 @@ impl Ledger {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), LedgerError> {
-        self.file
-            .write_all_at(bytes, self.end)
-            .map_err(|source| self.error("write to", source))?;
-        self.file
-            .sync_data()
-            .map_err(|source| self.error("make durable", source))?;
+        self.file.write_all_at(bytes, self.end).map_err(|source| self.error("write to", source))?;
+        self.file.sync_data().map_err(|source| self.error("make durable", source))?;
         self.end += bytes.len() as u64;
         Ok(())
     }
 
     fn error(&self, doing: &'static str, source: io::Error) -> LedgerError {
-        LedgerError::Io {
-            doing,
-            path: self.path.clone(),
-            source,
-        }
+        LedgerError::Io { doing, path: self.path.clone(), source }
     }
 }
 
 fn lock(file: File, path: &Path) -> Result<Flock<File>, LedgerError> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-        nix::errno::Errno::EWOULDBLOCK => LedgerError::InUse {
-            path: path.to_owned(),
-        },
-        other => LedgerError::Io {
-            doing: "lock",
-            path: path.to_owned(),
-            source: other.into(),
-        },
+        nix::errno::Errno::EWOULDBLOCK => LedgerError::InUse { path: path.to_owned() },
+        other => LedgerError::Io { doing: "lock", path: path.to_owned(), source: other.into() },
     })
 }
 

@@ -41,10 +41,7 @@ impl EnvironmentLock {
     /// # Errors
     /// When another process holds it, or when the lock file cannot be used.
     pub fn take(state: &StateDir, environment: &str, me: &str) -> Result<Self, LockError> {
-        let io = |source| LockError::Io {
-            environment: environment.to_owned(),
-            source,
-        };
+        let io = |source| LockError::Io { environment: environment.to_owned(), source };
         let path = state.locks().join(format!("{environment}.lock"));
         let file = OpenOptions::new()
             .read(true)
@@ -64,10 +61,7 @@ impl EnvironmentLock {
                 let mut holder = String::new();
                 file.read_to_string(&mut holder).map_err(io)?;
                 let holder = holder.trim().to_owned();
-                Err(LockError::Held {
-                    environment: environment.to_owned(),
-                    holder,
-                })
+                Err(LockError::Held { environment: environment.to_owned(), holder })
             }
             Err((_, errno)) => Err(io(errno.into())),
         }
@@ -85,10 +79,7 @@ mod tests {
         state.prepare().unwrap();
         let first = EnvironmentLock::take(&state, "lab", "run one").unwrap();
         let error = EnvironmentLock::take(&state, "lab", "run two").unwrap_err();
-        assert!(
-            matches!(&error, LockError::Held { holder, .. } if holder == "run one"),
-            "{error}"
-        );
+        assert!(matches!(&error, LockError::Held { holder, .. } if holder == "run one"), "{error}");
         assert!(EnvironmentLock::take(&state, "other", "run two").is_ok());
         drop(first);
         assert!(EnvironmentLock::take(&state, "lab", "run two").is_ok());

@@ -31,10 +31,7 @@ impl Reverters {
     }
 
     fn find(&self, kind: &str) -> Option<&dyn Reverter> {
-        self.all
-            .iter()
-            .find(|one| one.kind() == kind)
-            .map(AsRef::as_ref)
+        self.all.iter().find(|one| one.kind() == kind).map(AsRef::as_ref)
     }
 }
 
@@ -90,17 +87,11 @@ pub async fn revert_one(
         match tokio::time::timeout(TRY_TIMEOUT, revert_and_look(reverter, node, params)).await {
             Ok(Ok(residue)) if residue.is_empty() => return Ok(()),
             Ok(Ok(residue)) => {
-                last = (
-                    "the undo reported success, but the change is still there".into(),
-                    residue,
-                );
+                last = ("the undo reported success, but the change is still there".into(), residue);
             }
             Ok(Err(error)) => last = (error.to_string(), Vec::new()),
             Err(_) => {
-                last = (
-                    format!("no answer within {} s", TRY_TIMEOUT.as_secs()),
-                    Vec::new(),
-                );
+                last = (format!("no answer within {} s", TRY_TIMEOUT.as_secs()), Vec::new());
             }
         }
     }
@@ -177,11 +168,7 @@ mod tests {
         }
         async fn residue(&self, node: &str, _: &Value) -> Result<Vec<String>, ActionError> {
             let things = self.things.lock().unwrap();
-            Ok(things
-                .iter()
-                .filter(|thing| *thing == node)
-                .cloned()
-                .collect())
+            Ok(things.iter().filter(|thing| *thing == node).cloned().collect())
         }
         fn by_hand(&self, node: &str, _: &Value) -> String {
             format!("remove {node}")
@@ -192,11 +179,7 @@ mod tests {
         let first = Line::Opened {
             run_id: "run".into(),
             environment: "test".into(),
-            harness: ProcessIdentity {
-                node: "harness".into(),
-                pid: 1,
-                start_time: 1,
-            },
+            harness: ProcessIdentity { node: "harness".into(), pid: 1, start_time: 1 },
             boot_id: "boot".into(),
         };
         let mut ledger = Ledger::create(&dir.join("ledger"), first).unwrap();
@@ -235,10 +218,7 @@ mod tests {
     async fn an_undo_that_lies_is_caught() {
         let dir = tempfile::tempdir().unwrap();
         let mut ledger = ledger(dir.path(), &["a"]);
-        let liar = World {
-            lies: true,
-            ..world(&["a"])
-        };
+        let liar = World { lies: true, ..world(&["a"]) };
         let reverted = revert_open(&mut ledger, &Reverters::new(vec![Arc::new(liar)])).await;
         assert_eq!(reverted.stuck[0].residue, ["a"]);
         assert_eq!(reverted.stuck[0].by_hand, "remove a");
@@ -249,10 +229,7 @@ mod tests {
     async fn an_undo_that_hangs_does_not_stop_the_others() {
         let dir = tempfile::tempdir().unwrap();
         let mut ledger = ledger(dir.path(), &["a", "b", "c"]);
-        let world = Arc::new(World {
-            hangs_on: Some("b".into()),
-            ..world(&["a", "b", "c"])
-        });
+        let world = Arc::new(World { hangs_on: Some("b".into()), ..world(&["a", "b", "c"]) });
         let began = tokio::time::Instant::now();
         let reverted = revert_open(&mut ledger, &Reverters::new(vec![world.clone()])).await;
         assert!(began.elapsed() <= TOTAL_TIMEOUT);
@@ -266,10 +243,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut ledger = ledger(dir.path(), &["a"]);
         let reverted = revert_open(&mut ledger, &Reverters::default()).await;
-        assert!(
-            reverted.stuck[0]
-                .error
-                .contains("does not know how to take back `world`")
-        );
+        assert!(reverted.stuck[0].error.contains("does not know how to take back `world`"));
     }
 }

@@ -49,27 +49,16 @@ impl StateDir {
     /// # Errors
     /// When it cannot be made or written to, or when others can write to it.
     pub fn prepare(&self) -> Result<(), StateError> {
-        let unusable = |source| StateError::Unusable {
-            path: self.root.clone(),
-            source,
-        };
+        let unusable = |source| StateError::Unusable { path: self.root.clone(), source };
         for dir in [self.root.clone(), self.runs(), self.locks()] {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&dir)
-                .map_err(unusable)?;
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(unusable)?;
         }
         let facts = fs::metadata(&self.root).map_err(unusable)?;
         if facts.permissions().mode() & 0o022 != 0 {
-            return Err(StateError::WritableByOthers {
-                path: self.root.clone(),
-            });
+            return Err(StateError::WritableByOthers { path: self.root.clone() });
         }
         if facts.uid() != nix::unistd::geteuid().as_raw() && !nix::unistd::geteuid().is_root() {
-            return Err(StateError::WritableByOthers {
-                path: self.root.clone(),
-            });
+            return Err(StateError::WritableByOthers { path: self.root.clone() });
         }
         let probe = self.root.join(format!(".writable-{}", std::process::id()));
         fs::write(&probe, b"x").map_err(unusable)?;
@@ -137,10 +126,7 @@ mod tests {
         let state = StateDir::at(dir.path().join("state"));
         state.prepare().unwrap();
         fs::set_permissions(state.root(), fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(matches!(
-            state.prepare(),
-            Err(StateError::WritableByOthers { .. })
-        ));
+        assert!(matches!(state.prepare(), Err(StateError::WritableByOthers { .. })));
     }
 
     #[test]

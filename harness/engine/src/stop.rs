@@ -30,15 +30,9 @@ impl StopConditions {
     pub fn new(rules: &[StopWhen], streams: &[StreamFacts]) -> Self {
         let condition = |rule: &StopWhen| {
             let stream = streams.iter().find(|stream| stream.name == rule.probe)?.id;
-            Some(Condition {
-                rule: rule.clone(),
-                stream,
-                window: VecDeque::new(),
-            })
+            Some(Condition { rule: rule.clone(), stream, window: VecDeque::new() })
         };
-        Self {
-            all: Mutex::new(rules.iter().filter_map(condition).collect()),
-        }
+        Self { all: Mutex::new(rules.iter().filter_map(condition).collect()) }
     }
 
     /// Takes note of an event; says why the drill has to stop, when it has to.
@@ -46,10 +40,7 @@ impl StopConditions {
         let Event::Sample(sample) = event else {
             return None;
         };
-        let mut all = self
-            .all
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all = self.all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         all.iter_mut()
             .filter(|condition| condition.stream == sample.stream)
             .filter(|_| sample.outcome.is_ok() || sample.outcome.is_failure())
@@ -60,11 +51,7 @@ impl StopConditions {
 impl Condition {
     fn feed(&mut self, done: At, ok: bool) -> Option<String> {
         self.window.push_back((done, ok));
-        while self
-            .window
-            .front()
-            .is_some_and(|(at, _)| done.since(*at) > self.rule.over.0)
-        {
+        while self.window.front().is_some_and(|(at, _)| done.since(*at) > self.rule.over.0) {
             self.window.pop_front();
         }
         if self.window.len() < LEAST_SAMPLES {
@@ -119,14 +106,7 @@ mod tests {
 
     fn sample(stream: StreamId, sequence: u64, outcome: Outcome) -> Event {
         let at = At::from_millis(sequence * 20);
-        Event::Sample(Sample {
-            stream,
-            sequence,
-            due: at,
-            sent: at,
-            done: at,
-            outcome,
-        })
+        Event::Sample(Sample { stream, sequence, due: at, sent: at, done: at, outcome })
     }
 
     fn feed_all(outcome: impl Fn(u64) -> Outcome, stream: StreamId) -> Option<String> {
@@ -138,11 +118,7 @@ mod tests {
     fn a_hurt_bystander_stops_the_drill() {
         let reason = feed_all(
             |n| {
-                if n < 100 {
-                    Outcome::Ok
-                } else {
-                    Outcome::Failed("x".into())
-                }
+                if n < 100 { Outcome::Ok } else { Outcome::Failed("x".into()) }
             },
             3,
         );
@@ -152,14 +128,7 @@ mod tests {
     #[test]
     fn one_failure_in_a_hundred_does_not() {
         assert_eq!(
-            feed_all(
-                |n| if n == 100 {
-                    Outcome::Failed("x".into())
-                } else {
-                    Outcome::Ok
-                },
-                3
-            ),
+            feed_all(|n| if n == 100 { Outcome::Failed("x".into()) } else { Outcome::Ok }, 3),
             None
         );
     }

@@ -31,7 +31,5 @@ fn compare(class: &str, name: &str, known: Option<&[String]>) -> garde::Result {
         return Ok(());
     }
     let known = known_names(name, known.iter().map(String::as_str));
-    Err(garde::Error::new(format!(
-        "the environment has no {class} `{name}`; {known}"
-    )))
+    Err(garde::Error::new(format!("the environment has no {class} `{name}`; {known}")))
 }

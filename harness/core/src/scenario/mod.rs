@@ -151,11 +151,7 @@ fn within<C>(least: Duration, most: Duration) -> impl Fn(&Span, &C) -> garde::Re
         if (least..=most).contains(&span.0) {
             return Ok(());
         }
-        Err(garde::Error::new(format!(
-            "must be from {} to {}",
-            Span(least),
-            Span(most)
-        )))
+        Err(garde::Error::new(format!("must be from {} to {}", Span(least), Span(most))))
     }
 }
 
@@ -241,10 +237,7 @@ pub struct Recovery {
 
 impl Default for Recovery {
     fn default() -> Self {
-        Self {
-            failover: Failover::BuiltIn,
-            give_up_after: Span(Duration::from_hours(1)),
-        }
+        Self { failover: Failover::BuiltIn, give_up_after: Span(Duration::from_hours(1)) }
     }
 }
 
@@ -288,9 +281,7 @@ fn rises_to_all<C>(shift: &[Share], _: &C) -> garde::Result {
     if shift.is_sorted_by(|a, b| a < b) && shift.last() == Some(&Share::percent(100)) {
         return Ok(());
     }
-    Err(garde::Error::new(
-        "must rise from share to share and end with 100%",
-    ))
+    Err(garde::Error::new("must rise from share to share and end with 100%"))
 }
 
 /// A stop condition.

@@ -57,13 +57,10 @@ fn parse<T: DeserializeOwned + Validate>(
             source_name: Some(name),
         });
         // The library heads a snippet with the position alone; editors and people look for FILE:LINE:COLUMN first.
-        let place = error.location().map_or_else(
-            || name.to_owned(),
-            |at| format!("{name}:{}:{}", at.line(), at.column()),
-        );
-        FileError {
-            rendered: format!("{place}: {}", body.trim_end()),
-        }
+        let place = error
+            .location()
+            .map_or_else(|| name.to_owned(), |at| format!("{name}:{}:{}", at.line(), at.column()));
+        FileError { rendered: format!("{place}: {}", body.trim_end()) }
     })
 }
 
@@ -117,9 +114,7 @@ verify: [data_access]
     fn error_of(from: &str, to: &str) -> String {
         assert!(GOOD.contains(from), "{from} is not in the scenario");
         let text = GOOD.replace(from, to);
-        parse_scenario("s.yaml", &text, &known())
-            .unwrap_err()
-            .to_string()
+        parse_scenario("s.yaml", &text, &known()).unwrap_err().to_string()
     }
 
     #[test]
@@ -130,88 +125,37 @@ verify: [data_access]
     #[test]
     fn every_mistake_is_placed_and_answered() {
         let cases: [(&str, &str, &str, &str); 16] = [
-            (
-                "every: 20ms",
-                "every: 20",
-                "s.yaml:5:18: ",
-                "`20` has no unit",
-            ),
-            (
-                "rto: 1h",
-                "rto: soon",
-                "s.yaml:4:17: ",
-                "50ms, 30s, 15min or 1h",
-            ),
+            ("every: 20ms", "every: 20", "s.yaml:5:18: ", "`20` has no unit"),
+            ("rto: 1h", "rto: soon", "s.yaml:4:17: ", "50ms, 30s, 15min or 1h"),
             ("rlo: 80%", "rlo: 180%", "s.yaml:4:38: ", "from 0% to 100%"),
             ("rlo: 80%", "rlo: 0.8", "s.yaml:4:38: ", "has no unit"),
-            (
-                "site_loss",
-                "site_lost",
-                "s.yaml:8:15: ",
-                "nearest first: site_loss, ",
-            ),
+            ("site_loss", "site_lost", "s.yaml:8:15: ", "nearest first: site_loss, "),
             (
                 "verify",
                 "verfy",
                 "s.yaml:9:1: ",
                 "unknown key `verfy`; known, the nearest first: verify, ",
             ),
-            (
-                "deadline: 900ms",
-                "deadline: 2s",
-                "s.yaml:5:34: ",
-                "from 1ms to 900ms",
-            ),
-            (
-                "kind: simulated",
-                "kind: real",
-                "s.yaml:3:7: ",
-                "unknown name `real`",
-            ),
+            ("deadline: 900ms", "deadline: 2s", "s.yaml:5:34: ", "from 1ms to 900ms"),
+            ("kind: simulated", "kind: real", "s.yaml:3:7: ", "unknown name `real`"),
             (
                 "on: primary",
                 "on: primry",
                 "s.yaml:8:13: ",
                 "no role `primry`; known, the nearest first: primary, dr",
             ),
-            (
-                "[data_access]",
-                "[data_acces]",
-                "s.yaml:9:10: ",
-                "nearest first: data_access",
-            ),
-            (
-                "title: A site is lost\n",
-                "",
-                "s.yaml:8:1: ",
-                "the key `title` is missing",
-            ),
-            (
-                "scenario: site",
-                "scenario: Site!",
-                "s.yaml:1:11: ",
-                "scenario",
-            ),
+            ("[data_access]", "[data_acces]", "s.yaml:9:10: ", "nearest first: data_access"),
+            ("title: A site is lost\n", "", "s.yaml:8:1: ", "the key `title` is missing"),
+            ("scenario: site", "scenario: Site!", "s.yaml:1:11: ", "scenario"),
             ("title: A", "title: &a A", "s.yaml:2:11: ", "anchors"),
-            (
-                "kind: simulated",
-                "kind: simulated\nkind: full",
-                "s.yaml:4:1: ",
-                "duplicate",
-            ),
+            ("kind: simulated", "kind: simulated\nkind: full", "s.yaml:4:1: ", "duplicate"),
             ("at: 5s", "at: 5ms", "s.yaml:7:9: ", "from 1s to 1h"),
             ("{ on: primary } }", "{ on: primary }", "s.yaml:", ""),
         ];
         for (from, to, place, what) in cases {
             let error = error_of(from, to);
-            assert!(
-                error.starts_with(place),
-                "{from} -> {to}: expected {place}, got: {error}"
-            );
-            assert!(
-                error.contains(what),
-                "{from} -> {to}: expected {what}, got: {error}"
-            );
+            assert!(error.starts_with(place), "{from} -> {to}: expected {place}, got: {error}");
+            assert!(error.contains(what), "{from} -> {to}: expected {what}, got: {error}");
         }
     }
 

@@ -42,10 +42,7 @@ pub(super) async fn inject(
         Err(_) => Err(format!("no answer within {} s", EFFECT_TIMEOUT.as_secs())),
     };
     if let Err(error) = applied {
-        journal.record(Event::FaultApplyFailed {
-            id,
-            error: error.clone(),
-        });
+        journal.record(Event::FaultApplyFailed { id, error: error.clone() });
         return Err(format!("{} on {}: {error}", fault.kind(), fault.target()));
     }
     loop {
@@ -61,10 +58,7 @@ pub(super) async fn inject(
             Err(_) => "looking took too long".to_owned(),
         };
         if Instant::now() >= give_up {
-            journal.record(Event::FaultWithoutEffect {
-                id,
-                detail: detail.clone(),
-            });
+            journal.record(Event::FaultWithoutEffect { id, detail: detail.clone() });
             return Err(format!(
                 "{} on {} was never seen in effect: {detail}",
                 fault.kind(),

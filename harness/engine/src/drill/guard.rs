@@ -25,10 +25,7 @@ pub(super) struct Abort {
 
 impl Abort {
     pub(super) fn failure(reason: impl Into<String>) -> Self {
-        Self {
-            cause: AbortCause::Failure,
-            reason: reason.into(),
-        }
+        Self { cause: AbortCause::Failure, reason: reason.into() }
     }
 }
 
@@ -55,12 +52,7 @@ impl<'a> Guard<'a> {
                 let _ = sender.send(reason);
             }
         }));
-        Self {
-            interrupt: &drill.interrupt,
-            recorder,
-            keeper,
-            stop,
-        }
+        Self { interrupt: &drill.interrupt, recorder, keeper, stop }
     }
 
     /// Waits for `work`, unless the drill must end first; the work is then dropped.

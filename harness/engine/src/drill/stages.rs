@@ -67,16 +67,7 @@ impl<'a> Stages<'a> {
             .find(|stream| stream.purpose == Purpose::Write)
             .map(|stream| stream.service.clone());
         let (journal, origin_nanos) = (recorder.journal(), recorder.origin_nanos());
-        Self {
-            drill,
-            journal,
-            origin_nanos,
-            ledger,
-            guard,
-            watch,
-            written,
-            failover: None,
-        }
+        Self { drill, journal, origin_nanos, ledger, guard, watch, written, failover: None }
     }
 
     /// From the first sample to the last, whatever happens in between.
@@ -164,15 +155,10 @@ impl<'a> Stages<'a> {
     /// A drill without faults ends with its samples, or after the soak time.
     async fn watch_only(&mut self, sampling: &mut dyn Sampling) -> Result<(), Abort> {
         if self.drill.scenario.probes.samples.is_none() {
-            return self
-                .guard
-                .unless_stopped(sleep(self.drill.scenario.soak.0))
-                .await;
+            return self.guard.unless_stopped(sleep(self.drill.scenario.soak.0)).await;
         }
         while !sampling.ended() {
-            self.guard
-                .unless_stopped(sleep(Duration::from_millis(1)))
-                .await?;
+            self.guard.unless_stopped(sleep(Duration::from_millis(1))).await?;
         }
         Ok(())
     }
@@ -204,17 +190,12 @@ impl<'a> Stages<'a> {
         let give_up = in_effect.plus(scenario.recovery.give_up_after.0);
         if let Some(failover) = &mut self.failover {
             let wait = give_up.since(self.journal.now());
-            let ended = self
-                .guard
-                .unless_stopped(tokio::time::timeout(wait, &mut failover.0))
-                .await?;
+            let ended =
+                self.guard.unless_stopped(tokio::time::timeout(wait, &mut failover.0)).await?;
             let outcome = match ended {
                 Ok(Ok(outcome)) => outcome.map_err(|error| error.to_string()),
                 Ok(Err(panic)) => Err(panic.to_string()),
-                Err(_) => Err(format!(
-                    "not done within {}",
-                    scenario.recovery.give_up_after
-                )),
+                Err(_) => Err(format!("not done within {}", scenario.recovery.give_up_after)),
             };
             if let Err(error) = outcome {
                 let text = format!("the failover did not succeed: {error}");
@@ -229,12 +210,8 @@ impl<'a> Stages<'a> {
             && !scenario.verify.is_empty()
         {
             let left = give_up.since(self.journal.now());
-            let work = recovery.verify(
-                self.journal.clone(),
-                &scenario.verify,
-                When::AfterRecovery,
-                left,
-            );
+            let work =
+                recovery.verify(self.journal.clone(), &scenario.verify, When::AfterRecovery, left);
             self.guard.unless_stopped(work).await?;
         }
         self.wait_until_restored(give_up).await
@@ -257,12 +234,8 @@ impl<'a> Stages<'a> {
 
     /// Takes the faults back, newest first, and looks that they are gone.
     async fn undo_faults(&mut self) {
-        let faults: Vec<Intent> = self
-            .ledger
-            .open()
-            .into_iter()
-            .filter(|intent| intent.kind != "environment")
-            .collect();
+        let faults: Vec<Intent> =
+            self.ledger.open().into_iter().filter(|intent| intent.kind != "environment").collect();
         if faults.is_empty() {
             return;
         }
@@ -283,25 +256,14 @@ impl<'a> Stages<'a> {
         };
         if let Err(error) = noted {
             // The intent stays open, which is safe: a later recover finds it gone already.
-            self.journal.record(Event::Note {
-                text: error.to_string(),
-            });
+            self.journal.record(Event::Note { text: error.to_string() });
         }
         let gone = result.is_ok();
         self.journal.record(match result {
-            Ok(()) => Event::FaultReverted {
-                id,
-                from,
-                at: self.journal.now(),
-            },
+            Ok(()) => Event::FaultReverted { id, from, at: self.journal.now() },
             Err(stuck) => {
                 let (error, residue, by_hand) = (stuck.error, stuck.residue, stuck.by_hand);
-                Event::FaultStuck {
-                    id,
-                    error,
-                    residue,
-                    by_hand,
-                }
+                Event::FaultStuck { id, error, residue, by_hand }
             }
         });
         gone
@@ -321,14 +283,11 @@ impl<'a> Stages<'a> {
             milestone: Milestone::FailbackStarted,
             at: self.journal.now(),
         });
-        let back = self
-            .guard
-            .unless_stopped(recovery.fail_back(self.journal.clone(), plan))
-            .await?;
+        let back =
+            self.guard.unless_stopped(recovery.fail_back(self.journal.clone(), plan)).await?;
         if let Err(error) = back {
-            self.journal.record(Event::Note {
-                text: format!("the failback did not succeed: {error}"),
-            });
+            self.journal
+                .record(Event::Note { text: format!("the failback did not succeed: {error}") });
             return Ok(());
         }
         self.journal.record(Event::Milestone {
@@ -351,10 +310,7 @@ impl<'a> Stages<'a> {
             if let Ok(status) = control.status(&site).await
                 && status.role == Role::Standby
             {
-                self.journal.record(Event::ReplicationLag {
-                    site,
-                    lag_ms: status.lag_ms,
-                });
+                self.journal.record(Event::ReplicationLag { site, lag_ms: status.lag_ms });
             }
         }
     }
@@ -364,11 +320,7 @@ impl<'a> Stages<'a> {
         let (Some(audit), Some(service)) = (self.drill.environment.audit(), &self.written) else {
             return;
         };
-        let serving = self
-            .drill
-            .recovery
-            .as_ref()
-            .map(|recovery| recovery.serving_site());
+        let serving = self.drill.recovery.as_ref().map(|recovery| recovery.serving_site());
         for site in self.drill.environment.sites() {
             let started = self.journal.now();
             self.journal.record(match audit.read_all(&site).await {
@@ -380,29 +332,18 @@ impl<'a> Stages<'a> {
                     started,
                     found,
                 },
-                Err(error) => Event::WritesUnreadable {
-                    site,
-                    when,
-                    error: error.to_string(),
-                },
+                Err(error) => Event::WritesUnreadable { site, when, error: error.to_string() },
             });
         }
     }
 
     async fn take_down(&mut self, environment: u32) {
         if let Err(error) = self.drill.environment.down().await {
-            self.journal.record(Event::Note {
-                text: error.to_string(),
-            });
+            self.journal.record(Event::Note { text: error.to_string() });
         }
-        let intent = self
-            .ledger
-            .open()
-            .into_iter()
-            .find(|intent| intent.id == environment);
+        let intent = self.ledger.open().into_iter().find(|intent| intent.id == environment);
         if let Some(intent) = intent {
-            self.take_back(&intent, Instant::now() + TOTAL_TIMEOUT)
-                .await;
+            self.take_back(&intent, Instant::now() + TOTAL_TIMEOUT).await;
         }
     }
 }

@@ -4,11 +4,7 @@ fn opened() -> Line {
     Line::Opened {
         run_id: "run".to_owned(),
         environment: "lab".to_owned(),
-        harness: ProcessIdentity {
-            node: "harness".to_owned(),
-            pid: 1,
-            start_time: 1,
-        },
+        harness: ProcessIdentity { node: "harness".to_owned(), pid: 1, start_time: 1 },
         boot_id: "boot".to_owned(),
     }
 }
@@ -33,15 +29,7 @@ fn what_was_intended_and_not_reverted_is_open_newest_first() {
     for text in ["a", "b", "c"] {
         ledger.intend("fault", text, undo(text)).unwrap();
     }
-    ledger
-        .intend(
-            "fault",
-            "d",
-            Undo::Nothing {
-                because: "it cannot be".to_owned(),
-            },
-        )
-        .unwrap();
+    ledger.intend("fault", "d", Undo::Nothing { because: "it cannot be".to_owned() }).unwrap();
     ledger.reverted(1).unwrap();
     ledger.stuck(0, "no").unwrap();
     drop(ledger);
@@ -53,10 +41,7 @@ fn a_held_ledger_is_held_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ledger");
     let ledger = Ledger::create(&path, opened()).unwrap();
-    assert!(matches!(
-        Ledger::take_over(&path),
-        Err(LedgerError::InUse { .. })
-    ));
+    assert!(matches!(Ledger::take_over(&path), Err(LedgerError::InUse { .. })));
     drop(ledger);
     assert_eq!(Ledger::take_over(&path).unwrap().next_id(), 0);
 }
@@ -81,10 +66,8 @@ fn cut_anywhere_it_loses_no_whole_line_and_goes_on() {
             std::fs::write(&path, &torn).unwrap();
             let whole = ends[1..].iter().filter(|&&end| end <= cut as u64).count();
             // A line that lacks nothing but its line break is whole too.
-            let whole_but_for_break = ends[1..]
-                .iter()
-                .filter(|&&end| end - 1 == cut as u64)
-                .count();
+            let whole_but_for_break =
+                ends[1..].iter().filter(|&&end| end - 1 == cut as u64).count();
             let expected = u32::try_from(whole + whole_but_for_break).unwrap();
             let mut ledger = Ledger::take_over(&path).unwrap();
             let open: Vec<u32> = ledger.open().iter().map(|intent| intent.id).collect();
@@ -96,11 +79,7 @@ fn cut_anywhere_it_loses_no_whole_line_and_goes_on() {
             if pad > 0 {
                 let next = ledger.intend("fault", "next", undo("next")).unwrap();
                 drop(ledger);
-                assert_eq!(
-                    ids(&Ledger::look(&path).unwrap()).first(),
-                    Some(&next),
-                    "cut at {cut}"
-                );
+                assert_eq!(ids(&Ledger::look(&path).unwrap()).first(), Some(&next), "cut at {cut}");
             }
         }
     }
@@ -114,13 +93,7 @@ fn any_damaged_byte_costs_at_most_its_line() {
         .map(|(id, text)| {
             let id = u32::try_from(id).unwrap();
             let (kind, target) = ("fault".to_owned(), (*text).to_owned());
-            encode(&Line::Intent(Intent {
-                id,
-                kind,
-                target,
-                undo: undo(text),
-            }))
-            .unwrap()
+            encode(&Line::Intent(Intent { id, kind, target, undo: undo(text) })).unwrap()
         })
         .collect();
     let bytes = lines.concat();
@@ -142,20 +115,8 @@ fn any_damaged_byte_costs_at_most_its_line() {
 
 #[test]
 fn lines_in_any_order_say_the_same() {
-    let intent = |id| {
-        Line::Intent(Intent {
-            id,
-            kind: "k".into(),
-            target: "t".into(),
-            undo: undo("u"),
-        })
-    };
+    let intent =
+        |id| Line::Intent(Intent { id, kind: "k".into(), target: "t".into(), undo: undo("u") });
     let lines = [Line::Reverted { id: 1 }, intent(1), intent(0)];
-    assert_eq!(
-        ids(&Contents {
-            lines: lines.to_vec(),
-            damaged: 0
-        }),
-        [0]
-    );
+    assert_eq!(ids(&Contents { lines: lines.to_vec(), damaged: 0 }), [0]);
 }

@@ -113,10 +113,14 @@ pub(crate) struct Scan {
     candidate: usize,
 }
 
+/// What is known of one window.
 enum Window {
+    /// It was watched to its end and is what it must be.
     Holds { by: At, end: At },
+    /// It is not, whatever comes.
     Rejected,
-    Incomplete { by: At },
+    /// It was not watched to its end. `good` says that it was long enough to tell, and good so far.
+    Incomplete { by: At, good: bool },
 }
 
 impl Scan {
@@ -183,34 +187,49 @@ impl Scan {
     /// Judges what was fed, watching until `until`.
     pub(crate) fn recovery(&mut self, until: At) -> Recovery {
         let mut index = self.candidate;
-        let mut open = None;
-        while let Some(first) = self.next_start(index) {
+        let mut seen_open = false;
+        let mut good = None;
+        while let Some(first) = self.next_start(index, until) {
             match self.window(first, until) {
-                Window::Holds { by, end } => {
-                    self.candidate = first;
-                    return self.held(first, by, end, until);
-                }
-                Window::Rejected if open.is_none() => self.candidate = first + 1,
+                Window::Holds { by, end } => return self.held(first, by, end, until),
+                Window::Rejected if !seen_open => self.candidate = first + 1,
                 Window::Rejected => {}
-                Window::Incomplete { by } => open = open.or(Some((first, by))),
+                Window::Incomplete { by, good: so_far } => {
+                    seen_open = true;
+                    if so_far && good.is_none() {
+                        good = Some((first, by));
+                    }
+                }
             }
             index = first + 1;
         }
-        match open {
-            Some((first, since)) => Recovery::NotEstablished {
-                after: self.last_bad_before(first, until),
+        let watched = self.shots.partition_point(|shot| shot.sent <= until);
+        let shots = &self.shots[..watched];
+        let last = |wanted: &dyn Fn(Shot) -> bool, shots: &[Shot]| {
+            let found = shots.iter().rev().find(|shot| wanted(**shot));
+            found.map(|shot| shot.sent)
+        };
+        let last_bad = |shots: &[Shot]| {
+            last(&Shot::is_failure, shots).or_else(|| last(&|shot| self.is_bad(shot), shots))
+        };
+        match (good, last_bad(shots), shots.last()) {
+            (_, _, None) => Recovery::Unseen,
+            (Some((first, since)), ..) => Recovery::NotEstablished {
+                after: last(&Shot::is_failure, &shots[..first]).unwrap_or(self.disaster.at),
                 since,
             },
-            None if self.shots.is_empty() => Recovery::Unseen,
-            None => Recovery::Never {
-                after: self.last_bad(until),
+            (None, Some(after), _) => Recovery::Never { after },
+            (None, None, Some(only)) => Recovery::NotEstablished {
+                after: self.disaster.at,
+                since: only.done,
             },
         }
     }
 
     /// The next attempt that can begin a window: a good one behind one that was not.
-    fn next_start(&self, from: usize) -> Option<usize> {
-        (from..self.shots.len()).find(|&index| {
+    fn next_start(&self, from: usize, until: At) -> Option<usize> {
+        let watched = self.shots.partition_point(|shot| shot.sent <= until);
+        (from..watched).find(|&index| {
             let before = index.checked_sub(1).map(|before| self.shots[before]);
             !self.is_bad(self.shots[index]) && before.is_none_or(|shot| self.is_bad(shot))
         })
@@ -249,23 +268,10 @@ impl Scan {
                 let watched = self.last_sent.min(until).since(by);
                 let enough =
                     watched >= self.criteria.window / 10 && last - first >= FEWEST_OF_PARTIAL;
-                if good && enough || end > until.min(self.last_sent) && !self.hopeless(first, last)
-                {
-                    if good && enough {
-                        Window::Incomplete { by }
-                    } else {
-                        // It may still come to hold, but nothing can be said of it yet.
-                        Window::Incomplete { by: At(u64::MAX) }
-                    }
-                } else {
-                    Window::Rejected
-                }
+                let good = good && enough;
+                Window::Incomplete { by, good }
             }
         }
-    }
-
-    fn hopeless(&self, _first: usize, _last: usize) -> bool {
-        false
     }
 
     /// Successes, failures and slow successes among the attempts from `first` to before `last`.
@@ -295,5 +301,26 @@ impl Scan {
                 blurred,
             },
         }
+    }
+
+    /// Whether more than [`MOST_OURS`] of the attempts from the fault to `end` were our own errors.
+    fn blurred(&self, end: At) -> bool {
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let ours = self.ours.iter().filter(|sent| **sent <= end).count();
+        let usable = self.shots.partition_point(|shot| shot.sent <= end);
+        ratio(count(ours), count(ours + usable)) > MOST_OURS
+    }
+
+    /// The largest distance from the sending of a success to the end of the next one, up to `end`.
+    fn largest_gap(&self, end: At) -> Duration {
+        let after = self.shots.iter().filter(|shot| shot.is_ok());
+        let ok: Vec<Shot> = self
+            .last_before
+            .into_iter()
+            .chain(after.copied())
+            .take_while(|shot| shot.sent <= end)
+            .collect();
+        let gaps = ok.windows(2).map(|pair| pair[1].done.since(pair[0].sent));
+        gaps.max().unwrap_or_default()
     }
 }

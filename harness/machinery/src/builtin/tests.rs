@@ -1,0 +1,302 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use drdrill_core::environment::{
+    Function, HealthKind, HealthSource, Role, SiteControl, SiteStatus, TrafficControl,
+};
+use drdrill_core::time::At;
+use drdrill_core::units::{Share, Span};
+
+use super::*;
+
+/// A site: its name, its role, and whether it is fenced.
+type SiteSeen = (String, Role, bool);
+
+/// Two sites in memory. Changing call number `fail_at` fails after it took effect: the worst place to fail.
+#[derive(Debug)]
+struct World {
+    sites: Mutex<BTreeMap<String, SiteStatus>>,
+    shares: Mutex<BTreeMap<String, u32>>,
+    sick: Mutex<Option<String>>,
+    calls: AtomicUsize,
+    fail_at: Option<usize>,
+    /// The site turns sick when its share reaches this.
+    overload_at: Option<(String, u32)>,
+}
+
+impl World {
+    fn new(fail_at: Option<usize>) -> Self {
+        let site = |role, epoch, following| SiteStatus {
+            role,
+            epoch,
+            fenced: false,
+            position: 7,
+            lag_ms: None,
+            following,
+        };
+        let sites = [
+            ("primary".to_owned(), site(Role::Primary, 1, false)),
+            ("dr".to_owned(), site(Role::Standby, 1, true)),
+        ];
+        let shares = [("primary".to_owned(), 100), ("dr".to_owned(), 0)];
+        Self {
+            sites: Mutex::new(sites.into_iter().collect()),
+            shares: Mutex::new(shares.into_iter().collect()),
+            sick: Mutex::new(None),
+            calls: AtomicUsize::new(0),
+            fail_at,
+            overload_at: None,
+        }
+    }
+
+    fn change(&self, site: &str, change: impl FnOnce(&mut SiteStatus)) -> Result<(), ActionError> {
+        change(self.sites.lock().unwrap().get_mut(site).unwrap());
+        self.count(site)
+    }
+
+    fn count(&self, site: &str) -> Result<(), ActionError> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        if self.fail_at == Some(call) {
+            return Err(ActionError::new("test", site, "made to fail"));
+        }
+        Ok(())
+    }
+
+    /// Roles, fences and shares: what clients depend on.
+    fn seen(&self) -> (Vec<SiteSeen>, BTreeMap<String, u32>) {
+        let sites = self.sites.lock().unwrap();
+        let roles = sites.iter().map(|(name, s)| (name.clone(), s.role, s.fenced)).collect();
+        (roles, self.shares.lock().unwrap().clone())
+    }
+}
+
+#[async_trait]
+impl SiteControl for World {
+    async fn status(&self, site: &str) -> Result<SiteStatus, ActionError> {
+        Ok(self.sites.lock().unwrap()[site].clone())
+    }
+    async fn fence(&self, site: &str) -> Result<(), ActionError> {
+        self.change(site, |s| s.fenced = true)
+    }
+    async fn unfence(&self, site: &str) -> Result<(), ActionError> {
+        self.change(site, |s| s.fenced = false)
+    }
+    async fn promote(&self, site: &str, epoch: u64) -> Result<(), ActionError> {
+        self.change(site, |s| {
+            s.role = Role::Primary;
+            s.epoch = epoch;
+            s.fenced = false;
+            s.following = false;
+        })
+    }
+    async fn follow(&self, site: &str, _: &str) -> Result<(), ActionError> {
+        self.change(site, |s| {
+            s.role = Role::Standby;
+            s.fenced = false;
+            s.following = true;
+        })
+    }
+    async fn start(&self, site: &str) -> Result<(), ActionError> {
+        self.count(site)
+    }
+}
+
+#[async_trait]
+impl TrafficControl for World {
+    async fn shares(&self) -> Result<BTreeMap<SiteName, u32>, ActionError> {
+        Ok(self.shares.lock().unwrap().clone())
+    }
+    async fn set_shares(&self, shares: &BTreeMap<SiteName, u32>) -> Result<(), ActionError> {
+        shares.clone_into(&mut self.shares.lock().unwrap());
+        if let Some((site, share)) = &self.overload_at
+            && shares[site] >= *share
+        {
+            *self.sick.lock().unwrap() = Some(site.clone());
+        }
+        self.count("traffic")
+    }
+}
+
+#[async_trait]
+impl HealthSource for World {
+    fn kinds(&self) -> Vec<HealthKind> {
+        vec![HealthKind::Service, HealthKind::Database]
+    }
+    async fn look(&self, site: &str, _: HealthKind) -> Result<(), String> {
+        if self.sick.lock().unwrap().as_deref() == Some(site) { Err("sick".into()) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Functions for World {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["works", "broken"]
+    }
+    async fn check(&self, name: &str) -> Function {
+        Function { works: name == "works", detail: name.to_owned() }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Notes(Mutex<Vec<Event>>);
+
+impl Journal for Notes {
+    fn now(&self) -> At {
+        At(self.0.lock().unwrap().len() as u64)
+    }
+    fn record(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+fn machinery(world: &Arc<World>) -> BuiltIn {
+    let powers = Powers { sites: world.clone(), traffic: world.clone(), health: world.clone() };
+    let mut settings = Machinery::default();
+    settings.monitor.interval = Span(Duration::from_millis(5));
+    BuiltIn::new("primary".into(), "dr".into(), powers, world.clone(), settings)
+}
+
+fn way_back() -> Failback {
+    let shift = [10, 25, 50, 75, 100].map(Share::percent).to_vec();
+    Failback { shift, hold: Span(Duration::from_millis(10)) }
+}
+
+async fn fail_over(
+    world: &Arc<World>,
+    machinery: &BuiltIn,
+) -> (Arc<Notes>, Result<(), ActionError>) {
+    let notes = Arc::new(Notes::default());
+    *world.sick.lock().unwrap() = Some("primary".into());
+    let result = machinery.watch_and_fail_over(notes.clone()).await;
+    *world.sick.lock().unwrap() = None;
+    (notes, result)
+}
+
+#[tokio::test]
+async fn failover_moves_everything_and_failback_moves_it_back() {
+    let world = Arc::new(World::new(None));
+    let machinery = machinery(&world);
+    let before = world.seen();
+    let (notes, result) = fail_over(&world, &machinery).await;
+    result.unwrap();
+    assert_eq!(machinery.serving_site(), "dr");
+    assert_eq!(world.seen().1["dr"], 100);
+    let milestones: Vec<_> = notes
+        .0
+        .lock()
+        .unwrap()
+        .iter()
+        .filter_map(|event| match event {
+            Event::Milestone { milestone, .. } => Some(*milestone),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(milestones, [Milestone::Detected, Milestone::Decided, Milestone::FailedOver]);
+    machinery.fail_back(Arc::new(Notes::default()), &way_back()).await.unwrap();
+    assert_eq!(world.seen(), before);
+    assert_eq!(machinery.serving_site(), "primary");
+}
+
+#[tokio::test]
+async fn whichever_step_of_the_failover_fails_the_roles_are_as_before() {
+    let healthy = World::new(None).seen();
+    let mut failures = 0;
+    for call in 0..100 {
+        let world = Arc::new(World::new(Some(call)));
+        let machinery = machinery(&world);
+        let (_, result) = fail_over(&world, &machinery).await;
+        if result.is_ok() {
+            if call == 0 {
+                // Fencing a lost site is optional.
+                continue;
+            }
+            break;
+        }
+        failures += 1;
+        assert_eq!(world.seen(), healthy, "call {call} failed");
+        assert_eq!(machinery.serving_site(), "primary");
+    }
+    assert!(failures >= 3, "only {failures} calls could fail");
+}
+
+#[tokio::test]
+async fn whichever_step_of_the_failback_fails_the_dr_site_goes_on_serving() {
+    let calls = |world: &Arc<World>| world.calls.load(Ordering::Relaxed);
+    let (first, last) = {
+        let world = Arc::new(World::new(None));
+        let machinery = machinery(&world);
+        fail_over(&world, &machinery).await.1.unwrap();
+        let first = calls(&world);
+        machinery.fail_back(Arc::new(Notes::default()), &way_back()).await.unwrap();
+        (first, calls(&world))
+    };
+    assert!(last - first >= 10);
+    for call in first..last {
+        let world = Arc::new(World::new(Some(call)));
+        let machinery = machinery(&world);
+        fail_over(&world, &machinery).await.1.unwrap();
+        machinery.fail_back(Arc::new(Notes::default()), &way_back()).await.unwrap_err();
+        assert_eq!(machinery.serving_site(), "dr", "call {call} failed");
+        let (roles, shares) = world.seen();
+        assert_eq!(shares["dr"], 100, "call {call} failed");
+        let dr = roles.iter().find(|(name, ..)| name == "dr").unwrap();
+        assert_eq!((dr.1, dr.2), (Role::Primary, false), "call {call} failed");
+        let home = roles.iter().find(|(name, ..)| name == "primary").unwrap();
+        assert!(
+            home.1 == Role::Standby || home.2 || call == first,
+            "two primaries after call {call}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_failback_stops_and_goes_back_when_the_original_site_degrades() {
+    let overload = Some(("primary".to_owned(), 50));
+    let world = Arc::new(World { overload_at: overload, ..World::new(None) });
+    let machinery = machinery(&world);
+    fail_over(&world, &machinery).await.1.unwrap();
+    let notes = Arc::new(Notes::default());
+    let error = machinery.fail_back(notes.clone(), &way_back()).await.unwrap_err();
+    assert!(error.to_string().contains("sick"), "{error}");
+    assert_eq!(world.seen().1["dr"], 100);
+    let reached_75 = notes
+        .0
+        .lock()
+        .unwrap()
+        .iter()
+        .any(|event| matches!(event, Event::Step { name, .. } if name.contains("75%")));
+    assert!(!reached_75, "it must stop at 50%");
+}
+
+#[tokio::test]
+async fn a_failback_refuses_an_unhealthy_original() {
+    let world = Arc::new(World::new(None));
+    let machinery = machinery(&world);
+    fail_over(&world, &machinery).await.1.unwrap();
+    *world.sick.lock().unwrap() = Some("primary".into());
+    let before = world.seen();
+    machinery.fail_back(Arc::new(Notes::default()), &way_back()).await.unwrap_err();
+    assert_eq!(world.seen(), before);
+}
+
+#[tokio::test]
+async fn a_function_that_never_works_is_written_down_as_failed() {
+    let world = Arc::new(World::new(None));
+    let machinery = machinery(&world);
+    let notes = Arc::new(Notes::default());
+    let names = ["works".to_owned(), "broken".to_owned()];
+    let patience = Duration::from_millis(250);
+    machinery.verify(notes.clone(), &names, When::AfterRecovery, patience).await;
+    let verdicts: Vec<(String, Verdict)> = notes
+        .0
+        .lock()
+        .unwrap()
+        .iter()
+        .filter_map(|event| match event {
+            Event::FunctionChecked { name, verdict, .. } => Some((name.clone(), *verdict)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(verdicts[0], ("works".to_owned(), Verdict::Pass));
+    assert!(verdicts[1..].iter().all(|one| *one == ("broken".to_owned(), Verdict::Fail)));
+    assert!(verdicts.len() >= 3, "it must be tried again");
+}

@@ -1,0 +1,258 @@
+//! A plan: steps in order, rolled back in reverse when one fails (requirement C2).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use drdrill_core::action::ActionError;
+use drdrill_core::environment::{HealthSource, SiteControl, TrafficControl};
+use drdrill_core::event::{Event, Journal, StepOutcome};
+use drdrill_core::inventory::SiteName;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Time between two looks at whether a site caught up.
+const POLL: Duration = Duration::from_millis(20);
+
+/// What plans act on.
+#[derive(Clone, Debug)]
+pub struct Powers {
+    /// Data of sites.
+    pub sites: Arc<dyn SiteControl>,
+    /// Clients' traffic.
+    pub traffic: Arc<dyn TrafficControl>,
+    /// Health of sites.
+    pub health: Arc<dyn HealthSource>,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Its name in records.
+    pub name: String,
+    /// The site it acts on.
+    pub site: SiteName,
+    /// What it does.
+    pub act: Act,
+    /// Whether the plan goes on when it fails.
+    pub optional: bool,
+}
+
+/// What a step does; what takes it back stands beside it in [`Act::take_back`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// Make the site refuse writes.
+    Fence,
+    /// Start what of the site does not run, and wait until it is healthy.
+    Activate,
+    /// Make the site the primary, under a higher epoch than any site that answers.
+    Promote {
+        /// Whom it follows again if the plan is rolled back.
+        instead_of: SiteName,
+    },
+    /// Make the site follow another.
+    Follow {
+        /// The other.
+        source: SiteName,
+    },
+    /// Wait until the site has everything that the other has.
+    CatchUp {
+        /// The other.
+        source: SiteName,
+        /// How far it may be behind, in changes. 0 only when the source takes no writes.
+        within: u64,
+    },
+    /// Give each site its share of the traffic.
+    Share {
+        /// Percent of the requests, by site.
+        shares: BTreeMap<SiteName, u32>,
+        /// What they were before.
+        before: BTreeMap<SiteName, u32>,
+    },
+    /// Hold, and see that the site stays healthy.
+    Hold {
+        /// How long.
+        time: Duration,
+        /// Time between two looks.
+        every: Duration,
+    },
+}
+
+impl Act {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Fence => "fence",
+            Self::Activate => "activate",
+            Self::Promote { .. } => "promote",
+            Self::Follow { .. } => "follow",
+            Self::CatchUp { .. } => "catch_up",
+            Self::Share { .. } => "share_traffic",
+            Self::Hold { .. } => "hold",
+        }
+    }
+
+    async fn carry_out(&self, site: &str, powers: &Powers) -> Result<String, ActionError> {
+        let sites = &powers.sites;
+        match self {
+            Self::Fence => sites.fence(site).await.map(|()| "refuses writes".to_owned()),
+            Self::Activate => {
+                sites.start(site).await?;
+                healthy(site, powers).await.map(|()| "healthy".to_owned())
+            }
+            Self::Promote { instead_of } => {
+                let epoch = next_epoch([site, instead_of], powers).await;
+                sites.promote(site, epoch).await.map(|()| format!("primary of epoch {epoch}"))
+            }
+            Self::Follow { source } => {
+                sites.follow(site, source).await.map(|()| format!("follows {source}"))
+            }
+            Self::CatchUp { source, within } => catch_up(site, source, *within, powers).await,
+            Self::Share { shares, .. } => {
+                powers.traffic.set_shares(shares).await.map(|()| in_words(shares))
+            }
+            Self::Hold { time, every } => hold(site, *time, *every, powers).await,
+        }
+    }
+
+    async fn take_back(&self, site: &str, powers: &Powers) -> Result<String, ActionError> {
+        let sites = &powers.sites;
+        match self {
+            Self::Fence => sites.unfence(site).await.map(|()| "takes writes again".to_owned()),
+            Self::Promote { instead_of } => {
+                sites.follow(site, instead_of).await.map(|()| format!("follows {instead_of} again"))
+            }
+            Self::Share { before, .. } => {
+                powers.traffic.set_shares(before).await.map(|()| in_words(before))
+            }
+            Self::Activate | Self::Follow { .. } | Self::CatchUp { .. } | Self::Hold { .. } => {
+                Ok("nothing to take back".to_owned())
+            }
+        }
+    }
+}
+
+/// Carries a plan out. When a step fails, those before it and it itself are taken back in reverse order: a step that
+/// failed half-way has to be taken back too.
+///
+/// # Errors
+/// The error of the step that failed; errors of the rollback go to the journal.
+pub async fn carry_out(
+    steps: &[Step],
+    powers: &Powers,
+    step_timeout: Duration,
+    journal: &dyn Journal,
+) -> Result<(), ActionError> {
+    for (index, step) in steps.iter().enumerate() {
+        let started = journal.now();
+        let done = timeout(step_timeout, step.act.carry_out(&step.site, powers)).await;
+        let done = done.unwrap_or_else(|_| Err(late(step, step_timeout)));
+        let outcome = match &done {
+            Ok(_) => StepOutcome::Done,
+            Err(_) if step.optional => StepOutcome::Skipped,
+            Err(_) => StepOutcome::Failed,
+        };
+        let detail = done.as_ref().map_or_else(ToString::to_string, Clone::clone);
+        journal.record(entry(step, started, journal, outcome, false, detail));
+        if let Err(error) = done
+            && !step.optional
+        {
+            roll_back(&steps[..=index], powers, step_timeout, journal).await;
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+async fn roll_back(steps: &[Step], powers: &Powers, step_timeout: Duration, journal: &dyn Journal) {
+    for step in steps.iter().rev() {
+        let started = journal.now();
+        let done = timeout(step_timeout, step.act.take_back(&step.site, powers)).await;
+        let done = done.unwrap_or_else(|_| Err(late(step, step_timeout)));
+        let outcome = if done.is_ok() { StepOutcome::Done } else { StepOutcome::Failed };
+        let detail = done.unwrap_or_else(|error| error.to_string());
+        journal.record(entry(step, started, journal, outcome, true, detail));
+    }
+}
+
+fn late(step: &Step, after: Duration) -> ActionError {
+    ActionError::new(&step.name, &step.site, format!("not done within {after:?}"))
+}
+
+fn entry(
+    step: &Step,
+    started: drdrill_core::time::At,
+    journal: &dyn Journal,
+    outcome: StepOutcome,
+    rollback: bool,
+    detail: String,
+) -> Event {
+    Event::Step {
+        name: step.name.clone(),
+        action: step.act.word().to_owned(),
+        site: step.site.clone(),
+        started,
+        finished: journal.now(),
+        outcome,
+        rollback,
+        detail,
+    }
+}
+
+/// An epoch above that of every site that answers. A site that does not answer is the one that was lost; its epoch
+/// was known to the one that followed it.
+async fn next_epoch(sites: [&str; 2], powers: &Powers) -> u64 {
+    let mut highest = 0;
+    for site in sites {
+        if let Ok(status) = powers.sites.status(site).await {
+            highest = highest.max(status.epoch);
+        }
+    }
+    highest + 1
+}
+
+async fn healthy(site: &str, powers: &Powers) -> Result<(), ActionError> {
+    for kind in powers.health.kinds() {
+        powers.health.look(site, kind).await.map_err(|detail| {
+            ActionError::new(format!("check {}", crate::monitor::word(kind)), site, detail)
+        })?;
+    }
+    Ok(())
+}
+
+async fn catch_up(
+    site: &str,
+    source: &str,
+    within: u64,
+    powers: &Powers,
+) -> Result<String, ActionError> {
+    loop {
+        let goal = powers.sites.status(source).await?.position;
+        let status = powers.sites.status(site).await?;
+        if status.following && status.position.saturating_add(within) >= goal {
+            return Ok(format!("at change {} of {goal}", status.position));
+        }
+        sleep(POLL).await;
+    }
+}
+
+async fn hold(
+    site: &str,
+    time: Duration,
+    every: Duration,
+    powers: &Powers,
+) -> Result<String, ActionError> {
+    let end = Instant::now() + time;
+    loop {
+        healthy(site, powers).await?;
+        let now = Instant::now();
+        if now >= end {
+            return Ok(format!("healthy for {time:?}"));
+        }
+        sleep(every.min(end - now)).await;
+    }
+}
+
+fn in_words(shares: &BTreeMap<SiteName, u32>) -> String {
+    let parts: Vec<String> =
+        shares.iter().map(|(site, share)| format!("{site} {share}%")).collect();
+    parts.join(", ")
+}

@@ -1,0 +1,165 @@
+//! A history taken apart: everything that figures and checkers are made of.
+
+use drdrill_core::event::{Entry, Stage, When};
+use drdrill_core::inventory::ServiceFacts;
+use drdrill_core::probe::Purpose;
+use drdrill_core::time::At;
+
+use super::digest::{Digest, Disaster, JudgeError};
+use super::functions::FunctionsAfter;
+use super::outage::Outage;
+use super::recovery::Recovery;
+use super::rpo::{self, RpoStory};
+use super::rto::{self, RtoStory, Waiting};
+use super::shots::StreamShots;
+use super::streams::{Settings, StreamStory};
+
+/// Least goodput of a sustained window when no recovery level is set (measurement.md section 2).
+pub(crate) const DEFAULT_LEVEL: f64 = 0.9;
+
+/// A service and how it came through the drill.
+#[derive(Debug)]
+pub(crate) struct ServiceStory<'a> {
+    pub(crate) facts: &'a ServiceFacts,
+    pub(crate) streams: Vec<StreamStory<'a>>,
+    pub(crate) rto: RtoStory,
+    pub(crate) rpo: Option<RpoStory>,
+}
+
+/// A history taken apart.
+#[derive(Debug)]
+pub(crate) struct Case<'a> {
+    pub(crate) digest: &'a Digest<'a>,
+    pub(crate) disasters: Vec<Disaster>,
+    pub(crate) waiting: Waiting,
+    pub(crate) functions: FunctionsAfter,
+    pub(crate) services: Vec<ServiceStory<'a>>,
+    pub(crate) bystanders: Vec<StreamStory<'a>>,
+}
+
+impl<'a> Case<'a> {
+    pub(crate) fn new(digest: &'a Digest<'a>) -> Self {
+        let disasters = digest.disasters();
+        let until = digest.waited_until();
+        let waiting = Waiting {
+            until: until.unwrap_or(At(u64::MAX)),
+            gave_up: digest.aborted.is_none() && (until.is_some() || digest.finished.is_some()),
+        };
+        let wanted = &digest.start.scenario.verify;
+        let functions = FunctionsAfter::of(wanted, &digest.functions, When::AfterRecovery);
+        let mut case = Self {
+            digest,
+            disasters,
+            waiting,
+            functions,
+            services: Vec::new(),
+            bystanders: Vec::new(),
+        };
+        let services = digest.start.environment.services.iter();
+        case.services = services.map(|facts| case.service(facts)).collect();
+        let bystanders = digest.streams.iter();
+        let bystanders = bystanders.filter(|stream| stream.facts.purpose == Purpose::Bystander);
+        case.bystanders = bystanders
+            .map(|stream| StreamStory::new(stream, &case.disasters, case.settings(DEFAULT_LEVEL)))
+            .collect();
+        case
+    }
+
+    /// Takes a history apart and hands it to `look`.
+    pub(crate) fn open<T>(
+        history: &[Entry],
+        look: impl FnOnce(&Case<'_>) -> T,
+    ) -> Result<T, JudgeError> {
+        let digest = Digest::new(history)?;
+        Ok(look(&Case::new(&digest)))
+    }
+
+    fn service(&self, facts: &'a ServiceFacts) -> ServiceStory<'a> {
+        let level = facts.targets.rlo.map_or(DEFAULT_LEVEL, |rlo| rlo.ratio());
+        let own = self.digest.streams.iter().filter(|stream| {
+            stream.facts.service == facts.name && stream.facts.purpose != Purpose::Bystander
+        });
+        let streams: Vec<StreamStory<'a>> = own
+            .map(|stream| StreamStory::new(stream, &self.disasters, self.settings(level)))
+            .collect();
+        let target = |span: Option<drdrill_core::units::Span>| span.map(|span| span.0);
+        let rto = rto::judge(
+            &facts.name,
+            &headline(&streams),
+            &self.functions,
+            target(facts.targets.rto),
+            self.waiting,
+        );
+        let first = self.disasters.first().copied();
+        let rpo = rpo::judge(self.digest, &facts.name, first, target(facts.targets.rpo));
+        ServiceStory {
+            facts,
+            streams,
+            rto,
+            rpo,
+        }
+    }
+
+    fn settings(&self, goodput: f64) -> Settings {
+        Settings {
+            window: self.window(),
+            goodput,
+            until: self.waiting.until,
+        }
+    }
+
+    /// Length of the sustained window.
+    pub(crate) fn window(&self) -> std::time::Duration {
+        self.digest.start.environment.measure.sustained.0
+    }
+
+    /// Whether this drill was meant to break something.
+    pub(crate) fn has_faults(&self) -> bool {
+        !self.digest.start.scenario.faults.is_empty() || !self.digest.faults.is_empty()
+    }
+
+    /// When a stage first began.
+    pub(crate) fn stage(&self, wanted: Stage) -> Option<At> {
+        let mut stages = self.digest.stages.iter();
+        stages.find(|(_, stage)| *stage == wanted).map(|(at, _)| *at)
+    }
+
+    /// The last instant that is still the system's own doing.
+    pub(crate) fn watched_until(&self) -> At {
+        let shots = self.digest.streams.iter().flat_map(|s| s.shots.last());
+        let last = shots.map(|shot| shot.sent).max().unwrap_or_default();
+        self.waiting.until.min(last)
+    }
+}
+
+impl<'a> ServiceStory<'a> {
+    /// The streams that decide.
+    pub(crate) fn headline(&self) -> Vec<&StreamStory<'a>> {
+        headline(&self.streams)
+    }
+
+    /// The outage that clients saw, over all deciding streams.
+    pub(crate) fn outage(&self) -> Option<Outage> {
+        let outages = self.headline().into_iter().filter_map(StreamStory::outage);
+        outages.reduce(Outage::union)
+    }
+
+    /// End of the last sustained window of the deciding streams.
+    pub(crate) fn window_end(&self) -> Option<At> {
+        let headline = self.headline();
+        let recoveries = headline.iter().flat_map(|story| &story.recoveries);
+        recoveries
+            .filter_map(|(_, recovery, _)| match recovery {
+                Recovery::Unharmed { window_end, .. } | Recovery::Restored { window_end, .. } => {
+                    Some(*window_end)
+                }
+                _ => None,
+            })
+            .max()
+    }
+}
+
+fn headline<'s, 'a>(streams: &'s [StreamStory<'a>]) -> Vec<&'s StreamStory<'a>> {
+    let deciding = |story: &&StreamStory<'_>| StreamShots::is_headline(story.stream);
+    streams.iter().filter(deciding).collect()
+}

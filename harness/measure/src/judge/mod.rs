@@ -1,0 +1,164 @@
+//! The judge: a pure function from a history to the record.
+//!
+//! No clock, no I/O, no randomness: the same history gives the same record, whatever the order of its entries.
+//! `drdrill check RUN` judges an old run with it again. Definitions: measurement.md section 2.
+//!
+//! Read in this order: `digest` sorts the history, `shots` reduces samples, `baseline` and `recovery` say when a
+//! stream is restored, `rto`, `outage`, `goodput` and `rpo` make figures of that, `case` holds it all together.
+
+mod account;
+pub(crate) mod baseline;
+pub(crate) mod case;
+pub(crate) mod digest;
+mod functions;
+mod goodput;
+mod outage;
+mod phases;
+pub(crate) mod recovery;
+mod rpo;
+mod rto;
+mod services;
+pub(crate) mod shots;
+mod streams;
+pub(crate) mod text;
+
+pub use digest::JudgeError;
+
+use drdrill_core::checker::{Finding, Severity};
+use drdrill_core::event::{AbortCause, Entry};
+use drdrill_core::record::{EnvironmentRef, Record, SCHEMA, ScenarioRef, SplitBrain};
+use drdrill_core::time::At;
+use drdrill_core::verdict::Verdict;
+
+use crate::checkers;
+use case::Case;
+use digest::Digest;
+
+/// Judges a drill from its history alone. Recommendations are left empty: they are another crate's.
+///
+/// # Errors
+/// When the history does not say what the drill was.
+pub fn judge(history: &[Entry]) -> Result<Record, JudgeError> {
+    let digest = Digest::new(history)?;
+    let case = Case::new(&digest);
+    let judged: Vec<_> = case
+        .services
+        .iter()
+        .map(|story| services::judge(&case, story))
+        .collect();
+    let findings = checkers::findings(&case);
+    let (verdict, reasons) = overall(&case, &judged, &findings);
+    let start = digest.start;
+    let full_capacity = judged.iter().filter_map(|judged| judged.full_capacity).max();
+    Ok(Record {
+        schema: SCHEMA.to_owned(),
+        run_id: start.run_id.clone(),
+        scenario: ScenarioRef {
+            name: start.scenario.scenario.clone(),
+            title: start.scenario.title.clone(),
+            sha256: start.scenario_sha256.clone(),
+        },
+        environment: EnvironmentRef {
+            name: start.environment.name.clone(),
+            provider: start.environment.provider.clone(),
+            emulated: start.environment.emulated,
+            fingerprint: start.environment.fingerprint.clone(),
+        },
+        kind: start.scenario.kind,
+        tool: start.tool.clone(),
+        started_at: start.started_at.clone(),
+        finished_at: digest.finished.map(|(_, at)| at.to_owned()),
+        duration_ms: digest.end.ms(),
+        seed: start.seed,
+        verdict,
+        exit_code: exit_code(&digest, verdict),
+        reasons,
+        phases: phases::gather(&case, full_capacity),
+        services: judged.into_iter().map(|judged| judged.service).collect(),
+        faults: account::faults(&digest),
+        steps: account::steps(&digest),
+        functionality: account::functionality(&digest),
+        bystanders: case.bystanders.iter().map(|story| story.record()).collect(),
+        replication_lag_ms: replication_lag(&digest, &case),
+        split_brain: split_brain(&case),
+        findings,
+        recommendations: Vec::new(),
+        leftovers: digest.leftovers.clone(),
+    })
+}
+
+/// Combines the verdicts of all parts; the worst one's reasons come first.
+fn overall(
+    case: &Case<'_>,
+    judged: &[services::Judged],
+    findings: &[Finding],
+) -> (Verdict, Vec<String>) {
+    let mut parts: Vec<(Verdict, String)> = Vec::new();
+    for finding in findings.iter().filter(|found| found.verdict != Verdict::Pass) {
+        parts.push((finding.verdict, finding.message.clone()));
+    }
+    for service in judged {
+        let verdict = service.verdict;
+        parts.extend(service.reasons.iter().map(|reason| (verdict, reason.clone())));
+    }
+    if judged.is_empty() {
+        parts.push((Verdict::Unknown, "no service was watched".to_owned()));
+    }
+    if !case.has_faults() {
+        let steady = findings.iter().filter(|found| found.checker == "steady_state");
+        parts.extend(
+            steady
+                .filter(|found| found.verdict == Verdict::Pass)
+                .map(|found| (found.verdict, found.message.clone())),
+        );
+    }
+    if !case.digest.leftovers.is_empty() {
+        let count = case.digest.leftovers.len();
+        parts.push((Verdict::Fail, format!("{count} faults could not be taken back")));
+    }
+    let verdict = Verdict::of(parts.iter().map(|(verdict, _)| *verdict));
+    parts.sort_by_key(|(verdict, _)| std::cmp::Reverse(*verdict));
+    (verdict, parts.into_iter().map(|(_, reason)| reason).collect())
+}
+
+/// The exit code of the run (design.md section 8). What was left in place outranks all, then an abort; an abort
+/// because drdrill itself could not go on is unknown or worse, not the operator's.
+fn exit_code(digest: &Digest<'_>, verdict: Verdict) -> u8 {
+    if !digest.leftovers.is_empty() {
+        return 12;
+    }
+    if let Some((_, AbortCause::StopCondition | AbortCause::Operator, _)) = digest.aborted {
+        return 15;
+    }
+    match verdict {
+        Verdict::Pass => 0,
+        Verdict::Fail => 10,
+        Verdict::Unknown => 11,
+    }
+}
+
+/// The last reading before the fault.
+fn replication_lag(digest: &Digest<'_>, case: &Case<'_>) -> Option<u64> {
+    let fault = case.disasters.first().map_or(At(u64::MAX), |first| first.at);
+    digest.lag.filter(|(at, _)| *at <= fault)?.1
+}
+
+fn split_brain(case: &Case<'_>) -> Vec<SplitBrain> {
+    let stories = case.services.iter().filter_map(|service| service.rpo.as_ref());
+    stories.filter_map(|rpo| rpo.split_brain.clone()).collect()
+}
+
+/// A finding of `checker`.
+pub(crate) fn finding(
+    checker: &str,
+    verdict: Verdict,
+    severity: Severity,
+    message: impl Into<String>,
+) -> Finding {
+    Finding {
+        checker: checker.to_owned(),
+        verdict,
+        severity,
+        message: message.into(),
+    }
+}

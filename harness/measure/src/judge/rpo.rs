@@ -1,0 +1,332 @@
+//! Recovery point achieved: what became of every acknowledged write.
+//!
+//! Source: measurement.md section 2, "RPO". A read-back says something only about writes that were acknowledged
+//! before it began. The loss is the one seen after the recovery; a read-back after failback adds its own loss and
+//! shows what came back. Without a read-back from the side that decides, nothing is known: never zero.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use drdrill_core::event::When;
+use drdrill_core::probe::Purpose;
+use drdrill_core::record::{Rpo, SplitBrain, Writes};
+use drdrill_core::time::{At, Bounds, millis};
+use drdrill_core::verdict::Verdict;
+
+use super::digest::{Digest, Disaster, ReadBack};
+use super::shots::{Class, Shot, StreamShots, ratio};
+use super::text::{percent, show, show_bounds};
+
+/// Acknowledgements before the fault among which the resolution is looked for.
+const NEAR: usize = 100;
+
+/// The recovery point of a service, and why it is judged as it is.
+#[derive(Clone, Debug)]
+pub(crate) struct RpoStory {
+    pub(crate) rpo: Rpo,
+    pub(crate) reason: String,
+    pub(crate) split_brain: Option<SplitBrain>,
+    /// Sequence numbers of lost writes, for findings.
+    pub(crate) lost: Vec<u64>,
+}
+
+/// Judges one service; `None` when it has no stream of writes.
+pub(crate) fn judge(
+    digest: &Digest<'_>,
+    service: &str,
+    disaster: Option<Disaster>,
+    target: Option<Duration>,
+) -> Option<RpoStory> {
+    let mut writers = digest.streams.iter().filter(|stream| {
+        stream.facts.service == service && stream.facts.purpose == Purpose::Write
+    });
+    let writer = writers.next()?;
+    if writers.next().is_some() {
+        let why = "several streams of writes share its sequence numbers";
+        return Some(unmeasured(service, target, Writes::default(), why));
+    }
+    let own = digest.reads.iter().filter(|read| read.service == service);
+    let reads: Vec<&ReadBack<'_>> = own.filter(|read| read.authoritative).collect();
+    let audit = Audit::new(writer, &reads, digest.finished.is_some());
+    Some(audit.judge(service, disaster, target))
+}
+
+/// The writes of one service and what was read back of them.
+struct Audit<'a> {
+    writer: &'a StreamShots,
+    reads: &'a [&'a ReadBack<'a>],
+    /// The last one after the recovery.
+    recovery: Option<&'a ReadBack<'a>>,
+    /// The last one after failback.
+    failback: Option<&'a ReadBack<'a>>,
+    /// Whether the history has a sample of every attempt.
+    complete: bool,
+}
+
+impl<'a> Audit<'a> {
+    fn new(writer: &'a StreamShots, reads: &'a [&'a ReadBack<'a>], complete: bool) -> Self {
+        let last = |when| reads.iter().rev().find(|read| read.when == when).copied();
+        Self {
+            writer,
+            reads,
+            recovery: last(When::AfterRecovery),
+            failback: last(When::AfterFailback),
+            complete,
+        }
+    }
+
+    fn judge(
+        &self,
+        service: &str,
+        disaster: Option<Disaster>,
+        target: Option<Duration>,
+    ) -> RpoStory {
+        let writes = self.classes();
+        let Some(recovery) = self.recovery else {
+            let why = "no side that decides was read back after the recovery";
+            return unmeasured(service, target, writes, why);
+        };
+        let Some(disaster) = disaster else {
+            return unmeasured(service, target, writes, "no fault was in effect");
+        };
+        if writes.acknowledged == 0 {
+            return unmeasured(service, target, writes, "no write was acknowledged");
+        }
+        let lost = self.lost_at(recovery);
+        // Sent after the fault was seen in effect: nobody but a side that should not have decided, or the new
+        // primary itself, can have acknowledged it. One that was under way belongs to the age.
+        let (after, before): (Vec<Shot>, Vec<Shot>) =
+            lost.iter().partition(|shot| shot.sent > disaster.at);
+        let bounds = age(&before, disaster);
+        let resolution = self.resolution(disaster);
+        let verdict = verdict(bounds, lost.len(), target);
+        let bytes = self.writer.facts.write_bytes;
+        let lost_count = count(lost.len());
+        let reason = if lost.is_empty() {
+            format!(
+                "0 of {} acknowledged writes lost; resolution {}",
+                writes.acknowledged,
+                resolution.map_or_else(|| "unknown".to_owned(), show)
+            )
+        } else {
+            format!(
+                "{lost_count} of {} acknowledged writes lost ({}), the first acknowledged {} before the fault; {}",
+                writes.acknowledged,
+                percent(ratio(lost_count, writes.acknowledged)),
+                show_bounds(bounds.at_least, bounds.at_most),
+                target.map_or_else(
+                    || "no objective was set".to_owned(),
+                    |target| format!("the objective is {}", show(target))
+                )
+            )
+        };
+        RpoStory {
+            rpo: Rpo {
+                target_ms: target.map(millis),
+                at_least_ms: Some(millis(bounds.at_least)),
+                at_most_ms: bounds.at_most.map(millis),
+                verdict,
+                writes,
+                lost_bytes: lost_count * bytes,
+                lost_after_fault: count(after.len()),
+                span_ms: span(&before),
+                holes: self.holes(&before, recovery, disaster),
+                resolution_ms: resolution.map(millis),
+                failback_lost: self.failback_lost(recovery),
+            },
+            reason: format!("{service}: {reason}"),
+            split_brain: split_brain(service, &after),
+            lost: lost.iter().map(|shot| shot.sequence).collect(),
+        }
+    }
+
+    /// Acknowledged writes that a read-back could have seen and did not.
+    fn lost_at(&self, read: &ReadBack<'_>) -> Vec<Shot> {
+        let shots = self.writer.shots.iter().copied();
+        shots
+            .filter(|shot| shot.is_ok() && shot.done <= read.started)
+            .filter(|shot| !read.found.present.contains(shot.sequence))
+            .collect()
+    }
+
+    fn classes(&self) -> Writes {
+        let present = |sequence| {
+            let mut reads = self.reads.iter();
+            reads.any(|read| read.found.present.contains(sequence))
+        };
+        let judged = self.reads.iter().map(|read| read.started).max();
+        let mut writes = Writes::default();
+        for shot in &self.writer.shots {
+            match shot.class {
+                Class::Ok if judged.is_some_and(|judged| shot.done <= judged) => {
+                    writes.acknowledged += 1;
+                }
+                Class::Unknown if present(shot.sequence) => writes.recovered += 1,
+                Class::Unknown => writes.unresolved += 1,
+                Class::Failed if present(shot.sequence) => writes.phantom += 1,
+                // Of our own errors we know neither that they were sent nor that they were not.
+                Class::Ok | Class::Failed | Class::Ours => {}
+            }
+        }
+        writes.lost = self.recovery.map_or(0, |read| count(self.lost_at(read).len()));
+        writes.resurrected = self.resurrected();
+        self.anomalies(&mut writes);
+        writes
+    }
+
+    /// What the read-backs themselves call wrong, each write once however often it was seen.
+    fn anomalies(&self, writes: &mut Writes) {
+        let union = |of: fn(&ReadBack<'_>) -> Vec<u64>| {
+            let mut all: Vec<u64> = self.reads.iter().flat_map(|read| of(read)).collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        };
+        writes.duplicate = count(union(|read| read.found.duplicate.iter().collect()).len());
+        writes.corrupt = count(union(|read| read.found.corrupt.iter().collect()).len());
+        let mut named: Vec<&str> = self
+            .reads
+            .iter()
+            .flat_map(|read| read.found.phantom.iter().map(String::as_str))
+            .collect();
+        named.sort_unstable();
+        named.dedup();
+        let mut sent: Vec<u64> = self.writer.shots.iter().map(|shot| shot.sequence).collect();
+        sent.sort_unstable();
+        let never_sent = union(|read| read.found.present.iter().collect());
+        let never_sent = never_sent
+            .iter()
+            .filter(|sequence| sent.binary_search(sequence).is_err());
+        writes.phantom += count(named.len());
+        if self.complete {
+            writes.phantom += count(never_sent.count());
+        }
+    }
+
+    /// Writes that one read-back missed and a later one holds.
+    fn resurrected(&self) -> u64 {
+        let mut back: Vec<u64> = Vec::new();
+        for (index, read) in self.reads.iter().enumerate() {
+            let later = &self.reads[index + 1..];
+            let missed = self.lost_at(read);
+            back.extend(missed.iter().map(|shot| shot.sequence).filter(|sequence| {
+                let mut later = later.iter().filter(|next| next.started > read.started);
+                later.any(|next| next.found.present.contains(*sequence))
+            }));
+        }
+        back.sort_unstable();
+        back.dedup();
+        count(back.len())
+    }
+
+    /// Acknowledged before the read-back after failback, absent from it, and not lost before.
+    fn failback_lost(&self, recovery: &ReadBack<'_>) -> Option<u64> {
+        let failback = self.failback?;
+        let before = self.lost_at(recovery);
+        let before: BTreeSet<u64> = before.iter().map(|shot| shot.sequence).collect();
+        let lost = self.lost_at(failback);
+        let lost = lost.iter().filter(|shot| !before.contains(&shot.sequence));
+        Some(count(lost.count()))
+    }
+
+    /// Survivors that were acknowledged later than the first loss and sent before the fault.
+    fn holes(&self, lost: &[Shot], recovery: &ReadBack<'_>, disaster: Disaster) -> u64 {
+        let Some(first) = lost.iter().map(|shot| shot.done).min() else {
+            return 0;
+        };
+        let survivors = self.writer.shots.iter().filter(|shot| {
+            shot.is_ok()
+                && shot.done > first
+                && shot.sent <= disaster.at
+                && shot.done <= recovery.started
+                && recovery.found.present.contains(shot.sequence)
+        });
+        count(survivors.count())
+    }
+
+    /// The largest distance between acknowledgements near the fault, the distance from the last one to F− included.
+    /// A write lost in between would not have been seen, so the largest is the honest one; the median would
+    /// promise more than was looked at.
+    fn resolution(&self, disaster: Disaster) -> Option<Duration> {
+        let shots = self.writer.shots.iter();
+        let mut acked: Vec<At> = shots
+            .filter(|shot| shot.is_ok() && shot.done <= disaster.from)
+            .map(|shot| shot.done)
+            .collect();
+        acked.sort_unstable();
+        let near = &acked[acked.len().saturating_sub(NEAR)..];
+        let last = disaster.from.since(*near.last()?);
+        let gaps = near.windows(2).map(|pair| pair[1].since(pair[0]));
+        Some(gaps.fold(last, Ord::max))
+    }
+}
+
+/// Age at the fault of the first lost write: `at_least = F− − acknowledged`, `at_most = F+ − sent`, not below 0.
+fn age(lost: &[Shot], disaster: Disaster) -> Bounds {
+    let acked = lost.iter().map(|shot| shot.done).min();
+    let sent = lost.iter().map(|shot| shot.sent).min();
+    let (Some(acked), Some(sent)) = (acked, sent) else {
+        return Bounds {
+            at_least: Duration::ZERO,
+            at_most: Some(Duration::ZERO),
+        };
+    };
+    Bounds {
+        at_least: disaster.from.since(acked),
+        at_most: Some(disaster.at.since(sent)),
+    }
+}
+
+fn verdict(bounds: Bounds, lost: usize, target: Option<Duration>) -> Verdict {
+    match target {
+        None => Verdict::Pass,
+        Some(_) if lost == 0 => Verdict::Pass,
+        Some(target) if target.is_zero() => Verdict::Fail,
+        Some(target) => bounds.within(target),
+    }
+}
+
+fn span(lost: &[Shot]) -> f64 {
+    let first = lost.iter().map(|shot| shot.done).min().unwrap_or_default();
+    let last = lost.iter().map(|shot| shot.done).max().unwrap_or_default();
+    millis(last.since(first))
+}
+
+fn split_brain(service: &str, after: &[Shot]) -> Option<SplitBrain> {
+    let from = after.iter().map(|shot| shot.sent).min()?;
+    let to = after.iter().map(|shot| shot.done).max()?;
+    Some(SplitBrain {
+        from_ms: from.ms(),
+        to_ms: to.ms(),
+        detail: format!(
+            "{service}: {} writes were acknowledged after the fault was in effect, and the side that decides does \
+             not hold them",
+            after.len()
+        ),
+    })
+}
+
+fn unmeasured(service: &str, target: Option<Duration>, writes: Writes, why: &str) -> RpoStory {
+    RpoStory {
+        rpo: Rpo {
+            target_ms: target.map(millis),
+            at_least_ms: None,
+            at_most_ms: None,
+            verdict: Verdict::Unknown,
+            writes,
+            lost_bytes: 0,
+            lost_after_fault: 0,
+            span_ms: 0.0,
+            holes: 0,
+            resolution_ms: None,
+            failback_lost: None,
+        },
+        reason: format!("{service}: the recovery point was not measured: {why}"),
+        split_brain: None,
+        lost: Vec::new(),
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
