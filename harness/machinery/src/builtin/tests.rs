@@ -234,7 +234,14 @@ async fn whichever_step_of_the_failback_fails_the_dr_site_goes_on_serving() {
         let world = Arc::new(World::new(Some(call)));
         let machinery = machinery(&world);
         fail_over(&world, &machinery).await.1.unwrap();
-        machinery.fail_back(Arc::new(Notes::default()), &way_back()).await.unwrap_err();
+        let back = machinery.fail_back(Arc::new(Notes::default()), &way_back()).await;
+        if call == last - 1 {
+            // The original site takes writes by then: only the redundancy is missing.
+            back.unwrap();
+            assert_eq!(machinery.serving_site(), "primary");
+            continue;
+        }
+        back.unwrap_err();
         assert_eq!(machinery.serving_site(), "dr", "call {call} failed");
         let (roles, shares) = world.seen();
         assert_eq!(shares["dr"], 100, "call {call} failed");
