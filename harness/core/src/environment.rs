@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::ActionError;
 use crate::inventory::{ServiceFacts, SiteName};
-use crate::probe::{Connection, Probe, Purpose};
+use crate::probe::{Call, Connection, Purpose};
 use crate::ranges::Ranges;
 
 /// A process, so exactly that no later process can be mistaken for it.
@@ -37,8 +37,8 @@ pub struct ProbeStream {
     pub connection: Connection,
     /// Bytes of payload that one acknowledged write carries; 0 for other purposes.
     pub write_bytes: u64,
-    /// Makes the attempts.
-    pub probe: Arc<dyn Probe>,
+    /// What an attempt does.
+    pub call: Call,
 }
 
 /// The data role of a site.

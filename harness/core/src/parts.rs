@@ -27,15 +27,14 @@ pub type SampleSink = Arc<dyn Fn(Sample) + Send + Sync>;
 
 /// Runs streams of samples, open loop.
 pub trait Sampling: fmt::Debug + Send {
-    /// Starts all streams at `start` on the drill's clock, whose zero is `origin_nanos` of the monotonic clock.
-    /// Each ends by itself after `limit` samples, where one is given.
+    /// Starts all streams now. Instants of samples count from `origin_nanos` of the monotonic clock. Each stream ends
+    /// by itself after `limit` samples, where one is given.
     ///
     /// # Errors
     /// When the sampler cannot be started.
     fn start(
         &mut self,
         origin_nanos: u64,
-        start: At,
         streams: Vec<StreamPlan>,
         limit: Option<u64>,
         sink: SampleSink,

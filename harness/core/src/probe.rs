@@ -1,6 +1,7 @@
 //! Probes watch. They record; they never judge.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -28,6 +29,42 @@ pub enum Connection {
     Fresh,
     /// One connection kept for as long as it works: what an old client sees. Reported apart.
     Kept,
+}
+
+/// Makes the body of a request from the number of the attempt.
+pub type MakeBody = Arc<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
+
+/// What one attempt does, as data: environments say it, the measuring side does it.
+#[derive(Clone)]
+pub enum Call {
+    /// An HTTP request that any 2xx answers well.
+    Http {
+        /// `GET`, `PUT` and so on.
+        method: &'static str,
+        /// Where to; `{sequence}` stands for the number of the attempt.
+        url: String,
+        /// Headers besides those every request has.
+        headers: Vec<(String, String)>,
+        /// The body, where there is one.
+        body: Option<MakeBody>,
+        /// Text that the answer must contain: catches a 200 that carries an error.
+        body_contains: Option<String>,
+    },
+    /// A TCP connection that must be accepted.
+    Tcp {
+        /// Where to, `host:port`.
+        address: String,
+    },
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Headers may carry secrets.
+        match self {
+            Self::Http { method, url, .. } => write!(f, "{method} {url}"),
+            Self::Tcp { address } => write!(f, "connect to {address}"),
+        }
+    }
 }
 
 /// One kind of attempt, as a client would make it.

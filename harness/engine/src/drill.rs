@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drdrill_core::action::{Action, ActionError};
-use drdrill_core::environment::Environment;
+use drdrill_core::environment::{Environment, ProbeStream};
 use drdrill_core::event::{DrillStarted, StreamFacts};
 use drdrill_core::inventory::EnvironmentFacts;
 use drdrill_core::parts::{Recovery, RestoreWatch, Sampling, StreamPlan};
+use drdrill_core::probe::Probe;
 use drdrill_core::record::Tool;
 use drdrill_core::scenario::Scenario;
 use drdrill_core::time::nanos;
@@ -48,6 +49,8 @@ pub struct Drill {
     pub reverters: Reverters,
     /// The machinery; `None` when the environment has none, or when nobody is to fail over and nothing to verify.
     pub recovery: Option<Arc<dyn Recovery>>,
+    /// Makes the probe of a stream.
+    pub make_probe: fn(&ProbeStream) -> Result<Arc<dyn Probe>, ActionError>,
     /// Makes the live watch of the restored service, once the streams are known.
     pub restore_watch: fn(&[StreamFacts], &EnvironmentFacts, &Scenario) -> Arc<dyn RestoreWatch>,
     /// Directory of the run; the ledger is in it.
@@ -129,8 +132,9 @@ async fn bring_up(drill: &Drill) -> Result<Vec<StreamPlan>, ActionError> {
         }
     }
     let plan = &drill.scenario.probes;
-    let streams =
-        drill.environment.streams()?.into_iter().zip(0..).map(|(stream, id)| StreamPlan {
+    let streams = drill.environment.streams()?.into_iter().zip(0..).map(|(stream, id)| {
+        Ok(StreamPlan {
+            probe: (drill.make_probe)(&stream)?,
             facts: StreamFacts {
                 id,
                 name: stream.name,
@@ -141,9 +145,9 @@ async fn bring_up(drill: &Drill) -> Result<Vec<StreamPlan>, ActionError> {
                 deadline_ns: nanos(plan.deadline.0),
                 write_bytes: stream.write_bytes,
             },
-            probe: stream.probe,
-        });
-    Ok(streams.collect())
+        })
+    });
+    streams.collect()
 }
 
 fn started(drill: &Drill, streams: &[StreamPlan]) -> DrillStarted {

@@ -20,8 +20,6 @@ use crate::revert::{TOTAL_TIMEOUT, revert_one};
 
 /// Time between two looks at whether the drill may go on.
 const POLL: Duration = Duration::from_millis(10);
-/// Between the start of the sampler and its first sample, so that none is late from the beginning.
-const HEAD_START: Duration = Duration::from_millis(20);
 /// A wall clock that moved by more than this against the monotonic clock was stepped. Source: measurement, section 2.
 const CLOCK_STEP_NS: i64 = 1_000_000;
 
@@ -119,12 +117,11 @@ impl<'a> Stages<'a> {
         let scenario = &self.drill.scenario;
         self.journal.record(Event::StageStarted(Stage::Baseline));
         self.note_lag().await;
-        let began = self.journal.now().plus(HEAD_START);
+        let began = self.journal.now();
         let journal = self.journal.clone();
         sampling
             .start(
                 self.origin_nanos,
-                began,
                 streams,
                 scenario.probes.samples,
                 Arc::new(move |sample| journal.record(Event::Sample(sample))),
