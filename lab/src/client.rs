@@ -86,9 +86,8 @@ impl Client {
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body.into()))?;
+        let request =
+            request.header(CONTENT_TYPE, "application/json").body(Full::new(body.into()))?;
         self.send_request(request).await
     }
 
@@ -105,11 +104,7 @@ impl Client {
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
         let answer = self.inner.request(request).await.map_err(|error| {
             let text = with_causes(&error);
-            if error.is_connect() {
-                ClientError::NotSent(text)
-            } else {
-                ClientError::Broken(text)
-            }
+            if error.is_connect() { ClientError::NotSent(text) } else { ClientError::Broken(text) }
         })?;
         let status = answer.status();
         let body = answer

@@ -18,6 +18,7 @@
 pub mod backup;
 pub mod bystander;
 pub mod client;
+mod durable;
 pub mod gateway;
 pub mod node;
 mod replication;

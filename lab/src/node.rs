@@ -1,4 +1,13 @@
 //! What every program of the lab has in common.
+//!
+//! - It prints exactly one line on standard output when it works: `ready <JSON>`, with the
+//!   addresses that it listens on. Port 0 in a configuration lets the kernel choose.
+//! - Its log goes to standard error.
+//! - It ends at once, with exit code 0, when its standard input ends. The starter holds the other
+//!   end of that pipe, so no program outlives its starter, however the starter dies.
+//! - `die_with_starting_thread` also asks the kernel for SIGKILL when the *thread* that started it
+//!   ends. That reaches even a stopped process, but only a thread that lives as long as the starter
+//!   may set it: one of a pool (`spawn_blocking`) ends earlier and would take the program along.
 
 mod error;
 mod lifeline;
@@ -37,17 +46,13 @@ pub async fn run(program: &str, config: &str) -> Result<(), LabError> {
         "gateway" => gateway::run(parse(program, config)?).await,
         "bystander" => bystander::run(parse(program, config)?).await,
         worker::JOB_PROGRAM => Err(worker::become_job(&parse(program, config)?)),
-        unknown => Err(LabError::UnknownProgram {
-            program: unknown.to_owned(),
-        }),
+        unknown => Err(LabError::UnknownProgram { program: unknown.to_owned() }),
     }
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(program: &str, config: &str) -> Result<T, LabError> {
-    serde_json::from_str(config).map_err(|source| LabError::Config {
-        program: program.to_owned(),
-        source,
-    })
+    serde_json::from_str(config)
+        .map_err(|source| LabError::Config { program: program.to_owned(), source })
 }
 
 /// What a ready line says about the process itself.

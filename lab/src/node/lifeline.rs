@@ -12,10 +12,7 @@ use super::{LabError, log};
 ///
 /// The starter holds the other end of the pipe; the kernel closes it however the starter dies.
 /// The watch is a thread of its own, so a busy or stuck runtime cannot keep the process alive.
-///
-/// `die_with_starting_thread` also asks the kernel for SIGKILL at the death of the *thread* that
-/// started this process (`PR_SET_PDEATHSIG`). That reaches even a stopped process, but is right
-/// only when the starter's thread lives as long as the starter: a thread of a pool does not.
+/// `die_with_starting_thread` is `PR_SET_PDEATHSIG`, see the module above.
 pub(crate) fn hold_lifeline(program: &str, die_with_starting_thread: bool) -> Result<(), LabError> {
     if die_with_starting_thread {
         prctl::set_pdeathsig(Signal::SIGKILL)

@@ -12,15 +12,11 @@ use super::LabError;
 
 /// Listens on an address; port 0 lets the kernel choose one.
 pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), LabError> {
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => LabError::Busy { address },
-            _ => LabError::Listen { address, source },
-        })?;
-    let bound = listener
-        .local_addr()
-        .map_err(|source| LabError::Listen { address, source })?;
+    let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => LabError::Busy { address },
+        _ => LabError::Listen { address, source },
+    })?;
+    let bound = listener.local_addr().map_err(|source| LabError::Listen { address, source })?;
     Ok((listener, bound))
 }
 
@@ -30,9 +26,7 @@ pub(crate) async fn serve(listener: TcpListener, routes: Router) -> Result<(), L
         // Without it a small answer may wait for the client's delayed acknowledgement.
         let _ = connection.set_nodelay(true);
     });
-    axum::serve(listener, routes)
-        .await
-        .map_err(LabError::io("serve HTTP"))
+    axum::serve(listener, routes).await.map_err(LabError::io("serve HTTP"))
 }
 
 /// Prints the one line that says where the program listens.

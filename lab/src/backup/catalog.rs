@@ -1,0 +1,93 @@
+//! What backups there are, and whether they can be trusted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{BackupError, segment};
+use crate::durable;
+
+/// The sidecar of a full backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupInfo {
+    /// The site.
+    pub site: String,
+    /// The file of the database within the directory.
+    pub file: String,
+    /// The newest change in it.
+    pub lsn: u64,
+    /// The epoch of that change.
+    pub epoch: u64,
+    /// When that change was made, by the wall clock.
+    pub changed_at_ms: u64,
+    /// When the backup was begun, by the wall clock.
+    pub taken_at_ms: u64,
+    /// The size of the file.
+    pub bytes: u64,
+    /// The digest of the file, in hex.
+    pub sha256: String,
+    /// How long the backup took.
+    pub duration_ms: u64,
+}
+
+impl BackupInfo {
+    /// The copied database.
+    #[must_use]
+    pub fn database_in(&self, directory: &Path) -> PathBuf {
+        directory.join(&self.file)
+    }
+
+    /// The log of the changes since.
+    #[must_use]
+    pub fn log_in(&self, directory: &Path) -> PathBuf {
+        directory.join(&self.file).with_extension("log")
+    }
+
+    /// This information.
+    #[must_use]
+    pub fn sidecar_in(&self, directory: &Path) -> PathBuf {
+        directory.join(&self.file).with_extension("json")
+    }
+}
+
+/// Lists the full backups in a directory, oldest first. One without a sidecar was never finished.
+///
+/// # Errors
+///
+/// When the directory or a sidecar cannot be read.
+pub fn list_backups(directory: &Path) -> Result<Vec<BackupInfo>, BackupError> {
+    let mut backups = Vec::new();
+    for entry in fs::read_dir(directory).map_err(BackupError::file(directory))? {
+        let path = entry.map_err(BackupError::file(directory))?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let text = fs::read(&path).map_err(BackupError::file(&path))?;
+            let info: BackupInfo = serde_json::from_slice(&text)
+                .map_err(|error| BackupError::damaged(&path, error.to_string()))?;
+            backups.push(info);
+        }
+    }
+    backups.sort_by_key(|info| info.taken_at_ms);
+    Ok(backups)
+}
+
+/// Checks one backup and its log against their checksums.
+///
+/// # Errors
+///
+/// When a file is missing or is not what was written.
+pub fn verify_backup(directory: &Path, info: &BackupInfo) -> Result<(), BackupError> {
+    verify_database(directory, info)?;
+    segment::read(&info.log_in(directory)).map(drop)
+}
+
+pub(super) fn verify_database(directory: &Path, info: &BackupInfo) -> Result<(), BackupError> {
+    let path = info.database_in(directory);
+    let sha256 = durable::sha256_file(&path).map_err(BackupError::file(&path))?;
+    if sha256 == info.sha256 {
+        Ok(())
+    } else {
+        let reason = format!("its SHA-256 is {sha256}, not {}", info.sha256);
+        Err(BackupError::damaged(&path, reason))
+    }
+}

@@ -1,0 +1,115 @@
+//! What all requests of one service share.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::auth;
+use super::config::ServiceConfig;
+use crate::client::Client;
+use crate::node::LabError;
+use crate::replication::{FollowView, Follower, FollowersView, Source};
+use crate::store::{Readers, Role, ShipGate, SiteState, User, Writer, WriterConfig, database_path};
+
+/// What all requests of one service share.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) config: ServiceConfig,
+    pub(super) writer: Writer,
+    pub(super) readers: Arc<Readers>,
+    pub(super) leader: Client,
+    /// This site as a standby.
+    pub(super) following: Arc<Mutex<FollowView>>,
+    /// This site as a primary.
+    pub(super) followers: Arc<Mutex<FollowersView>>,
+    /// The configured user, for a history that has none.
+    pub(super) user: User,
+    gate: Arc<ShipGate>,
+}
+
+impl Site {
+    /// Opens the database and starts its writer.
+    pub(super) async fn open(config: ServiceConfig) -> Result<Arc<Self>, LabError> {
+        let directory = config.data_dir.display();
+        std::fs::create_dir_all(&config.data_dir)
+            .map_err(LabError::io(format!("make the data directory {directory}")))?;
+        let database = database_path(&config.data_dir);
+        let lag = Duration::from_millis(config.timing.replication_lag_ms);
+        let gate = Arc::new(ShipGate::new(lag));
+        let writer_config = WriterConfig {
+            database: database.clone(),
+            first_state: first_state(&config),
+            queue: config.timing.writer_queue.max(1),
+            group: config.timing.writer_group.max(1),
+        };
+        let site = Self {
+            writer: Writer::start(writer_config, Arc::clone(&gate))?,
+            readers: Readers::new(database),
+            leader: Client::new(Duration::from_millis(config.timing.forward_timeout_ms)),
+            following: Arc::default(),
+            followers: Arc::default(),
+            user: auth::hash_user(&config.user, config.timing.password_iterations),
+            config,
+            gate,
+        };
+        site.prepare().await?;
+        Ok(Arc::new(site))
+    }
+
+    /// What a start does to the database.
+    async fn prepare(&self) -> Result<(), LabError> {
+        let user = self.user.clone();
+        let fence = self.config.fenced_at_start;
+        self.writer
+            .write(move |session| {
+                if session.state.role == Role::Primary {
+                    auth::seed(session, &user)?;
+                    session.state.fenced |= fence;
+                }
+                session.state.save(session.connection)
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// The side of this site that standbys connect to.
+    pub(super) fn source(&self) -> Source {
+        Source {
+            directory: self.config.data_dir.clone(),
+            timing: self.config.timing.link(),
+            writer: self.writer.clone(),
+            readers: Arc::clone(&self.readers),
+            gate: Arc::clone(&self.gate),
+            followers: Arc::clone(&self.followers),
+            connections: AtomicU64::new(0),
+        }
+    }
+
+    /// The side of this site that follows a primary.
+    pub(super) fn follower(&self) -> Follower {
+        Follower {
+            site: self.config.site.clone(),
+            incoming: self.config.data_dir.join("incoming.db"),
+            timing: self.config.timing.link(),
+            writer: self.writer.clone(),
+            readers: Arc::clone(&self.readers),
+            view: Arc::clone(&self.following),
+        }
+    }
+}
+
+fn first_state(config: &ServiceConfig) -> SiteState {
+    let follow = config.follow.clone().filter(|_| config.role == Role::Standby);
+    let (source, leader_url) = follow.map(|target| (target.source, target.leader_url)).unzip();
+    SiteState {
+        role: config.role,
+        epoch: config.epoch,
+        fenced: false,
+        source,
+        leader_url,
+        lsn: 0,
+        lsn_epoch: 0,
+        changed_at_ms: 0,
+        stream: 0,
+    }
+}

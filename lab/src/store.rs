@@ -1,0 +1,25 @@
+//! A site's database: one writer with group commit, many readers, the change log.
+
+mod change;
+mod error;
+mod gate;
+mod readers;
+mod rows;
+mod schema;
+mod session;
+mod snapshot;
+mod state;
+mod writer;
+
+pub(crate) use change::Change;
+pub(crate) use error::StoreError;
+pub(crate) use gate::ShipGate;
+pub(crate) use readers::Readers;
+pub(crate) use rows::{Entry, Job, JobState, Kind, Row, User};
+pub use schema::database_path;
+pub(crate) use schema::{open_reader, open_writer};
+pub(crate) use session::Session;
+pub(crate) use snapshot::copy_to;
+pub use state::Role;
+pub(crate) use state::{SiteState, last_change};
+pub(crate) use writer::{Writer, WriterConfig};
