@@ -1,1 +1,14 @@
-//! faults (being built).
+//! Faults that drdrill can inject, and what it needs to inject them.
+//!
+//! 1. [`toxiproxy`] — faults of a TCP connection: a client for Toxiproxy servers and an embedded server.
+//! 2. [`links`] — the links of an environment, through that client.
+//! 3. [`dark`] — a site whose network goes dark, and the canary that proves it.
+//! 4. [`site_loss`] and [`network_down`] — the faults of scenarios.
+//! 5. [`site_reverter`] — takes both back, knowing only what the ledger knows.
+
+pub mod dark;
+pub mod links;
+pub mod network_down;
+pub mod site_loss;
+pub mod site_reverter;
+pub mod toxiproxy;

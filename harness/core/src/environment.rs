@@ -165,6 +165,10 @@ pub trait LinkControl: fmt::Debug + Send + Sync {
     /// Creates a proxy; returns the address it really listens on.
     async fn create(&self, name: &str, listen: &str, upstream: &str)
     -> Result<String, ActionError>;
+    /// Names of all proxies of the server.
+    async fn names(&self) -> Result<Vec<String>, ActionError>;
+    /// Removes a proxy; one that is gone already is fine.
+    async fn delete(&self, name: &str) -> Result<(), ActionError>;
     /// Whether the proxy accepts connections.
     async fn is_up(&self, name: &str) -> Result<bool, ActionError>;
     /// Takes a proxy down or brings it up, and reads back that it is so.
@@ -185,10 +189,38 @@ pub struct SiteLinks {
     pub proxies: Vec<String>,
     /// The address (`host:port`) by which the clients' traffic reaches the site.
     pub client_path: String,
+    /// The process of the proxy server, where it belongs to the environment: when it is gone, so are its proxies.
+    pub server: Option<ProcessIdentity>,
 }
 
-/// Where the system under drill lives. A power it lacks is `None`; a scenario that needs it is refused before
+/// What an environment can do for a drill. A scenario that needs a power its environment lacks is refused before
 /// anything is touched.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Power {
+    /// Kill and start processes of sites.
+    Processes,
+    /// Take links of sites down.
+    Links,
+    /// Fence, promote and redirect: what failover and failback are made of, with the health checks they need.
+    Failover,
+    /// Try functions as a client would.
+    Functions,
+}
+
+impl Power {
+    /// The power in words, for errors.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Processes => "kill and start processes of sites",
+            Self::Links => "take links of sites down",
+            Self::Failover => "fail over and back",
+            Self::Functions => "try functions",
+        }
+    }
+}
+
+/// Where the system under drill lives. A power it lacks is `None`.
 #[async_trait]
 pub trait Environment: fmt::Debug + Send + Sync {
     /// Name, as on the command line.
@@ -197,6 +229,8 @@ pub trait Environment: fmt::Debug + Send + Sync {
     fn sites(&self) -> Vec<SiteName>;
     /// The services and their targets.
     fn services(&self) -> Vec<ServiceFacts>;
+    /// What it can do for a drill.
+    fn powers(&self) -> Vec<Power>;
     /// What identifies the target exactly, for the record.
     fn fingerprint(&self) -> String;
     /// Undo of the whole environment, to be written down before [`Environment::up`].

@@ -49,10 +49,10 @@ pub trait Sampling: fmt::Debug + Send {
 pub trait RestoreWatch: fmt::Debug + Send + Sync {
     /// Takes note of a sample.
     fn feed(&self, sample: &Sample);
-    /// The fault was in effect at `at`: what failed before does not count.
-    fn fault(&self, at: At);
-    /// Whether all services have been good for the sustained window by `now`.
-    fn restored(&self, now: At) -> bool;
+    /// A fault began between `from` (F−) and `at` (F+): what failed before does not count.
+    fn fault(&self, from: At, at: At);
+    /// Whether all services have been good for a whole sustained window since the last fault.
+    fn restored(&self) -> bool;
 }
 
 /// The machinery that heals.

@@ -15,7 +15,7 @@ use drdrill_core::inventory::EnvironmentFacts;
 use drdrill_core::parts::{Recovery, RestoreWatch, Sampling, StreamPlan};
 use drdrill_core::probe::Probe;
 use drdrill_core::record::Tool;
-use drdrill_core::scenario::Scenario;
+use drdrill_core::scenario::{Inject, Scenario};
 use drdrill_core::time::nanos;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,9 @@ use crate::history::Recorder;
 use crate::keeper::Keeper;
 use crate::ledger::{Ledger, LedgerError};
 use crate::revert::{Reverters, Stuck};
+
+/// Makes a fault of a scenario on an environment that is up.
+pub type MakeFault = fn(&Inject, &Arc<dyn Environment>) -> Result<Arc<dyn Action>, ActionError>;
 
 /// Everything a drill is made of.
 #[derive(Debug)]
@@ -43,8 +46,8 @@ pub struct Drill {
     pub environment: Arc<dyn Environment>,
     /// The environment, as the history will know it.
     pub facts: EnvironmentFacts,
-    /// The faults, in the order of the scenario.
-    pub faults: Vec<Arc<dyn Action>>,
+    /// Makes a fault, once the environment is up.
+    pub make_fault: MakeFault,
     /// Those who take changes back.
     pub reverters: Reverters,
     /// The machinery; `None` when the environment has none, or when nobody is to fail over and nothing to verify.

@@ -8,5 +8,13 @@
 //! 4. [`watch`] — the same judgement while the drill runs: is the service restored?
 //! 5. [`checkers`] — rules that must hold besides the objectives.
 
+pub mod checkers;
+pub mod judge;
 pub mod probes;
 pub mod sampler;
+pub mod watch;
+
+pub use judge::{JudgeError, judge};
+pub use probes::{HttpProbe, TcpProbe, probe};
+pub use sampler::{Sampler, SamplerError, SamplerReport, StreamPlan};
+pub use watch::RestoreWatch;

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 
 use drdrill_core::environment::ProcessIdentity;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// Id of this boot of this kernel. A ledger of another boot speaks of processes that cannot exist any more.
 ///
@@ -39,17 +41,24 @@ pub fn is_alive(process: &ProcessIdentity) -> bool {
 }
 
 /// Kills exactly this process; does nothing when it is gone, whoever has its number now.
-pub fn kill(process: &ProcessIdentity) {
-    let Some(pid) = rustix::process::Pid::from_raw(process.pid) else {
-        return;
+///
+/// The descriptor is taken before the identity is compared: it names whoever has the number now and no later process,
+/// so that a successor cannot be hit.
+///
+/// # Errors
+/// When the process is there and may not be killed.
+pub fn kill(process: &ProcessIdentity) -> io::Result<()> {
+    let Some(pid) = Pid::from_raw(process.pid) else { return Ok(()) };
+    let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
+        Err(Errno::SRCH) => return Ok(()),
+        other => other?,
     };
-    // The descriptor names the process that has the number now; the start time then says whether it is ours. A process
-    // that ends in between keeps the descriptor, so that the signal cannot reach a successor.
-    if let Ok(descriptor) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
-        && is_alive(process)
-    {
-        // An error means that it is gone.
-        let _ = rustix::process::pidfd_send_signal(&descriptor, rustix::process::Signal::KILL);
+    if !is_alive(process) {
+        return Ok(());
+    }
+    match pidfd_send_signal(&descriptor, Signal::KILL) {
+        Err(Errno::SRCH) => Ok(()),
+        other => Ok(other?),
     }
 }
 
@@ -63,6 +72,17 @@ mod tests {
         let me = of_process("test", pid).unwrap();
         assert!(is_alive(&me));
         assert!(!is_alive(&ProcessIdentity { start_time: me.start_time + 1, ..me }));
+    }
+
+    #[test]
+    fn only_the_very_process_is_killed() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let me = of_process("child", i32::try_from(child.id()).unwrap()).unwrap();
+        kill(&ProcessIdentity { start_time: me.start_time + 1, ..me.clone() }).unwrap();
+        assert!(is_alive(&me), "another process of that number was meant");
+        kill(&me).unwrap();
+        assert!(!child.wait().unwrap().success());
+        kill(&me).unwrap();
     }
 
     #[test]

@@ -13,14 +13,14 @@ use crate::ledger::Ledger;
 /// Time between two looks at whether a fault is in effect.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// Injects one fault. `Ok` is the instant at which it was seen in effect; `Err` says why the drill cannot go on. In
+/// Injects one fault. `Ok` is the interval in which it took effect, F− to F+; `Err` says why the drill cannot go on. In
 /// both cases the ledger has all that is needed to take it back.
 pub(super) async fn inject(
     run_id: &str,
     fault: &dyn Action,
     ledger: &mut Ledger,
     journal: &dyn Journal,
-) -> Result<At, String> {
+) -> Result<(At, At), String> {
     let tag = Tag::new(run_id, ledger.next_id());
     let undo = fault.plan(&tag).await.map_err(|error| error.to_string())?;
     let id = ledger
@@ -51,7 +51,7 @@ pub(super) async fn inject(
             Ok(Ok(Presence::InEffect { proof })) => {
                 let at = journal.now();
                 journal.record(Event::FaultInEffect { id, at, proof });
-                return Ok(at);
+                return Ok((from, at));
             }
             Ok(Ok(Presence::Absent { detail })) => detail,
             Ok(Err(error)) => error.to_string(),

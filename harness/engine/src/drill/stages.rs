@@ -160,26 +160,26 @@ impl<'a> Stages<'a> {
         Ok(())
     }
 
-    /// Injects each fault in its turn; returns when the first was seen in effect.
+    /// Injects each fault in its turn; returns when the last was seen in effect.
     async fn inject_all(&mut self, began: At) -> Result<At, Abort> {
         let drill = self.drill;
-        let mut first = None;
-        for (fault, planned) in drill.faults.iter().zip(&drill.scenario.faults) {
+        let mut last = None;
+        for planned in &drill.scenario.faults {
             let wait = began.plus(planned.at.0).since(self.journal.now());
             self.guard.unless_stopped(sleep(wait)).await?;
-            if first.is_none() {
+            if last.is_none() {
                 self.journal.record(Event::StageStarted(Stage::Fault));
                 self.note_lag().await;
             }
+            let fault = (drill.make_fault)(&planned.inject, &drill.environment)
+                .map_err(|error| Abort::failure(error.to_string()))?;
             // Not cut short by an interrupt: between the intent and the proof only a whole fault can be told from none.
-            let seen = faults::inject(&drill.run_id, &**fault, self.ledger, &*self.journal).await;
-            let at = seen.map_err(Abort::failure)?;
-            if first.is_none() {
-                self.watch.fault(at);
-            }
-            first.get_or_insert(at);
+            let seen = faults::inject(&drill.run_id, &*fault, self.ledger, &*self.journal).await;
+            let (from, at) = seen.map_err(Abort::failure)?;
+            self.watch.fault(from, at);
+            last = Some(at);
         }
-        first.ok_or_else(|| Abort::failure("no fault was injected"))
+        last.ok_or_else(|| Abort::failure("no fault was injected"))
     }
 
     async fn wait_for_recovery(&mut self, in_effect: At) -> Result<(), Abort> {
@@ -215,7 +215,7 @@ impl<'a> Stages<'a> {
     }
 
     async fn wait_until_restored(&mut self, give_up: At) -> Result<(), Abort> {
-        while !self.watch.restored(self.journal.now()) {
+        while !self.watch.restored() {
             if self.journal.now() >= give_up {
                 let text = format!(
                     "not restored within {}; the drill stopped waiting",
@@ -272,7 +272,7 @@ impl<'a> Stages<'a> {
             return Ok(());
         };
         let failed_over = self.drill.scenario.recovery.failover != Failover::None;
-        if !failed_over || self.drill.faults.is_empty() {
+        if !failed_over || self.drill.scenario.faults.is_empty() {
             return Ok(());
         }
         self.journal.record(Event::StageStarted(Stage::Failback));

@@ -45,11 +45,8 @@ pub(crate) fn steps(digest: &Digest<'_>) -> Vec<Step> {
                 continue;
             }
         }
-        let name = if step.rollback {
-            format!("{} (rollback)", step.name)
-        } else {
-            step.name.to_owned()
-        };
+        let name =
+            if step.rollback { format!("{} (rollback)", step.name) } else { step.name.to_owned() };
         steps.push(Step {
             name,
             action: step.action.to_owned(),

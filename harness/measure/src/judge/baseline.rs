@@ -35,18 +35,13 @@ pub(crate) struct Baseline {
 impl Baseline {
     /// From the attempts that had ended by `until`, which is F−.
     pub(crate) fn of(shots: &[Shot], until: At) -> Self {
-        let before: Vec<Shot> = shots
-            .iter()
-            .copied()
-            .filter(|shot| shot.done <= until)
-            .collect();
+        let before: Vec<Shot> = shots.iter().copied().filter(|shot| shot.done <= until).collect();
         let count = |wanted: fn(Shot) -> bool| {
             let matching = before.iter().filter(|shot| wanted(**shot));
             u64::try_from(matching.count()).unwrap_or(u64::MAX)
         };
-        let p99 = quantiles(latencies(&before)).map_or(Duration::ZERO, |latency| {
-            Duration::from_secs_f64(latency.p99_ms / 1e3)
-        });
+        let p99 = quantiles(latencies(&before))
+            .map_or(Duration::ZERO, |latency| Duration::from_secs_f64(latency.p99_ms / 1e3));
         let (ok, failures) = (count(Shot::is_ok), count(Shot::is_failure));
         Self {
             ok,

@@ -1,6 +1,6 @@
 //! A history taken apart: everything that figures and checkers are made of.
 
-use drdrill_core::event::{Entry, Stage, When};
+use drdrill_core::event::{Entry, When};
 use drdrill_core::inventory::ServiceFacts;
 use drdrill_core::probe::Purpose;
 use drdrill_core::time::At;
@@ -92,20 +92,11 @@ impl<'a> Case<'a> {
         );
         let first = self.disasters.first().copied();
         let rpo = rpo::judge(self.digest, &facts.name, first, target(facts.targets.rpo));
-        ServiceStory {
-            facts,
-            streams,
-            rto,
-            rpo,
-        }
+        ServiceStory { facts, streams, rto, rpo }
     }
 
     fn settings(&self, goodput: f64) -> Settings {
-        Settings {
-            window: self.window(),
-            goodput,
-            until: self.waiting.until,
-        }
+        Settings { window: self.window(), goodput, until: self.waiting.until }
     }
 
     /// Length of the sustained window.
@@ -116,12 +107,6 @@ impl<'a> Case<'a> {
     /// Whether this drill was meant to break something.
     pub(crate) fn has_faults(&self) -> bool {
         !self.digest.start.scenario.faults.is_empty() || !self.digest.faults.is_empty()
-    }
-
-    /// When a stage first began.
-    pub(crate) fn stage(&self, wanted: Stage) -> Option<At> {
-        let mut stages = self.digest.stages.iter();
-        stages.find(|(_, stage)| *stage == wanted).map(|(at, _)| *at)
     }
 
     /// The last instant that is still the system's own doing.

@@ -17,13 +17,17 @@ use super::shots::{Shot, StreamShots};
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum JudgeError {
     /// The line that says what the drill was is missing.
-    #[error("judge the history: it has no `drill_started` entry, so nothing says what it was about")]
+    #[error(
+        "judge the history: it has no `drill_started` entry, so nothing says what it was about"
+    )]
     NoStart,
     /// Two drills in one history.
     #[error("judge the history: it has more than one `drill_started` entry")]
     TwoStarts,
     /// A sample of a stream that the first line does not name.
-    #[error("judge the history: a sample belongs to stream {0}, which `drill_started` does not name")]
+    #[error(
+        "judge the history: a sample belongs to stream {0}, which `drill_started` does not name"
+    )]
     UnknownStream(u16),
 }
 
@@ -98,7 +102,7 @@ pub(crate) struct Digest<'a> {
     pub(crate) functions: Vec<FunctionFacts<'a>>,
     pub(crate) reads: Vec<ReadBack<'a>>,
     pub(crate) unreadable: Vec<(&'a str, When, &'a str)>,
-    pub(crate) lag: Option<(At, Option<u64>)>,
+    pub(crate) lags: Vec<(At, Option<u64>)>,
     pub(crate) clock_steps: Vec<(At, i64)>,
     pub(crate) aborted: Option<(At, AbortCause, &'a str)>,
     pub(crate) leftovers: Vec<Leftover>,
@@ -127,7 +131,7 @@ impl<'a> Digest<'a> {
             functions: Vec::new(),
             reads: Vec::new(),
             unreadable: Vec::new(),
-            lag: None,
+            lags: Vec::new(),
             clock_steps: Vec::new(),
             aborted: None,
             leftovers: Vec::new(),
@@ -158,63 +162,43 @@ impl<'a> Digest<'a> {
         match &entry.event {
             Event::StageStarted(stage) => self.stages.push((at, *stage)),
             Event::Milestone { milestone, at } => self.milestones.push((*at, *milestone)),
-            Event::Step {
-                name,
-                action,
-                site,
-                started,
-                finished,
-                outcome,
-                rollback,
-                detail,
-            } => self.steps.push(StepFacts {
-                name,
-                action,
-                site,
-                started: *started,
-                finished: *finished,
-                outcome: *outcome,
-                rollback: *rollback,
-                detail,
-            }),
-            Event::FunctionChecked {
-                name,
-                site,
-                when,
-                started,
-                finished,
-                verdict,
-                detail,
-            } => self.functions.push(FunctionFacts {
-                name,
-                site,
-                when: *when,
-                started: *started,
-                finished: *finished,
-                verdict: *verdict,
-                detail,
-            }),
-            Event::WritesFound {
-                site,
-                service,
-                when,
-                started,
-                authoritative,
-                found,
-            } => self.reads.push(ReadBack {
-                site,
-                service,
-                when: *when,
-                started: *started,
-                authoritative: *authoritative,
-                found,
-            }),
+            Event::Step { name, action, site, started, finished, outcome, rollback, detail } => {
+                self.steps.push(StepFacts {
+                    name,
+                    action,
+                    site,
+                    started: *started,
+                    finished: *finished,
+                    outcome: *outcome,
+                    rollback: *rollback,
+                    detail,
+                })
+            }
+            Event::FunctionChecked { name, site, when, started, finished, verdict, detail } => {
+                self.functions.push(FunctionFacts {
+                    name,
+                    site,
+                    when: *when,
+                    started: *started,
+                    finished: *finished,
+                    verdict: *verdict,
+                    detail,
+                })
+            }
+            Event::WritesFound { site, service, when, started, authoritative, found } => {
+                self.reads.push(ReadBack {
+                    site,
+                    service,
+                    when: *when,
+                    started: *started,
+                    authoritative: *authoritative,
+                    found,
+                })
+            }
             Event::WritesUnreadable { site, when, error } => {
                 self.unreadable.push((site, *when, error));
             }
-            Event::ReplicationLag { lag_ms, .. } => {
-                self.lag = self.lag.max(Some((at, *lag_ms)));
-            }
+            Event::ReplicationLag { lag_ms, .. } => self.lags.push((at, *lag_ms)),
             Event::ClockStepped { by_ns } => self.clock_steps.push((at, *by_ns)),
             Event::Aborted { cause, reason } => {
                 if self.aborted.is_none_or(|(first, ..)| at < first) {
@@ -228,14 +212,7 @@ impl<'a> Digest<'a> {
 
     fn file_fault(&mut self, event: &'a Event) {
         match event {
-            Event::FaultPlanned {
-                id,
-                kind,
-                target,
-                via,
-                belts,
-                ..
-            } => {
+            Event::FaultPlanned { id, kind, target, via, belts, .. } => {
                 let fault = self.fault(*id);
                 fault.kind.clone_from(kind);
                 fault.target.clone_from(target);
@@ -251,12 +228,7 @@ impl<'a> Digest<'a> {
                 self.fault(*id).without_effect = Some(detail.clone());
             }
             Event::FaultReverted { id, from, at } => self.fault(*id).reverted = Some((*from, *at)),
-            Event::FaultStuck {
-                id,
-                error,
-                residue,
-                by_hand,
-            } => self.leftovers.push(Leftover {
+            Event::FaultStuck { id, error, residue, by_hand } => self.leftovers.push(Leftover {
                 id: *id,
                 kind: String::new(),
                 target: String::new(),
@@ -276,16 +248,12 @@ impl<'a> Digest<'a> {
     fn sort(&mut self) {
         self.stages.sort_by_key(|(at, _)| *at);
         self.milestones.sort_by_key(|(at, _)| *at);
-        self.steps
-            .sort_by_key(|step| (step.started, step.finished, step.name, step.site));
-        self.functions
-            .sort_by_key(|check| (check.started, check.finished, check.name, check.site));
-        self.reads
-            .sort_by_key(|read| (read.started, read.site, read.service));
-        self.unreadable.sort_by_key(|(site, when, error)| {
-            (*site, *when as u8, *error)
-        });
+        self.steps.sort_by_key(|step| (step.started, step.finished, step.name, step.site));
+        self.functions.sort_by_key(|check| (check.started, check.finished, check.name, check.site));
+        self.reads.sort_by_key(|read| (read.started, read.site, read.service));
+        self.unreadable.sort_by_key(|(site, when, error)| (*site, *when as u8, *error));
         self.clock_steps.sort_unstable();
+        self.lags.sort_unstable();
         // A fault that was stuck once and reverted by a later attempt is no leftover.
         let faults = &self.faults;
         self.leftovers.retain_mut(|leftover| {
@@ -296,8 +264,7 @@ impl<'a> Digest<'a> {
             leftover.target.clone_from(&fault.target);
             fault.reverted.is_none()
         });
-        self.leftovers
-            .sort_by(|a, b| (a.id, &a.error).cmp(&(b.id, &b.error)));
+        self.leftovers.sort_by(|a, b| (a.id, &a.error).cmp(&(b.id, &b.error)));
         self.end = self.finished.map_or_else(|| self.last_instant(), |(at, _)| at);
     }
 
@@ -318,10 +285,7 @@ impl<'a> Digest<'a> {
             .filter_map(|fault| {
                 let from = fault.applying?;
                 let at = fault.in_effect.as_ref()?.0;
-                Some(Disaster {
-                    from,
-                    at: at.max(from),
-                })
+                Some(Disaster { from, at: at.max(from) })
             })
             .collect();
         all.sort_by_key(|disaster| (disaster.from, disaster.at));

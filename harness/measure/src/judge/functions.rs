@@ -31,19 +31,13 @@ impl FunctionsAfter {
         let names: BTreeSet<&str> = wanted.iter().map(String::as_str).chain(tried).collect();
         let mut after = Self::default();
         for name in names {
-            let mut own = checks
-                .iter()
-                .filter(|check| check.when == when && check.name == name);
+            let mut own = checks.iter().filter(|check| check.when == when && check.name == name);
             after.add(name, &mut own);
         }
         after
     }
 
-    fn add<'a>(
-        &mut self,
-        name: &str,
-        checks: &mut dyn Iterator<Item = &'a FunctionFacts<'a>>,
-    ) {
+    fn add<'a>(&mut self, name: &str, checks: &mut dyn Iterator<Item = &'a FunctionFacts<'a>>) {
         let checks: Vec<_> = checks.collect();
         match checks.last().map(|check| check.verdict) {
             None => self.missing.push(name.to_owned()),
@@ -51,10 +45,7 @@ impl FunctionsAfter {
             Some(Verdict::Unknown) => self.unclear.push(name.to_owned()),
             Some(Verdict::Pass) => {}
         }
-        let Some(failing) = checks
-            .iter()
-            .rposition(|check| check.verdict == Verdict::Fail)
-        else {
+        let Some(failing) = checks.iter().rposition(|check| check.verdict == Verdict::Fail) else {
             return;
         };
         self.last_failing = self.last_failing.max(Some(checks[failing].started));

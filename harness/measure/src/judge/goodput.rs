@@ -49,11 +49,7 @@ pub(crate) fn bins(stories: &[&StreamStory<'_>], from: At, to: At, width: Durati
         if usable > 0 && expected > 0.0 {
             share = (ratio(ok, 1) / expected).min(1.0);
         }
-        bins.push(Bin {
-            from: start,
-            to: end,
-            share,
-        });
+        bins.push(Bin { from: start, to: end, share });
         start = end;
     }
     bins

@@ -19,13 +19,17 @@ mod rpo;
 mod rto;
 mod services;
 pub(crate) mod shots;
-mod streams;
+#[cfg(test)]
+mod simulation;
+pub(crate) mod streams;
+#[cfg(test)]
+mod tests;
 pub(crate) mod text;
 
 pub use digest::JudgeError;
 
 use drdrill_core::checker::{Finding, Severity};
-use drdrill_core::event::{AbortCause, Entry};
+use drdrill_core::event::{AbortCause, Entry, When};
 use drdrill_core::record::{EnvironmentRef, Record, SCHEMA, ScenarioRef, SplitBrain};
 use drdrill_core::time::At;
 use drdrill_core::verdict::Verdict;
@@ -41,11 +45,7 @@ use digest::Digest;
 pub fn judge(history: &[Entry]) -> Result<Record, JudgeError> {
     let digest = Digest::new(history)?;
     let case = Case::new(&digest);
-    let judged: Vec<_> = case
-        .services
-        .iter()
-        .map(|story| services::judge(&case, story))
-        .collect();
+    let judged: Vec<_> = case.services.iter().map(|story| services::judge(&case, story)).collect();
     let findings = checkers::findings(&case);
     let (verdict, reasons) = overall(&case, &judged, &findings);
     let start = digest.start;
@@ -78,7 +78,7 @@ pub fn judge(history: &[Entry]) -> Result<Record, JudgeError> {
         faults: account::faults(&digest),
         steps: account::steps(&digest),
         functionality: account::functionality(&digest),
-        bystanders: case.bystanders.iter().map(|story| story.record()).collect(),
+        bystanders: case.bystanders.iter().map(streams::StreamStory::record).collect(),
         replication_lag_ms: replication_lag(&digest, &case),
         split_brain: split_brain(&case),
         findings,
@@ -98,8 +98,7 @@ fn overall(
         parts.push((finding.verdict, finding.message.clone()));
     }
     for service in judged {
-        let verdict = service.verdict;
-        parts.extend(service.reasons.iter().map(|reason| (verdict, reason.clone())));
+        parts.extend(service.reasons.iter().cloned());
     }
     if judged.is_empty() {
         parts.push((Verdict::Unknown, "no service was watched".to_owned()));
@@ -140,12 +139,18 @@ fn exit_code(digest: &Digest<'_>, verdict: Verdict) -> u8 {
 /// The last reading before the fault.
 fn replication_lag(digest: &Digest<'_>, case: &Case<'_>) -> Option<u64> {
     let fault = case.disasters.first().map_or(At(u64::MAX), |first| first.at);
-    digest.lag.filter(|(at, _)| *at <= fault)?.1
+    let mut before = digest.lags.iter().rev();
+    before.find(|(at, _)| *at <= fault)?.1
 }
 
 fn split_brain(case: &Case<'_>) -> Vec<SplitBrain> {
     let stories = case.services.iter().filter_map(|service| service.rpo.as_ref());
     stories.filter_map(|rpo| rpo.split_brain.clone()).collect()
+}
+
+/// What the functionality checks of that time came to, whatever the scenario asks for.
+pub(crate) fn functions_at(case: &Case<'_>, when: When) -> functions::FunctionsAfter {
+    functions::FunctionsAfter::of(&[], &case.digest.functions, when)
 }
 
 /// A finding of `checker`.
@@ -155,10 +160,5 @@ pub(crate) fn finding(
     severity: Severity,
     message: impl Into<String>,
 ) -> Finding {
-    Finding {
-        checker: checker.to_owned(),
-        verdict,
-        severity,
-        message: message.into(),
-    }
+    Finding { checker: checker.to_owned(), verdict, severity, message: message.into() }
 }

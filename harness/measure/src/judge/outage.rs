@@ -7,14 +7,13 @@ use drdrill_core::time::{At, millis};
 
 use super::digest::Disaster;
 use super::recovery::{Recovery, Scan};
-use super::shots::Shot;
 
 /// Successes in a row that make a return: a single one may be an answer that was under way when the service died.
 const RETURN: usize = 3;
 
 /// The edges of one stream's outage.
 ///
-/// Source: measurement.md section 2: D in (s_a, e_b], R in (s_c, e_d].
+/// Source: measurement.md section 2: `D in (s_a, e_b], R in (s_c, e_d]`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Outage {
     /// It began after this: sending of the last success before the first bad attempt, but not before F−.
@@ -38,9 +37,7 @@ impl Outage {
     pub(crate) fn of(scan: &Scan, recovery: Recovery, disaster: Disaster) -> Option<Self> {
         let (end, ended_after, ended_by) = match recovery {
             Recovery::Unseen | Recovery::Unharmed { .. } => return None,
-            Recovery::Restored {
-                first, after, by, ..
-            } => (first, after, Some(by)),
+            Recovery::Restored { first, after, by, .. } => (first, after, Some(by)),
             Recovery::NotEstablished { after, .. } | Recovery::Never { after } => {
                 (scan.shots().len(), after, None)
             }
@@ -49,33 +46,27 @@ impl Outage {
         let broken = &shots[..end];
         // Slowness counts as an outage only where nothing failed.
         let any_failed = broken.iter().any(|shot| shot.is_failure());
-        let bad = |shot: &Shot| {
-            if any_failed {
-                shot.is_failure()
-            } else {
-                scan.is_bad(*shot)
-            }
+        let bad = |index: &usize| {
+            if any_failed { shots[*index].is_failure() } else { scan.is_bad(*index) }
         };
-        let first_bad = broken.iter().position(bad)?;
-        let known = broken.iter().filter(|shot| bad(shot));
-        let began_by = known.map(|shot| scan.known_bad(*shot)).min()?;
-        let last_good = shots[..first_bad].iter().rev().find(|shot| shot.is_ok());
-        let last_good = last_good.copied().or(scan.last_before());
-        let last_good = last_good.map_or(disaster.from, |shot| shot.sent);
+        let first_bad = (0..end).find(bad)?;
+        let known = (first_bad..end).filter(bad);
+        let began_by = known.map(|index| scan.known_bad(shots[index])).min()?;
         let successes = shots[first_bad..].iter().filter(|shot| shot.is_ok());
         let every = scan.criteria().every;
-        let start_hole = shots[first_bad].sent.since(last_good);
-        let end_hole = shots
-            .get(end)
-            .map_or(Duration::ZERO, |shot| shot.sent.since(ended_after));
+        let (began_after, start_hole) = began_after(scan, first_bad, disaster.from);
+        let end_hole = shots.get(end).zip(ended_by).map_or(Duration::ZERO, |(first, by)| {
+            // The bound lies behind the window's first success only because of a hole.
+            first.sent.since(ended_after).max(by.since(first.done))
+        });
         let hole = start_hole.max(end_hole);
         Some(Self {
-            began_after: last_good.max(disaster.from),
+            began_after,
             began_by,
             ended_after,
             ended_by,
             first_success: successes.map(|shot| shot.done).min(),
-            flaps: flaps(&broken[first_bad..], bad),
+            flaps: flaps((first_bad..end).map(|index| bad(&index))),
             hole: (hole > every * 3).then_some(hole),
         })
     }
@@ -102,11 +93,32 @@ impl Outage {
     }
 }
 
-fn flaps(broken: &[Shot], bad: impl Fn(&Shot) -> bool) -> u32 {
+/// Sending of the last success before the first bad attempt, not before F−, and the largest hole before that.
+///
+/// A hole since the fault can have hidden an earlier beginning: then the last attempt before the hole counts.
+fn began_after(scan: &Scan, first_bad: usize, from: At) -> (At, Duration) {
+    let every = scan.criteria().every;
+    let mut last = scan.last_before().map_or(from, |shot| shot.sent);
+    let mut largest = Duration::ZERO;
+    let mut began_after = None;
+    for (index, shot) in scan.shots().iter().enumerate().take(first_bad + 1) {
+        let hole = shot.sent.since(last);
+        largest = largest.max(hole);
+        if hole > every * 3 {
+            began_after.get_or_insert(last);
+        }
+        if !scan.is_bad(index) {
+            last = shot.sent;
+        }
+    }
+    (began_after.unwrap_or(last).max(from), largest)
+}
+
+fn flaps(bad: impl Iterator<Item = bool>) -> u32 {
     let mut flaps = 0;
     let mut in_a_row = 0;
-    for shot in broken {
-        if bad(shot) {
+    for bad in bad {
+        if bad {
             flaps += u32::from(in_a_row >= RETURN);
             in_a_row = 0;
         } else {

@@ -8,13 +8,10 @@ use super::case::Case;
 
 /// Gathers the moments; those that did not come are absent. With several services, the restored one is the last.
 pub(crate) fn gather(case: &Case<'_>, full_capacity: Option<At>) -> Phases {
-    let outages = case.services.iter().filter_map(|service| service.outage());
+    let outages = case.services.iter().filter_map(super::case::ServiceStory::outage);
     let first_error = outages.map(|outage| outage.began_by).min();
-    let restored: Option<Vec<At>> = case
-        .services
-        .iter()
-        .map(|service| service.rto.restored_by)
-        .collect();
+    let restored: Option<Vec<At>> =
+        case.services.iter().map(|service| service.rto.restored_by).collect();
     let restored = restored.and_then(|all| all.into_iter().max());
     let passed = |milestone| case.digest.milestone(milestone).map(At::ms);
     Phases {

@@ -2,7 +2,7 @@
 //!
 //! A window of length W begins with a success *d* and holds when (measurement.md section 2, "Sustained window"):
 //! successes ≥ 99.9 % (or baseline − 3σ), goodput ≥ the recovery level × the baseline's, at most 1 % of the
-//! successes slow (that is p99 within its limit), no failure in its first tenth, and it was watched to its end.
+//! successes slow (that is p99 within its limit; a single one never decides), no failure in its first tenth, and it was watched to its end.
 //! The first window that holds counts; what fails after it is a relapse, judged apart. So the same answer comes
 //! out while the drill runs ([`crate::watch`]) and afterwards.
 //!
@@ -41,12 +41,7 @@ impl Criteria {
         window: Duration,
         goodput: f64,
     ) -> Self {
-        Self {
-            window,
-            goodput,
-            baseline,
-            every: Duration::from_nanos(facts.every_ns),
-        }
+        Self { window, goodput, baseline, every: Duration::from_nanos(facts.every_ns) }
     }
 
     fn slow(&self, shot: Shot) -> bool {
@@ -141,20 +136,51 @@ impl Scan {
     /// Takes the next attempt. Those that had ended by F− are the baseline's and leave no trace here but one.
     pub(crate) fn push(&mut self, shot: Shot) {
         self.last_sent = self.last_sent.max(shot.sent);
+        if shot.sent.since(shot.due) > self.criteria.every {
+            self.forgive(shot.due, shot.sent.plus(self.criteria.every));
+        }
         if shot.done <= self.disaster.from {
             if shot.is_ok() {
                 self.last_before = Some(shot);
             }
         } else if shot.is_ok() || shot.is_failure() {
-            let total = |counts: &[u64]| counts.last().copied().unwrap_or(0);
-            let ok = total(&self.ok) + u64::from(shot.is_ok());
-            let slow = total(&self.slow) + u64::from(self.criteria.slow(shot));
-            self.ok.push(ok);
-            self.slow.push(slow);
-            self.shots.push(shot);
+            self.count(shot, self.criteria.slow(shot));
         } else {
             self.ours.push(shot.sent);
         }
+    }
+
+    fn count(&mut self, shot: Shot, slow: bool) {
+        let total = |counts: &[u64]| counts.last().copied().unwrap_or(0);
+        let ok = total(&self.ok) + u64::from(shot.is_ok());
+        self.ok.push(ok);
+        self.slow.push(total(&self.slow) + u64::from(slow));
+        self.shots.push(shot);
+    }
+
+    /// From `stalled` to `awake` our own process stood still: slow answers that it noticed then may have come
+    /// earlier. Whether they were slow cannot be told, so they count as our own errors.
+    fn forgive(&mut self, stalled: At, awake: At) {
+        let horizon = self.shots.iter().rposition(|shot| shot.done < stalled && shot.is_ok());
+        let first = horizon.map_or(0, |index| index + 1);
+        let again = self.shots.split_off(first);
+        let slow = self.slow.split_off(first + 1);
+        self.ok.truncate(first + 1);
+        let mut before = self.slow[first];
+        for (shot, after) in again.into_iter().zip(slow) {
+            let was_slow = after > before;
+            before = after;
+            if was_slow && (stalled..=awake).contains(&shot.done) {
+                self.ours.push(shot.sent);
+            } else {
+                self.count(shot, was_slow);
+            }
+        }
+    }
+
+    /// Whether attempt `index` succeeded and was slow.
+    fn is_slow(&self, index: usize) -> bool {
+        self.slow[index + 1] > self.slow[index]
     }
 
     /// The attempts since the fault that say something about the service.
@@ -170,18 +196,14 @@ impl Scan {
         self.last_before
     }
 
-    /// Whether an attempt was bad: it failed, or it was slow.
-    pub(crate) fn is_bad(&self, shot: Shot) -> bool {
-        shot.is_failure() || self.criteria.slow(shot)
+    /// Whether attempt `index` was bad: it failed, or it was slow.
+    pub(crate) fn is_bad(&self, index: usize) -> bool {
+        self.shots[index].is_failure() || self.is_slow(index)
     }
 
     /// When it was known that a bad attempt was bad.
     pub(crate) fn known_bad(&self, shot: Shot) -> At {
-        if shot.is_failure() {
-            shot.done
-        } else {
-            shot.sent.plus(self.criteria.baseline.slow_over)
-        }
+        if shot.is_failure() { shot.done } else { shot.sent.plus(self.criteria.baseline.slow_over) }
     }
 
     /// Judges what was fed, watching until `until`.
@@ -205,24 +227,24 @@ impl Scan {
         }
         let watched = self.shots.partition_point(|shot| shot.sent <= until);
         let shots = &self.shots[..watched];
-        let last = |wanted: &dyn Fn(Shot) -> bool, shots: &[Shot]| {
-            let found = shots.iter().rev().find(|shot| wanted(**shot));
+        let last_failure = |shots: &[Shot]| {
+            let found = shots.iter().rev().find(|shot| shot.is_failure());
             found.map(|shot| shot.sent)
         };
-        let last_bad = |shots: &[Shot]| {
-            last(&Shot::is_failure, shots).or_else(|| last(&|shot| self.is_bad(shot), shots))
+        let last_slow = || {
+            let found = (0..watched).rev().find(|index| self.is_slow(*index));
+            found.map(|index| self.shots[index].sent)
         };
-        match (good, last_bad(shots), shots.last()) {
+        match (good, last_failure(shots).or_else(last_slow), shots.last()) {
             (_, _, None) => Recovery::Unseen,
             (Some((first, since)), ..) => Recovery::NotEstablished {
-                after: last(&Shot::is_failure, &shots[..first]).unwrap_or(self.disaster.at),
+                after: last_failure(&shots[..first]).unwrap_or(self.disaster.at),
                 since,
             },
             (None, Some(after), _) => Recovery::Never { after },
-            (None, None, Some(only)) => Recovery::NotEstablished {
-                after: self.disaster.at,
-                since: only.done,
-            },
+            (None, None, Some(only)) => {
+                Recovery::NotEstablished { after: self.disaster.at, since: only.done }
+            }
         }
     }
 
@@ -230,8 +252,7 @@ impl Scan {
     fn next_start(&self, from: usize, until: At) -> Option<usize> {
         let watched = self.shots.partition_point(|shot| shot.sent <= until);
         (from..watched).find(|&index| {
-            let before = index.checked_sub(1).map(|before| self.shots[before]);
-            !self.is_bad(self.shots[index]) && before.is_none_or(|shot| self.is_bad(shot))
+            !self.is_bad(index) && index.checked_sub(1).is_none_or(|before| self.is_bad(before))
         })
     }
 
@@ -257,10 +278,11 @@ impl Scan {
         let last = upto(end.min(until));
         let (ok, failures, slow) = self.counts(first, last);
         let success = ratio(ok, ok + failures);
-        // Nearest rank: the p99 of n is within its limit when at most n / 100 are not.
+        // Nearest rank: the p99 of n is within its limit when at most n / 100 are not. Of fewer than a hundred the
+        // p99 would be the slowest one; a single one says nothing about a service.
         let good = success >= self.criteria.baseline.least_success(ok + failures)
             && success >= self.criteria.goodput * self.criteria.baseline.goodput
-            && slow <= ok / 100;
+            && slow <= (ok / 100).max(1);
         match (complete, good) {
             (true, true) => Window::Holds { by, end },
             (true, false) => Window::Rejected,
@@ -281,7 +303,26 @@ impl Scan {
         (ok, all - ok, self.slow[last] - self.slow[first])
     }
 
+    /// A hole of more than three intervals in the first tenth can hide a failure there: the upper bound is then the
+    /// first success behind it.
+    fn behind_holes(&self, first: usize, by: At) -> At {
+        let tenth = by.plus(self.criteria.window / 10);
+        let mut by = by;
+        for index in first + 1..self.shots.len() {
+            let (before, shot) = (self.shots[index - 1], self.shots[index]);
+            if before.sent > tenth {
+                break;
+            }
+            if shot.sent.since(before.sent) > self.criteria.every * 3 {
+                let mut behind = self.shots[index..].iter().filter(|shot| shot.is_ok());
+                by = behind.next().map_or(by, |shot| by.max(shot.done));
+            }
+        }
+        by
+    }
+
     fn held(&self, first: usize, by: At, window_end: At, until: At) -> Recovery {
+        let by = self.behind_holes(first, by);
         let before = (0..first).rev().find(|&index| {
             let shot = self.shots[index];
             shot.is_failure() || !matches!(self.window(index, until), Window::Holds { .. })
@@ -295,11 +336,7 @@ impl Scan {
                 window_end,
                 blurred,
             },
-            None => Recovery::Unharmed {
-                gap: self.largest_gap(window_end),
-                window_end,
-                blurred,
-            },
+            None => Recovery::Unharmed { gap: self.largest_gap(window_end), window_end, blurred },
         }
     }
 

@@ -37,9 +37,10 @@ pub(crate) fn judge(
     disaster: Option<Disaster>,
     target: Option<Duration>,
 ) -> Option<RpoStory> {
-    let mut writers = digest.streams.iter().filter(|stream| {
-        stream.facts.service == service && stream.facts.purpose == Purpose::Write
-    });
+    let mut writers = digest
+        .streams
+        .iter()
+        .filter(|stream| stream.facts.service == service && stream.facts.purpose == Purpose::Write);
     let writer = writers.next()?;
     if writers.next().is_some() {
         let why = "several streams of writes share its sequence numbers";
@@ -194,9 +195,7 @@ impl<'a> Audit<'a> {
         let mut sent: Vec<u64> = self.writer.shots.iter().map(|shot| shot.sequence).collect();
         sent.sort_unstable();
         let never_sent = union(|read| read.found.present.iter().collect());
-        let never_sent = never_sent
-            .iter()
-            .filter(|sequence| sent.binary_search(sequence).is_err());
+        let never_sent = never_sent.iter().filter(|sequence| sent.binary_search(sequence).is_err());
         writes.phantom += count(named.len());
         if self.complete {
             writes.phantom += count(never_sent.count());
@@ -266,15 +265,9 @@ fn age(lost: &[Shot], disaster: Disaster) -> Bounds {
     let acked = lost.iter().map(|shot| shot.done).min();
     let sent = lost.iter().map(|shot| shot.sent).min();
     let (Some(acked), Some(sent)) = (acked, sent) else {
-        return Bounds {
-            at_least: Duration::ZERO,
-            at_most: Some(Duration::ZERO),
-        };
+        return Bounds { at_least: Duration::ZERO, at_most: Some(Duration::ZERO) };
     };
-    Bounds {
-        at_least: disaster.from.since(acked),
-        at_most: Some(disaster.at.since(sent)),
-    }
+    Bounds { at_least: disaster.from.since(acked), at_most: Some(disaster.at.since(sent)) }
 }
 
 fn verdict(bounds: Bounds, lost: usize, target: Option<Duration>) -> Verdict {
@@ -286,10 +279,10 @@ fn verdict(bounds: Bounds, lost: usize, target: Option<Duration>) -> Verdict {
     }
 }
 
-fn span(lost: &[Shot]) -> f64 {
-    let first = lost.iter().map(|shot| shot.done).min().unwrap_or_default();
-    let last = lost.iter().map(|shot| shot.done).max().unwrap_or_default();
-    millis(last.since(first))
+fn span(losses: &[Shot]) -> f64 {
+    let acknowledged = || losses.iter().map(|shot| shot.done);
+    let (first, last) = (acknowledged().min(), acknowledged().max());
+    millis(last.unwrap_or_default().since(first.unwrap_or_default()))
 }
 
 fn split_brain(service: &str, after: &[Shot]) -> Option<SplitBrain> {

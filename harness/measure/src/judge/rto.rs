@@ -30,14 +30,22 @@ pub(crate) struct Waiting {
     pub(crate) gave_up: bool,
 }
 
+/// The worst that became of any stream.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+enum Worst {
+    #[default]
+    Back,
+    NotEstablished,
+    Never,
+    Unseen,
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
     at_least: Duration,
     at_most: Option<Duration>,
     restored_by: At,
-    not_established: bool,
-    never: bool,
-    unseen: bool,
+    worst: Worst,
     blurred: bool,
     harmed: bool,
 }
@@ -51,16 +59,13 @@ pub(crate) fn judge(
     target: Option<Duration>,
     waiting: Waiting,
 ) -> RtoStory {
-    let mut sum = Sum {
-        at_most: Some(Duration::ZERO),
-        ..Sum::default()
-    };
+    let mut sum = Sum { at_most: Some(Duration::ZERO), ..Sum::default() };
     for (disaster, recovery, _) in stories.iter().flat_map(|story| &story.recoveries) {
         sum.add(*disaster, *recovery);
         sum.add_functions(*disaster, functions);
     }
     let measured = stories.iter().any(|story| !story.recoveries.is_empty());
-    if !measured || sum.unseen {
+    if !measured || sum.worst == Worst::Unseen {
         let why = if stories.is_empty() {
             "no probe with fresh connections watches it"
         } else if measured {
@@ -86,30 +91,24 @@ impl Sum {
     fn add(&mut self, disaster: Disaster, recovery: Recovery) {
         let (at_least, at_most, by) = match recovery {
             Recovery::Unseen => {
-                self.unseen = true;
+                self.worst = Worst::Unseen;
                 return;
             }
             Recovery::Unharmed { gap, blurred, .. } => {
                 self.blurred |= blurred;
                 (Duration::ZERO, Some(gap), Some(disaster.from.plus(gap)))
             }
-            Recovery::Restored {
-                after, by, blurred, ..
-            } => {
+            Recovery::Restored { after, by, blurred, .. } => {
                 self.harmed = true;
                 self.blurred |= blurred;
-                (
-                    after.since(disaster.at),
-                    Some(by.since(disaster.from)),
-                    Some(by),
-                )
+                (after.since(disaster.at), Some(by.since(disaster.from)), Some(by))
             }
             Recovery::NotEstablished { after, .. } => {
-                self.not_established = true;
+                self.worst = self.worst.max(Worst::NotEstablished);
                 (after.since(disaster.at), None, None)
             }
             Recovery::Never { after } => {
-                self.never = true;
+                self.worst = self.worst.max(Worst::Never);
                 (after.since(disaster.at), None, None)
             }
         };
@@ -140,10 +139,7 @@ impl Sum {
         target: Option<Duration>,
         waiting: Waiting,
     ) -> RtoStory {
-        let bounds = Bounds {
-            at_least: self.at_least,
-            at_most: self.at_most,
-        };
+        let bounds = Bounds { at_least: self.at_least, at_most: self.at_most };
         let figures = show_bounds(bounds.at_least, bounds.at_most);
         let against = target.map_or(Verdict::Pass, |target| bounds.within(target));
         let objective = target.map_or_else(
@@ -154,7 +150,7 @@ impl Sum {
         let (verdict, reason) = if missed {
             let reason = format!("recovery time {figures}; {objective}, which is missed");
             (Verdict::Fail, reason)
-        } else if self.never {
+        } else if self.worst == Worst::Never {
             let text = format!("never restored within {}", show(bounds.at_least));
             if waiting.gave_up {
                 (Verdict::Fail, format!("{text}; the drill stopped waiting"))
@@ -164,7 +160,7 @@ impl Sum {
         } else if let [name, ..] = &functions.never_passed[..] {
             let reason = format!("not restored: `{name}` never worked again; {objective}");
             (Verdict::Fail, reason)
-        } else if self.not_established {
+        } else if self.worst == Worst::NotEstablished {
             let reason = format!(
                 "recovery time at least {}, not established: the service was not watched long enough after it \
                  came back",
@@ -178,8 +174,9 @@ impl Sum {
             (Verdict::Unknown, reason)
         } else if !self.harmed {
             let hidden = show(bounds.at_most.unwrap_or_default());
-            let reason =
-                format!("nothing failed; an outage shorter than {hidden} could have hidden; {objective}");
+            let reason = format!(
+                "nothing failed; an outage shorter than {hidden} could have hidden; {objective}"
+            );
             (against, reason)
         } else if against == Verdict::Unknown {
             let reason = format!(

@@ -9,12 +9,11 @@ use super::goodput::{self, Level};
 use super::shots::sum;
 use super::text::percent;
 
-/// A service's record, what it came to, and why.
+/// A service's record, what each part of it came to, and why.
 #[derive(Debug)]
 pub(crate) struct Judged {
     pub(crate) service: Service,
-    pub(crate) verdict: Verdict,
-    pub(crate) reasons: Vec<String>,
+    pub(crate) reasons: Vec<(Verdict, String)>,
     pub(crate) full_capacity: Option<At>,
 }
 
@@ -24,34 +23,25 @@ pub(crate) fn judge(case: &Case<'_>, story: &ServiceStory<'_>) -> Judged {
     let first = case.disasters.first().copied();
     let outage = story.outage();
     let until = case.watched_until();
-    let level = story
-        .rto
-        .restored_by
-        .zip(story.window_end())
-        .and_then(|(restored, window_end)| {
-            goodput::level(&headline, restored, window_end.min(until), until)
-        });
+    let level = story.rto.restored_by.zip(story.window_end()).and_then(|(restored, window_end)| {
+        goodput::level(&headline, restored, window_end.min(until), until)
+    });
     let (rlo, rlo_reason) = recovery_level(story, level);
     let first_success = first.and_then(|first| {
-        let by = outage.map_or_else(|| first_after(story, first.at), |outage| outage.first_success)?;
+        let by =
+            outage.map_or_else(|| first_after(story, first.at), |outage| outage.first_success)?;
         Some(millis(by.since(first.from)))
     });
     let lost = first.map(|first| millis(goodput::lost_service(&headline, first.from, until)));
-    let streams: Vec<_> = story.streams.iter().map(|stream| stream.record()).collect();
-    let mut verdicts = Vec::new();
+    let streams: Vec<_> = story.streams.iter().map(super::streams::StreamStory::record).collect();
     let mut reasons = Vec::new();
     if case.has_faults() {
-        verdicts.push(story.rto.rto.verdict);
-        reasons.push(story.rto.reason.clone());
+        reasons.push((story.rto.rto.verdict, story.rto.reason.clone()));
         if let Some(rpo) = &story.rpo {
-            verdicts.push(rpo.rpo.verdict);
-            reasons.push(rpo.reason.clone());
+            reasons.push((rpo.rpo.verdict, rpo.reason.clone()));
         }
         // Without a recovery there is no level to judge, and the recovery time says so already.
-        if level.is_some() || rlo.verdict == Verdict::Fail {
-            verdicts.push(rlo.verdict);
-            reasons.extend(rlo_reason);
-        }
+        reasons.extend(rlo_reason.map(|reason| (rlo.verdict, reason)));
     }
     let rpo = story.rpo.as_ref().map(|rpo| rpo.rpo.clone());
     Judged {
@@ -68,7 +58,6 @@ pub(crate) fn judge(case: &Case<'_>, story: &ServiceStory<'_>) -> Judged {
             samples: sum(streams.iter().map(|stream| stream.samples)),
             streams,
         },
-        verdict: Verdict::of(verdicts),
         reasons,
         full_capacity: level.and_then(|level| level.full_from),
     }
@@ -90,11 +79,7 @@ fn recovery_level(story: &ServiceStory<'_>, level: Option<Level>) -> (Rlo, Optio
             percent(target)
         )
     });
-    let rlo = Rlo {
-        target,
-        achieved,
-        verdict,
-    };
+    let rlo = Rlo { target, achieved, verdict };
     (rlo, reason)
 }
 

@@ -73,10 +73,7 @@ pub(crate) struct StreamShots {
 impl StreamShots {
     pub(crate) fn new(facts: &StreamFacts, mut shots: Vec<Shot>) -> Self {
         shots.sort_by_key(|shot| (shot.sent, shot.sequence, shot.done));
-        Self {
-            facts: facts.clone(),
-            shots,
-        }
+        Self { facts: facts.clone(), shots }
     }
 
     /// Whether this stream decides about recovery: what a new client of the service sees.
@@ -135,22 +132,11 @@ pub(crate) fn quantiles(mut latencies: Vec<Duration>) -> Option<Latency> {
         let rank = (latencies.len() * percent).div_ceil(100);
         latencies.get(rank.saturating_sub(1)).copied().map(millis)
     };
-    Some(Latency {
-        p50_ms: rank(50)?,
-        p99_ms: rank(99)?,
-        max_ms: rank(100)?,
-    })
+    Some(Latency { p50_ms: rank(50)?, p99_ms: rank(99)?, max_ms: rank(100)? })
 }
 
 /// `part` of `whole` as a ratio; 0 of 0 is 0.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts of samples are far below 2^53"
-)]
+#[expect(clippy::cast_precision_loss, reason = "counts of samples are far below 2^53")]
 pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        part as f64 / whole as f64
-    }
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }

@@ -33,8 +33,7 @@ impl<'a> StreamStory<'a> {
     pub(crate) fn new(stream: &'a StreamShots, disasters: &[Disaster], settings: Settings) -> Self {
         let first = disasters.first().map_or(At(u64::MAX), |first| first.from);
         let baseline = Baseline::of(&stream.shots, first);
-        let criteria =
-            Criteria::new(&stream.facts, baseline, settings.window, settings.goodput);
+        let criteria = Criteria::new(&stream.facts, baseline, settings.window, settings.goodput);
         let recoveries = disasters
             .iter()
             .map(|&disaster| {
@@ -44,11 +43,7 @@ impl<'a> StreamStory<'a> {
                 (disaster, recovery, Outage::of(&scan, recovery, disaster))
             })
             .collect();
-        Self {
-            stream,
-            baseline,
-            recoveries,
-        }
+        Self { stream, baseline, recoveries }
     }
 
     /// The outage over all faults: from the first failure to the last return.

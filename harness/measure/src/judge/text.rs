@@ -11,11 +11,6 @@ pub(crate) fn show(duration: Duration) -> String {
     }
 }
 
-/// A duration given in milliseconds.
-pub(crate) fn show_ms(ms: f64) -> String {
-    show(Duration::from_secs_f64(ms.max(0.0) / 1e3))
-}
-
 /// An interval: `12.431 s to 12.450 s`, or `more than 12.431 s`.
 pub(crate) fn show_bounds(at_least: Duration, at_most: Option<Duration>) -> String {
     match at_most {

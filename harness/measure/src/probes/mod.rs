@@ -9,6 +9,38 @@ mod socket;
 mod target;
 mod tcp;
 
+use std::sync::Arc;
+
+use drdrill_core::probe::{Call, Connection, Probe, Purpose};
+
 pub use http::HttpProbe;
 pub use target::TargetError;
 pub use tcp::TcpProbe;
+
+/// The probe that makes `call`, as evidence of `purpose`, on connections of that kind.
+///
+/// # Errors
+/// When the call's address, method or headers are not valid.
+pub fn probe(
+    call: &Call,
+    purpose: Purpose,
+    connection: Connection,
+) -> Result<Arc<dyn Probe>, TargetError> {
+    let (method, url, headers, body, body_contains) = match call {
+        Call::Tcp { address } => return Ok(Arc::new(TcpProbe::new(address)?)),
+        Call::Http { method, url, headers, body, body_contains } => {
+            (method, url, headers, body, body_contains)
+        }
+    };
+    let mut probe = HttpProbe::new(method, url)?.purpose(purpose).connection(connection);
+    for (name, value) in headers {
+        probe = probe.header(name, value)?;
+    }
+    if let Some(body) = body {
+        probe = probe.shared_body(Arc::clone(body));
+    }
+    if let Some(text) = body_contains {
+        probe = probe.body_contains(text);
+    }
+    Ok(Arc::new(probe))
+}

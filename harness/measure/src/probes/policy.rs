@@ -91,9 +91,7 @@ fn is_our_own(error: &io::Error) -> bool {
         Errno::AGAIN,
         Errno::BADF,
     ];
-    error
-        .raw_os_error()
-        .is_some_and(|code| OURS.iter().any(|errno| errno.raw_os_error() == code))
+    error.raw_os_error().is_some_and(|code| OURS.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 #[cfg(test)]
@@ -116,31 +114,11 @@ mod tests {
     #[test]
     fn the_table_holds() {
         let cases = [
-            (
-                Broken::Connecting(os(Errno::MFILE)),
-                "prober_error",
-                "prober_error",
-            ),
-            (
-                Broken::AfterSending(os(Errno::NOBUFS)),
-                "prober_error",
-                "prober_error",
-            ),
-            (
-                Broken::Connecting(os(Errno::CONNREFUSED)),
-                "failed",
-                "failed",
-            ),
-            (
-                Broken::BeforeSending(os(Errno::CONNRESET)),
-                "failed",
-                "failed",
-            ),
-            (
-                Broken::AfterSending(os(Errno::CONNRESET)),
-                "failed",
-                "unknown",
-            ),
+            (Broken::Connecting(os(Errno::MFILE)), "prober_error", "prober_error"),
+            (Broken::AfterSending(os(Errno::NOBUFS)), "prober_error", "prober_error"),
+            (Broken::Connecting(os(Errno::CONNREFUSED)), "failed", "failed"),
+            (Broken::BeforeSending(os(Errno::CONNRESET)), "failed", "failed"),
+            (Broken::AfterSending(os(Errno::CONNRESET)), "failed", "unknown"),
             (Broken::Status(500), "failed", "unknown"),
             (Broken::Status(502), "failed", "unknown"),
             (Broken::Status(504), "failed", "unknown"),

@@ -9,11 +9,7 @@ use super::target::Target;
 /// Connects with `TCP_NODELAY`, so that no request waits for the acknowledgement of an earlier one.
 pub(super) async fn connect(target: &Target) -> io::Result<TcpStream> {
     let address = target.address().await?;
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_nodelay(true)?;
     socket.connect(address).await
 }

@@ -7,7 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// The URL does not begin with `http://`.
-    #[error("probe `{0}`: only http:// is spoken (put a TLS proxy in front, or probe the port with tcp)")]
+    #[error(
+        "probe `{0}`: only http:// is spoken (put a TLS proxy in front, or probe the port with tcp)"
+    )]
     NotHttp(String),
     /// There is no host or no valid port.
     #[error("probe `{0}`: write the address as host:port, [v6]:port or, for HTTP, host")]
@@ -50,9 +52,8 @@ impl Target {
             None => default_port.ok_or_else(bad)?,
         };
         let literal = host.parse::<IpAddr>().ok();
-        let name_is_fine = host
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+        let name_is_fine =
+            host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
         if host.is_empty() || (literal.is_none() && !name_is_fine) {
             return Err(bad());
         }
@@ -70,10 +71,7 @@ impl Target {
         }
         let mut found = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
         found.next().ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::NotFound,
-                format!("{} has no address", self.host),
-            )
+            io::Error::new(io::ErrorKind::NotFound, format!("{} has no address", self.host))
         })
     }
 }
@@ -87,12 +85,7 @@ mod tests {
         let address = |text| Target::parse(text, None).unwrap().literal.unwrap();
         assert_eq!(address("127.0.0.1:80").to_string(), "127.0.0.1:80");
         assert_eq!(address("[::1]:81").to_string(), "[::1]:81");
-        assert!(
-            Target::parse("db-1.example:5432", None)
-                .unwrap()
-                .literal
-                .is_none()
-        );
+        assert!(Target::parse("db-1.example:5432", None).unwrap().literal.is_none());
         assert_eq!(Target::parse("web", Some(80)).unwrap().port, 80);
     }
 

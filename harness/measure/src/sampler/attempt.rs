@@ -13,7 +13,7 @@ use super::Shared;
 
 /// Identity and times of an attempt, in nanoseconds of the monotonic clock.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sent {
+pub(super) struct Launch {
     pub(super) stream: StreamId,
     pub(super) sequence: u64,
     pub(super) origin: u64,
@@ -27,7 +27,7 @@ pub(super) struct Sent {
 /// writes its sample: nothing ends in silence.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    sent: Sent,
+    launch: Launch,
     samples: Sender<Sample>,
     shared: Arc<Shared>,
     recorded: bool,
@@ -35,16 +35,11 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// Begins an attempt.
-    pub(super) fn begin(sent: Sent, samples: Sender<Sample>, shared: Arc<Shared>) -> Self {
+    pub(super) fn begin(launch: Launch, samples: Sender<Sample>, shared: Arc<Shared>) -> Self {
         let in_flight = shared.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         shared.busiest.fetch_max(in_flight, Ordering::Relaxed);
         shared.attempts.fetch_add(1, Ordering::Relaxed);
-        Self {
-            sent,
-            samples,
-            shared,
-            recorded: false,
-        }
+        Self { launch, samples, shared, recorded: false }
     }
 
     /// Ends the attempt with what the probe saw.
@@ -54,15 +49,15 @@ impl Attempt {
 
     fn record(&mut self, outcome: Outcome) {
         self.recorded = true;
-        let done = monotonic_nanos().max(self.sent.sent);
-        let outcome = judged(&self.sent, done, outcome);
-        let at = |nanos: u64| At(nanos.saturating_sub(self.sent.origin));
+        let done = monotonic_nanos().max(self.launch.sent);
+        let outcome = judged(&self.launch, done, outcome);
+        let at = |nanos: u64| At(nanos.saturating_sub(self.launch.origin));
         // The receiver is gone only when the owner gave up on the samples.
         let _ = self.samples.send(Sample {
-            stream: self.sent.stream,
-            sequence: self.sent.sequence,
-            due: at(self.sent.due),
-            sent: at(self.sent.sent),
+            stream: self.launch.stream,
+            sequence: self.launch.sequence,
+            due: at(self.launch.due),
+            sent: at(self.launch.sent),
             done: at(done),
             outcome,
         });
@@ -75,7 +70,7 @@ impl Drop for Attempt {
             let outcome = if std::thread::panicking() {
                 Outcome::ProberError("the probe panicked".into())
             } else {
-                too_late(self.sent.deadline)
+                too_late(self.launch.deadline)
             };
             self.record(outcome);
         }
@@ -94,15 +89,22 @@ fn too_late(deadline: u64) -> Outcome {
 /// Own lateness beyond one interval is our error, and an answer after the deadline is no answer in time.
 ///
 /// Source: measurement.md section 2, "Probe k".
-fn judged(sent: &Sent, done: u64, outcome: Outcome) -> Outcome {
-    let late = sent.sent.saturating_sub(sent.due);
-    if late > sent.every {
-        let (late, every) = (Duration::from_nanos(late), Duration::from_nanos(sent.every));
+fn judged(launch: &Launch, done: u64, outcome: Outcome) -> Outcome {
+    let late = launch.sent.saturating_sub(launch.due);
+    if late > launch.every {
+        let (late, every) = (Duration::from_nanos(late), Duration::from_nanos(launch.every));
         let text = format!("sent {late:?} late, more than the interval of {every:?}: {outcome:?}");
         return Outcome::ProberError(text.into());
     }
-    if outcome.is_ok() && done - sent.sent > sent.deadline {
-        return too_late(sent.deadline);
+    let over = (done - launch.sent).saturating_sub(launch.deadline);
+    if over > launch.every {
+        // The answer may have been here in time: we were not there to read it.
+        let (over, every) = (Duration::from_nanos(over), Duration::from_nanos(launch.every));
+        let text = format!("noticed {over:?} after the deadline, more than {every:?}: {outcome:?}");
+        return Outcome::ProberError(text.into());
+    }
+    if outcome.is_ok() && over > 0 {
+        return too_late(launch.deadline);
     }
     outcome
 }
@@ -111,7 +113,7 @@ fn judged(sent: &Sent, done: u64, outcome: Outcome) -> Outcome {
 mod tests {
     use super::*;
 
-    const SENT: Sent = Sent {
+    const LAUNCH: Launch = Launch {
         stream: 0,
         sequence: 3,
         origin: 0,
@@ -123,18 +125,23 @@ mod tests {
 
     #[test]
     fn an_answer_after_the_deadline_is_unknown() {
-        assert_eq!(judged(&SENT, 6_500, Outcome::Ok), Outcome::Ok);
-        let late = judged(&SENT, 6_501, Outcome::Ok);
+        assert_eq!(judged(&LAUNCH, 6_500, Outcome::Ok), Outcome::Ok);
+        let late = judged(&LAUNCH, 6_501, Outcome::Ok);
         assert!(matches!(late, Outcome::Unknown(_)), "{late:?}");
     }
 
     #[test]
+    fn an_end_that_we_noticed_late_is_our_own_error() {
+        for outcome in [Outcome::Ok, too_late(LAUNCH.deadline)] {
+            let judged = judged(&LAUNCH, 7_501, outcome);
+            assert!(matches!(judged, Outcome::ProberError(_)), "{judged:?}");
+        }
+    }
+
+    #[test]
     fn sending_later_than_one_interval_is_our_own_error() {
-        let sent = Sent {
-            sent: 2_001,
-            ..SENT
-        };
-        let outcome = judged(&sent, 2_100, Outcome::Failed("refused".into()));
+        let launch = Launch { sent: 2_001, ..LAUNCH };
+        let outcome = judged(&launch, 2_100, Outcome::Failed("refused".into()));
         assert!(matches!(outcome, Outcome::ProberError(_)), "{outcome:?}");
     }
 }

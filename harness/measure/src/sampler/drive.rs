@@ -14,7 +14,7 @@ use drdrill_core::sample::{Outcome, Sample};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::task::AbortHandle;
 
-use super::attempt::{Attempt, Sent};
+use super::attempt::{Attempt, Launch};
 use super::schedule::{Slot, Slots};
 use super::{Shared, StreamPlan};
 
@@ -32,19 +32,15 @@ pub(super) fn spawn(
     shared: Arc<Shared>,
     samples: Sender<Sample>,
 ) -> io::Result<JoinHandle<io::Result<Duration>>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
-    std::thread::Builder::new()
-        .name("drdrill-sampler".to_owned())
-        .spawn(move || {
-            let driver = Driver::new(origin, plans, limit, Arc::clone(&shared), samples);
-            let result = runtime.block_on(driver.run());
-            // A name lookup that hangs must not hold the drill up.
-            runtime.shutdown_background();
-            shared.ended.store(true, Ordering::SeqCst);
-            result.map(|()| thread_cpu())
-        })
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    std::thread::Builder::new().name("drdrill-sampler".to_owned()).spawn(move || {
+        let driver = Driver::new(origin, plans, limit, Arc::clone(&shared), samples);
+        let result = runtime.block_on(driver.run());
+        // A name lookup that hangs must not hold the drill up.
+        runtime.shutdown_background();
+        shared.ended.store(true, Ordering::SeqCst);
+        result.map(|()| thread_cpu())
+    })
 }
 
 struct Stream {
@@ -73,10 +69,8 @@ impl Driver {
         let begin = monotonic_nanos() + HEAD_START;
         let count = plans.len();
         // The deadline bounds what can be under way; twice that is reached only when cutting off fails.
-        let expected: u64 = plans
-            .iter()
-            .map(|plan| plan.facts.deadline_ns / plan.facts.every_ns.max(1) + 1)
-            .sum();
+        let expected: u64 =
+            plans.iter().map(|plan| plan.facts.deadline_ns / plan.facts.every_ns.max(1) + 1).sum();
         let capacity = expected.saturating_mul(2).saturating_add(SPARE_ATTEMPTS);
         let streams = plans.into_iter().enumerate().map(|(index, plan)| Stream {
             slots: Slots::new(&plan.facts, begin, index, count, limit),
@@ -97,9 +91,7 @@ impl Driver {
         let shared = Arc::clone(&self.shared);
         loop {
             if shared.stop.load(Ordering::Relaxed) {
-                self.streams
-                    .iter_mut()
-                    .for_each(|stream| stream.slots.end());
+                self.streams.iter_mut().for_each(|stream| stream.slots.end());
             }
             self.send_due();
             self.cut_off(monotonic_nanos());
@@ -110,7 +102,9 @@ impl Driver {
                     slept = sleeper.until(at) => slept?,
                     () = shared.wake.notified() => {}
                 },
-                None if shared.in_flight.load(Ordering::Relaxed) > 0 => tokio::task::yield_now().await,
+                None if shared.in_flight.load(Ordering::Relaxed) > 0 => {
+                    tokio::task::yield_now().await;
+                }
                 None => return Ok(()),
             }
         }
@@ -123,7 +117,7 @@ impl Driver {
                 let facts = &stream.plan.facts;
                 let sent = monotonic_nanos();
                 let attempt = Attempt::begin(
-                    Sent {
+                    Launch {
                         stream: facts.id,
                         sequence: slot.sequence,
                         origin: self.origin,
@@ -179,8 +173,5 @@ async fn carry_out(probe: Arc<dyn Probe>, slot: Slot, attempt: Attempt) {
 
 fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or(0),
-        u32::try_from(time.tv_nsec).unwrap_or(0),
-    )
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -113,11 +113,7 @@ impl Sampler {
             .map_err(SamplerError::Start)?;
         let driver = drive::spawn(origin_nanos, streams, limit, Arc::clone(&shared), sender)
             .map_err(SamplerError::Start)?;
-        Ok(Self {
-            shared,
-            driver: Some(driver),
-            delivery: Some(delivery),
-        })
+        Ok(Self { shared, driver: Some(driver), delivery: Some(delivery) })
     }
 
     /// Tells the sampler to send no further attempt. Those under way go on to their end or deadline.

@@ -42,9 +42,7 @@ impl Slots {
     pub(super) fn peek(&self) -> Option<Slot> {
         (self.next < self.limit).then(|| Slot {
             sequence: self.next,
-            due: self
-                .start
-                .saturating_add(self.next.saturating_mul(self.every)),
+            due: self.start.saturating_add(self.next.saturating_mul(self.every)),
         })
     }
 
@@ -92,14 +90,7 @@ mod tests {
 
     #[test]
     fn phases_are_spread_over_the_interval() {
-        let due = |index| {
-            Slots::new(&facts(), 0, index, 4, None)
-                .peek()
-                .map(|slot| slot.due)
-        };
-        assert_eq!(
-            [due(0), due(1), due(2), due(3)],
-            [Some(0), Some(250), Some(500), Some(750)]
-        );
+        let due = |index| Slots::new(&facts(), 0, index, 4, None).peek().map(|slot| slot.due);
+        assert_eq!([due(0), due(1), due(2), due(3)], [Some(0), Some(250), Some(500), Some(750)]);
     }
 }

@@ -122,14 +122,9 @@ fn framing(
 }
 
 fn stays_open(response: &httparse::Response<'_, '_>) -> bool {
-    let says = |word: &[u8]| {
-        values(response, "connection").any(|value| value.eq_ignore_ascii_case(word))
-    };
-    if response.version == Some(1) {
-        !says(b"close")
-    } else {
-        says(b"keep-alive")
-    }
+    let says =
+        |word: &[u8]| values(response, "connection").any(|value| value.eq_ignore_ascii_case(word));
+    if response.version == Some(1) { !says(b"close") } else { says(b"keep-alive") }
 }
 
 fn values<'a>(
@@ -200,15 +195,9 @@ mod tests {
     #[test]
     fn every_framing_is_read() {
         let answer = whole(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false);
-        assert_eq!(
-            (answer.status, &answer.body[..], answer.reusable),
-            (200, &b"ok"[..], true)
-        );
+        assert_eq!((answer.status, &answer.body[..], answer.reusable), (200, &b"ok"[..], true));
         let answer = whole(CHUNKED, false);
-        assert_eq!(
-            (&answer.body[..], answer.reusable),
-            (&b"Wikipedia"[..], true)
-        );
+        assert_eq!((&answer.body[..], answer.reusable), (&b"Wikipedia"[..], true));
         let until_closed = b"HTTP/1.0 200 OK\r\n\r\nall of it";
         assert_eq!(read(until_closed, false, false), Progress::Partial);
         assert_eq!(whole(until_closed, true).body, b"all of it");
@@ -221,13 +210,7 @@ mod tests {
         let close = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
         assert!(!whole(close, false).reusable);
         assert!(!whole(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", false).reusable);
-        assert!(
-            !whole(
-                b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP",
-                false
-            )
-            .reusable
-        );
+        assert!(!whole(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP", false).reusable);
     }
 
     #[test]
@@ -243,10 +226,7 @@ mod tests {
             b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         ] {
-            assert!(
-                matches!(read(bytes, false, false), Progress::Senseless(_)),
-                "{bytes:?}"
-            );
+            assert!(matches!(read(bytes, false, false), Progress::Senseless(_)), "{bytes:?}");
         }
     }
 

@@ -62,10 +62,7 @@ async fn exchange(
     send(stream, bytes).await?;
     let mut received = Vec::with_capacity(1024);
     loop {
-        let read = stream
-            .read_buf(&mut received)
-            .await
-            .map_err(Broken::AfterSending)?;
+        let read = stream.read_buf(&mut received).await.map_err(Broken::AfterSending)?;
         match answer::read(&received, read == 0, request.is_head()) {
             Progress::Whole(answer) => return Ok(answer),
             Progress::Partial if read > 0 => {}

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use drdrill_core::probe::{Connection, Probe, Purpose};
+use drdrill_core::probe::{Connection, MakeBody, Probe, Purpose};
 use drdrill_core::sample::Outcome;
 
 use super::policy::Broken;
@@ -21,9 +21,6 @@ use super::target::{Target, TargetError};
 use answer::Answer;
 use pool::Pool;
 use request::Request;
-
-/// What a body is made of: the attempt's sequence number in, the bytes out.
-pub(crate) type MakeBody = Arc<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
 
 /// One HTTP request per attempt.
 ///
@@ -49,17 +46,12 @@ impl HttpProbe {
     /// # Errors
     /// When the URL is not `http://host[:port][/path]`, or method or path are not valid in a request.
     pub fn new(method: &str, url: &str) -> Result<Self, TargetError> {
-        let rest = url
-            .strip_prefix("http://")
-            .ok_or_else(|| TargetError::NotHttp(url.to_owned()))?;
+        let rest =
+            url.strip_prefix("http://").ok_or_else(|| TargetError::NotHttp(url.to_owned()))?;
         let split = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(split);
         let path = path.split('#').next().unwrap_or("");
-        let path = if path.starts_with('/') {
-            path.to_owned()
-        } else {
-            format!("/{path}")
-        };
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         Ok(Self {
             target: Target::parse(authority, Some(80))?,
             request: Request::new(method, authority, &path)?,
@@ -97,8 +89,12 @@ impl HttpProbe {
 
     /// Sends a body made from the attempt's number.
     #[must_use]
-    pub fn body(mut self, make: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        self.request.body(Arc::new(make));
+    pub fn body(self, make: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        self.shared_body(Arc::new(make))
+    }
+
+    pub(super) fn shared_body(mut self, make: MakeBody) -> Self {
+        self.request.body(make);
         self
     }
 

@@ -1,0 +1,68 @@
+//! A site whose network goes dark: all of its proxies are down, and a canary sees it from where clients stand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use drdrill_core::action::{ActionError, Presence};
+use drdrill_core::environment::{LinkControl, SiteLinks};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Time a canary connection may take. On one machine a connection that is not answered by then is not answered.
+const CANARY_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The network of one site.
+#[derive(Clone, Debug)]
+pub struct SiteNetwork {
+    /// The site.
+    pub site: String,
+    /// Its links.
+    pub links: SiteLinks,
+    /// Power over them.
+    pub control: Arc<dyn LinkControl>,
+}
+
+impl SiteNetwork {
+    /// Those of its proxies that are up now: what an undo has to bring back.
+    ///
+    /// # Errors
+    /// When the proxy server does not answer.
+    pub(crate) async fn up_now(&self) -> Result<Vec<String>, ActionError> {
+        let mut up = Vec::new();
+        for name in &self.links.proxies {
+            if self.control.is_up(name).await? {
+                up.push(name.clone());
+            }
+        }
+        Ok(up)
+    }
+
+    /// Takes all of its proxies down.
+    pub(crate) async fn darken(&self) -> Result<(), ActionError> {
+        for name in &self.links.proxies {
+            self.control.set_up(name, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether clients can no longer reach the site. What the proxy server says of itself is not enough: clients may
+    /// go past it.
+    pub(crate) async fn look(&self) -> Result<Presence, ActionError> {
+        let up = self.up_now().await?;
+        if !up.is_empty() {
+            return Ok(Presence::Absent { detail: format!("proxies still up: {}", up.join(", ")) });
+        }
+        let path = &self.links.client_path;
+        let canary = match timeout(CANARY_TIMEOUT, TcpStream::connect(path)).await {
+            Ok(Ok(_)) => {
+                let detail = format!("clients still reach {} at {path}", self.site);
+                return Ok(Presence::Absent { detail });
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {CANARY_TIMEOUT:?}"),
+        };
+        let proof =
+            format!("{} proxies are down; a canary to {path}: {canary}", self.links.proxies.len());
+        Ok(Presence::InEffect { proof })
+    }
+}

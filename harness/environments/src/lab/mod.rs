@@ -1,0 +1,265 @@
+//! The embedded two-site lab: real processes on this machine, made for one drill and gone after it.
+//!
+//! ```text
+//!                                   ┌── primary.http ──► service ◄─ worker        backup ─► backups/primary
+//! client ── front ──► gateway ──────┤                       │ primary.replication
+//!                                   │                       ▼
+//!                                   └── dr.http ───────► service ◄─ worker        backup ─► backups/dr
+//! client ── bystander ──► bystander
+//! ```
+//!
+//! Everything written `name.something` or `front` is a proxy of a Toxiproxy-compatible server, so that every link can
+//! be spoiled. Sites are administered through proxies too: a site that is lost cannot be told anything.
+
+mod audit;
+mod control;
+mod functions;
+mod health;
+mod http;
+mod node;
+mod processes;
+mod reverter;
+mod site;
+mod streams;
+mod up;
+
+pub use node::MARK;
+pub use reverter::{LabReverter, MakeLinks};
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use drdrill_core::action::{ActionError, Undo};
+use drdrill_core::environment::{
+    Environment, Functions, HealthSource, LinkControl, Power, ProbeStream, ProcessControl,
+    ProcessIdentity, SiteControl, SiteLinks, TrafficControl, WriteAudit,
+};
+use drdrill_core::inventory::{Inventory, LabSpec, ServiceFacts, SiteName};
+use tokio::sync::Mutex;
+
+use http::Http;
+use node::{Node, Starter};
+use reverter::LabUndo;
+use site::Site;
+
+/// The site that serves normally.
+pub const PRIMARY: &str = "primary";
+/// The site that takes over.
+pub const DR: &str = "dr";
+/// Names of the functionality checks, in the order of requirement C10.
+pub const FUNCTIONS: [&str; 4] =
+    ["application_availability", "user_authentication", "data_access", "job_submission"];
+/// Names of the probe streams.
+pub const STREAMS: [&str; 4] = ["write", "read", "read_kept", "bystander"];
+
+/// The embedded lab.
+#[derive(Debug)]
+pub struct Lab {
+    shared: Arc<Shared>,
+}
+
+/// What the parts of the lab share.
+#[derive(Debug)]
+struct Shared {
+    name: String,
+    services: Vec<ServiceFacts>,
+    spec: LabSpec,
+    starter: Starter,
+    make_links: MakeLinks,
+    http: Http,
+    secrets: Secrets,
+    running: Mutex<Running>,
+    /// Where everything listens; known once the lab is up.
+    addresses: std::sync::OnceLock<Addresses>,
+}
+
+/// Made anew for each lab and never written anywhere but into the configurations of its processes.
+#[derive(Clone)]
+struct Secrets {
+    token: String,
+    worker: String,
+    password: String,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets")
+    }
+}
+
+/// The processes that run.
+#[derive(Debug, Default)]
+struct Running {
+    outside: Vec<Node>,
+    sites: BTreeMap<SiteName, Site>,
+}
+
+/// Where everything listens.
+#[derive(Debug)]
+struct Addresses {
+    links: Arc<dyn LinkControl>,
+    /// The process of the proxy server, where it is the lab's own.
+    proxy_server: Option<ProcessIdentity>,
+    /// Where clients come.
+    front: String,
+    gateway_admin: String,
+    bystander: String,
+    sites: BTreeMap<SiteName, site::SiteAddresses>,
+    /// A login that is good for the whole drill.
+    login: String,
+}
+
+impl Lab {
+    /// The lab of `inventory`, whose provider is `spec`, for one run: its files go below `run_dir`, its processes are
+    /// subcommands of `program`.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn new(
+        inventory: &Inventory,
+        spec: &LabSpec,
+        run_id: &str,
+        run_dir: &Path,
+        program: &Path,
+        make_links: MakeLinks,
+    ) -> Result<Self, ActionError> {
+        let secret = || format!("{:032x}", rand::random::<u128>());
+        let shared = Shared {
+            name: inventory.environment.clone(),
+            services: inventory.services.clone(),
+            spec: spec.clone(),
+            starter: Starter {
+                program: program.to_owned(),
+                run_id: run_id.to_owned(),
+                dir: run_dir.join("lab"),
+            },
+            make_links,
+            http: Http::new()?,
+            secrets: Secrets { token: secret(), worker: secret(), password: secret() },
+            running: Mutex::default(),
+            addresses: std::sync::OnceLock::new(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+}
+
+impl Shared {
+    fn addresses(&self) -> Result<&Addresses, ActionError> {
+        self.addresses.get().ok_or_else(|| ActionError::new("use", &self.name, "the lab is not up"))
+    }
+
+    fn site(&self, name: &str) -> Result<&site::SiteAddresses, ActionError> {
+        let addresses = self.addresses()?;
+        addresses.sites.get(name).ok_or_else(|| {
+            let known = addresses.sites.keys().map(String::as_str);
+            let known = drdrill_core::names::known_names(name, known);
+            ActionError::new("use", name, format!("the lab has no such site; {known}"))
+        })
+    }
+
+    fn undo(&self) -> LabUndo {
+        LabUndo {
+            run_id: self.starter.run_id.clone(),
+            dir: self.starter.dir.display().to_string(),
+            external_proxies: self.spec.toxiproxy.clone(),
+        }
+    }
+
+    /// The name of a proxy: unique on a server that others use too.
+    fn proxy(&self, link: &str) -> String {
+        format!("{}{link}", self.undo().proxy_prefix())
+    }
+
+    /// Databases of a site are here; also read by whoever wants to check what drdrill says.
+    fn data_dir(&self, site: &str) -> PathBuf {
+        self.starter.dir.join(site)
+    }
+}
+
+#[async_trait]
+impl Environment for Lab {
+    fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    fn sites(&self) -> Vec<SiteName> {
+        vec![PRIMARY.to_owned(), DR.to_owned()]
+    }
+
+    fn services(&self) -> Vec<ServiceFacts> {
+        self.shared.services.clone()
+    }
+
+    fn powers(&self) -> Vec<Power> {
+        vec![Power::Processes, Power::Links, Power::Failover, Power::Functions]
+    }
+
+    fn fingerprint(&self) -> String {
+        let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        format!("lab of run {} on machine {}", self.shared.starter.run_id, machine.trim())
+    }
+
+    fn undo(&self) -> Undo {
+        self.shared.undo().to_undo()
+    }
+
+    async fn up(&self) -> Result<(), ActionError> {
+        self.shared.up().await
+    }
+
+    async fn down(&self) -> Result<(), ActionError> {
+        let mut running = self.shared.running.lock().await;
+        let sites = std::mem::take(&mut running.sites).into_values();
+        for site in sites {
+            site.kill().await?;
+        }
+        for node in std::mem::take(&mut running.outside) {
+            node.kill().await?;
+        }
+        Ok(())
+    }
+
+    fn streams(&self) -> Result<Vec<ProbeStream>, ActionError> {
+        self.shared.streams()
+    }
+
+    fn processes(&self) -> Option<Arc<dyn ProcessControl>> {
+        Some(self.shared.clone())
+    }
+
+    fn links(&self) -> Option<Arc<dyn LinkControl>> {
+        self.shared.addresses.get().map(|addresses| addresses.links.clone())
+    }
+
+    fn site_links(&self, site: &str) -> Option<SiteLinks> {
+        let addresses = self.shared.addresses.get()?;
+        let site = addresses.sites.get(site)?;
+        Some(SiteLinks {
+            proxies: site.names.clone(),
+            client_path: site.client_path.clone(),
+            server: addresses.proxy_server.clone(),
+        })
+    }
+
+    fn site_control(&self) -> Option<Arc<dyn SiteControl>> {
+        Some(self.shared.clone())
+    }
+
+    fn traffic(&self) -> Option<Arc<dyn TrafficControl>> {
+        Some(self.shared.clone())
+    }
+
+    fn health(&self) -> Option<Arc<dyn HealthSource>> {
+        Some(self.shared.clone())
+    }
+
+    fn functions(&self) -> Option<Arc<dyn Functions>> {
+        Some(self.shared.clone())
+    }
+
+    fn audit(&self) -> Option<Arc<dyn WriteAudit>> {
+        Some(self.shared.clone())
+    }
+}

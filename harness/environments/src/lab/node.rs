@@ -1,0 +1,116 @@
+//! One process of the lab: started with a lifeline, ready when it says so, killed for good.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use drdrill_core::action::ActionError;
+use drdrill_core::environment::ProcessIdentity;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// Name of the variable in the environment of every process of a lab, its children included, that carries the id of
+/// the run: by it they are found when nobody is left who knows their numbers.
+pub const MARK: &str = "DRDRILL_LAB";
+/// Time a process may take until it listens. Debug builds on a busy machine take a second.
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Lines of a process's log that an error shows.
+const LAST_LINES: usize = 5;
+
+/// How to start the processes of one lab.
+#[derive(Clone, Debug)]
+pub(super) struct Starter {
+    /// The program that has the lab's programs as subcommands.
+    pub(super) program: PathBuf,
+    pub(super) run_id: String,
+    pub(super) dir: PathBuf,
+}
+
+/// A running process.
+#[derive(Debug)]
+pub(super) struct Node {
+    child: Child,
+    identity: ProcessIdentity,
+}
+
+impl Starter {
+    /// Starts `name` and waits until it says that it listens; returns it and what it said.
+    pub(super) async fn start(
+        &self,
+        name: &str,
+        arguments: &[OsString],
+    ) -> Result<(Node, Value), ActionError> {
+        let fail = |reason: String| ActionError::new("start", name, reason);
+        let log = self.dir.join("logs").join(format!("{}.log", name.replace('/', "-")));
+        let log_file = open_log(&log).map_err(|error| fail(error.to_string()))?;
+        // Its standard input is its lifeline: whatever way this process ends, the pipe closes and the node ends.
+        let mut child = Command::new(&self.program)
+            .args(arguments)
+            .env_clear()
+            .env(MARK, &self.run_id)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log_file)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| fail(format!("{}: {error}", self.program.display())))?;
+        let ready = match timeout(READY_TIMEOUT, ready_line(&mut child)).await {
+            Ok(Some(ready)) => ready,
+            Ok(None) => return Err(fail(format!("it ended: {}", last_lines(&log)))),
+            Err(_) => {
+                let waited = READY_TIMEOUT.as_secs();
+                return Err(fail(format!(
+                    "it does not listen after {waited} s: {}",
+                    last_lines(&log)
+                )));
+            }
+        };
+        let identity = child
+            .id()
+            .and_then(|pid| drdrill_process::of_process(name, i32::try_from(pid).ok()?))
+            .ok_or_else(|| fail(format!("it ended: {}", last_lines(&log))))?;
+        Ok((Node { child, identity }, ready))
+    }
+}
+
+impl Node {
+    pub(super) const fn identity(&self) -> &ProcessIdentity {
+        &self.identity
+    }
+
+    /// Kills the process, where it still runs, and waits until it is gone.
+    pub(super) async fn kill(mut self) -> Result<(), ActionError> {
+        self.child
+            .kill()
+            .await
+            .map_err(|error| ActionError::new("kill", &self.identity.node, error))
+    }
+}
+
+async fn ready_line(child: &mut Child) -> Option<Value> {
+    let mut lines = BufReader::new(child.stdout.take()?).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some(ready) = line.strip_prefix("ready ") {
+            return serde_json::from_str(ready).ok();
+        }
+    }
+    None
+}
+
+fn open_log(path: &Path) -> std::io::Result<File> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    File::options().create(true).append(true).open(path)
+}
+
+fn last_lines(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let last = lines[lines.len().saturating_sub(LAST_LINES)..].join(" | ");
+    if last.is_empty() { "it said nothing".to_owned() } else { last }
+}

@@ -1,0 +1,172 @@
+//! The processes of one site.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use drdrill_core::action::ActionError;
+use drdrill_core::environment::ProcessIdentity;
+use serde_json::{Value, json};
+
+use super::Shared;
+use super::node::Node;
+
+/// The one user of the lab.
+pub(super) const USER: &str = "drill";
+/// A job that waits longer than this makes the queue unhealthy.
+const QUEUE_STALL: Duration = Duration::from_secs(5);
+
+/// Where a site listens: the processes themselves, and the proxies in front of them.
+#[derive(Clone, Debug)]
+pub(super) struct SiteAddresses {
+    /// The service itself; nobody outside the site uses these.
+    pub(super) direct: ServiceAddresses,
+    /// The proxies in front of it.
+    pub(super) proxied: ServiceAddresses,
+    /// Names of these proxies.
+    pub(super) names: Vec<String>,
+    /// By this address the clients' traffic reaches the site.
+    pub(super) client_path: String,
+}
+
+/// The three listeners of a service.
+#[derive(Clone, Debug)]
+pub(super) struct ServiceAddresses {
+    pub(super) http: String,
+    pub(super) admin: String,
+    pub(super) replication: String,
+}
+
+impl ServiceAddresses {
+    /// Any free ports of `host`.
+    pub(super) fn any(host: &str) -> Self {
+        let any = || format!("{host}:0");
+        Self { http: any(), admin: any(), replication: any() }
+    }
+}
+
+/// The processes of one site.
+#[derive(Debug, Default)]
+pub(super) struct Site {
+    nodes: Vec<Node>,
+}
+
+impl Site {
+    pub(super) fn alive(&self) -> impl Iterator<Item = &ProcessIdentity> {
+        self.nodes.iter().map(Node::identity).filter(|process| drdrill_process::is_alive(process))
+    }
+
+    pub(super) async fn kill(self) -> Result<(), ActionError> {
+        for node in self.nodes {
+            node.kill().await?;
+        }
+        Ok(())
+    }
+}
+
+fn whole_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A command line of the lab's programs.
+pub(super) fn arguments(program: &str, config: &Value) -> Vec<OsString> {
+    ["lab-node", program, &config.to_string()].map(OsString::from).to_vec()
+}
+
+/// What the service of a site follows.
+pub(super) struct Leader<'a> {
+    pub(super) replication: &'a str,
+    pub(super) http: &'a str,
+}
+
+impl Shared {
+    /// Starts the service of a site; returns where it listens.
+    pub(super) async fn start_service(
+        &self,
+        site: &str,
+        at: &ServiceAddresses,
+        leader: Option<Leader<'_>>,
+        again: bool,
+    ) -> Result<(Node, ServiceAddresses), ActionError> {
+        let config = json!({
+            "site": site,
+            "data_dir": self.data_dir(site),
+            "http": at.http,
+            "admin": at.admin,
+            "replication": at.replication,
+            "role": if leader.is_none() { "primary" } else { "standby" },
+            "follow": leader.map(|leader| json!({
+                "source": leader.replication,
+                "leader_url": format!("http://{}", leader.http),
+            })),
+            // One that comes back must not decide anything before it is told its role.
+            "fenced_at_start": again,
+            "token_secret": self.secrets.token,
+            "user": { "name": USER, "password": self.secrets.password },
+            "worker_token": self.secrets.worker,
+            "timing": {
+                "replication_lag_ms": whole_millis(self.spec.replication_lag.0),
+                "think_time_ms": whole_millis(self.spec.think_time.0),
+                "queue_stall_ms": whole_millis(QUEUE_STALL),
+            },
+        });
+        let name = format!("{site}/service");
+        let (node, ready) = self.starter.start(&name, &arguments("service", &config)).await?;
+        let address = |field: &str| {
+            ready[field].as_str().map(str::to_owned).ok_or_else(|| {
+                ActionError::new("start", &name, format!("it does not say its address `{field}`"))
+            })
+        };
+        let bound = ServiceAddresses {
+            http: address("http")?,
+            admin: address("admin")?,
+            replication: address("replication")?,
+        };
+        Ok((node, bound))
+    }
+
+    /// Starts the worker and the backups of a site whose service listens.
+    pub(super) async fn start_helpers(
+        &self,
+        site: &str,
+        at: &ServiceAddresses,
+    ) -> Result<Vec<Node>, ActionError> {
+        let worker = json!({
+            "service_url": format!("http://{}", at.http),
+            "worker_token": self.secrets.worker,
+        });
+        let backup = json!({
+            "site": site,
+            "database": self.data_dir(site).join("site.db"),
+            "directory": self.starter.dir.join("backups").join(site),
+            "interval_ms": whole_millis(self.spec.backup_interval.0),
+            "log_interval_ms": whole_millis(self.spec.log_interval.0),
+        });
+        let mut nodes = Vec::new();
+        for (program, config) in [("worker", worker), ("backup", backup)] {
+            let name = format!("{site}/{program}");
+            nodes.push(self.starter.start(&name, &arguments(program, &config)).await?.0);
+        }
+        Ok(nodes)
+    }
+
+    /// Starts what of a site does not run, on the addresses it always had.
+    pub(super) async fn start_site(&self, name: &str) -> Result<(), ActionError> {
+        let addresses = self.site(name)?.direct.clone();
+        let mut running = self.running.lock().await;
+        let site = running.sites.entry(name.to_owned()).or_default();
+        if site.alive().count() == site.nodes.len() && !site.nodes.is_empty() {
+            return Ok(());
+        }
+        std::mem::take(site).kill().await?;
+        // Its role is in its database; this one only fills an empty one, which a lost site does not have.
+        let (service, _) = self.start_service(name, &addresses, None, true).await?;
+        let mut nodes = vec![service];
+        nodes.extend(self.start_helpers(name, &addresses).await?);
+        site.nodes = nodes;
+        Ok(())
+    }
+
+    pub(super) async fn adopt_site(&self, name: &str, nodes: Vec<Node>) {
+        self.running.lock().await.sites.insert(name.to_owned(), Site { nodes });
+    }
+}

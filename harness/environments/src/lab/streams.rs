@@ -1,0 +1,77 @@
+//! What clients of the lab do.
+
+use std::sync::Arc;
+
+use drdrill_core::action::ActionError;
+use drdrill_core::environment::ProbeStream;
+use drdrill_core::probe::{Call, Connection, Purpose};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::up::LANDMARK;
+use super::{STREAMS, Shared};
+
+/// Bytes of payload of one write.
+const VALUE_BYTES: usize = 64;
+/// What the bystander belongs to; it is none of the environment's services.
+const BYSTANDER: &str = "bystander";
+
+/// What the ids of this drill's writes begin with. The landmark is none of them.
+pub(super) const WRITE_PREFIX: &str = "w-";
+
+/// The value of write number `sequence`: unique, so that it tells whose it is.
+fn value(sequence: u64) -> String {
+    format!("{sequence:0>VALUE_BYTES$}")
+}
+
+/// The body of write number `sequence`.
+pub(super) fn entry(sequence: u64) -> Value {
+    let value = value(sequence);
+    let checksum = hex::encode(Sha256::digest(value.as_bytes()));
+    json!({ "sequence": sequence, "value": value, "checksum": checksum })
+}
+
+impl Shared {
+    pub(super) fn streams(&self) -> Result<Vec<ProbeStream>, ActionError> {
+        let addresses = self.addresses()?;
+        let (front, bystander) = (&addresses.front, &addresses.bystander);
+        let service = self.services.first().map(|service| service.name.clone()).unwrap_or_default();
+        let login = vec![("Authorization".to_owned(), format!("Bearer {}", addresses.login))];
+        let [write, read, read_kept, by] = STREAMS;
+        let get = |url: String, headers: Vec<(String, String)>| Call::Http {
+            method: "GET",
+            url,
+            headers,
+            body: None,
+            body_contains: None,
+        };
+        let landmark = || get(format!("http://{front}/entries/{LANDMARK}"), login.clone());
+        let stream = |name: &str, service: &str, purpose, connection, call| ProbeStream {
+            name: name.to_owned(),
+            service: service.to_owned(),
+            purpose,
+            connection,
+            write_bytes: if purpose == Purpose::Write { VALUE_BYTES as u64 } else { 0 },
+            call,
+        };
+        let put = Call::Http {
+            method: "PUT",
+            url: format!("http://{front}/entries/{WRITE_PREFIX}{{sequence}}"),
+            headers: login.clone(),
+            body: Some(Arc::new(|sequence| entry(sequence).to_string().into_bytes())),
+            body_contains: None,
+        };
+        Ok(vec![
+            stream(write, &service, Purpose::Write, Connection::Fresh, put),
+            stream(read, &service, Purpose::Read, Connection::Fresh, landmark()),
+            stream(read_kept, &service, Purpose::Read, Connection::Kept, landmark()),
+            stream(
+                by,
+                BYSTANDER,
+                Purpose::Bystander,
+                Connection::Fresh,
+                get(format!("http://{bystander}/health"), Vec::new()),
+            ),
+        ])
+    }
+}

@@ -1,0 +1,103 @@
+//! A service that was restored must stay so until the drill takes its faults back.
+
+use drdrill_core::checker::Finding;
+
+use super::{Rule, critical, fine, warning};
+use crate::judge::baseline::TOLERATED;
+use crate::judge::case::Case;
+use crate::judge::recovery::Recovery;
+use crate::judge::shots::{Shot, ratio};
+use crate::judge::text::percent;
+
+const NAME: &str = "stays_restored";
+
+/// Between the end of the sustained window and the undo, not more than 1 % of the attempts fail: as many as a
+/// healthy baseline may have.
+pub(super) const RULE: Rule = Rule::new(NAME, look);
+
+fn look(case: &Case<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for service in &case.services {
+        for story in service.headline() {
+            let (Some(window_end), name) =
+                (last_window(&story.recoveries), &story.stream.facts.name)
+            else {
+                continue;
+            };
+            let after = story
+                .stream
+                .shots
+                .iter()
+                .copied()
+                .filter(|shot| shot.sent > window_end && shot.sent <= case.waiting.until);
+            let (failed, usable) = count(after);
+            if failed == 0 {
+                continue;
+            }
+            let text = format!(
+                "{} ({name}): {failed} of {usable} attempts failed after the service had been restored and \
+                 sustained",
+                service.facts.name
+            );
+            found.push(if failed > 1 && ratio(failed, usable) > TOLERATED {
+                critical(NAME, format!("{text}, more than {}", percent(TOLERATED)))
+            } else {
+                warning(NAME, text)
+            });
+        }
+    }
+    if found.is_empty() {
+        found.push(fine(NAME, "nothing failed again after it was restored"));
+    }
+    found
+}
+
+fn last_window<T, U>(recoveries: &[(T, Recovery, U)]) -> Option<drdrill_core::time::At> {
+    let ends = recoveries.iter().map(|(_, recovery, _)| match recovery {
+        Recovery::Unharmed { window_end, .. } | Recovery::Restored { window_end, .. } => {
+            Some(*window_end)
+        }
+        _ => None,
+    });
+    ends.collect::<Option<Vec<_>>>()?.into_iter().max()
+}
+
+fn count(shots: impl Iterator<Item = Shot>) -> (u64, u64) {
+    shots.fold((0, 0), |(failed, usable), shot| {
+        let failure = u64::from(shot.is_failure());
+        (failed + failure, usable + failure + u64::from(shot.is_ok()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Story, verdict_of};
+    use drdrill_core::sample::Outcome;
+    use drdrill_core::time::At;
+    use drdrill_core::verdict::Verdict;
+
+    fn failing_again(from: u64, to: u64) -> Story {
+        let mut story = Story::recovered();
+        story.samples(|sample| {
+            if sample.sent >= At::from_millis(from) && sample.sent < At::from_millis(to) {
+                sample.outcome = Outcome::Failed("refused".into());
+            }
+        });
+        story
+    }
+
+    #[test]
+    fn a_service_that_stays_passes() {
+        assert_eq!(verdict_of(super::RULE, &Story::recovered()), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_single_blip_in_the_soak_is_a_warning() {
+        assert_eq!(verdict_of(super::RULE, &failing_again(9_000, 9_010)), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_second_outage_in_the_soak_fails() {
+        assert_eq!(verdict_of(super::RULE, &failing_again(9_000, 9_500)), Verdict::Fail);
+    }
+}
