@@ -1,1 +1,37 @@
-//! reports (being built).
+//! Reports tell: one drill for an engineer, a manager, a machine and an auditor.
+//!
+//! Everything here is a pure function of the record and its history, except [`evidence`], which reads and writes a
+//! run directory. Read in this order:
+//!
+//! 1. [`escape`] — the one choke point for foreign strings.
+//! 2. [`figures`], [`phases`] and [`story`] — durations and intervals in words, where the time went, the run in a
+//!    sentence.
+//! 3. [`recommend()`] — what to do about it: rules as data.
+//! 4. [`terminal`], [`markdown`], [`html`], [`json`] — the same run for four readers; [`timeline`] and [`eventlog`]
+//!    prepare what they show of the history, `sections` the tables that HTML and Markdown share.
+//! 5. [`evidence`] — hash chain, manifest, signature, verification.
+
+pub mod escape;
+pub mod eventlog;
+pub mod evidence;
+pub mod figures;
+pub mod html;
+pub mod json;
+pub mod markdown;
+pub mod phases;
+pub mod recommend;
+mod sections;
+pub mod story;
+mod svg;
+pub mod terminal;
+pub mod timeline;
+mod words;
+
+#[cfg(test)]
+mod testkit;
+
+pub use html::Html;
+pub use json::Json;
+pub use markdown::Markdown;
+pub use recommend::recommend;
+pub use terminal::{Look, summary_table};

@@ -42,7 +42,10 @@ pub trait Sampling: fmt::Debug + Send {
     /// Whether every stream has ended by itself.
     fn ended(&self) -> bool;
     /// Schedules no further attempts and waits for those under way, each at most its deadline.
-    fn stop(&mut self);
+    ///
+    /// # Errors
+    /// When samples may be missing.
+    fn stop(&mut self) -> io::Result<()>;
 }
 
 /// Watches samples live and says when the service counts as restored; agrees with the later judgement.

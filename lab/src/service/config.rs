@@ -76,6 +76,8 @@ pub struct ServiceUser {
 pub struct ServiceTiming {
     /// A change is shipped no earlier than this long after its COMMIT.
     pub replication_lag_ms: u64,
+    /// How long the application thinks about each entry that is read or written.
+    pub think_time_ms: u64,
     /// Changes that become shippable within this time go together.
     pub ship_gather_ms: u64,
     /// The longest silence of a healthy replication link.
@@ -107,6 +109,7 @@ impl Default for ServiceTiming {
     fn default() -> Self {
         Self {
             replication_lag_ms: 0,
+            think_time_ms: 0,
             ship_gather_ms: 2,
             heartbeat_ms: 100,
             link_give_up_ms: 1_000,

@@ -1,6 +1,7 @@
 //! `/entries/{id}`: the writes that a drill counts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -52,6 +53,7 @@ pub(super) async fn put(
 ) -> Result<Response, Failure> {
     auth::require_login(&headers, &site.config.token_secret)?;
     let entry = read(id, &body)?;
+    think(&site).await;
     let path = format!("/entries/{}", entry.id);
     if let Some(answer) = forward::to_leader(&site, Method::PUT, &path, &headers, body).await? {
         return Ok(answer);
@@ -68,9 +70,17 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     auth::require_login(&headers, &site.config.token_secret)?;
+    think(&site).await;
     let found = site.readers.read(move |connection| find(connection, &id)).await?;
     let found = found.ok_or_else(|| StoreError::NotFound("no such entry".to_owned()))?;
     Ok(Json(found).into_response())
+}
+
+async fn think(site: &Site) {
+    let time = Duration::from_millis(site.config.timing.think_time_ms);
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
 }
 
 fn read(id: String, body: &[u8]) -> Result<Entry, Failure> {

@@ -84,13 +84,15 @@ impl<'a> Stages<'a> {
         if !aborted {
             let back = self.fail_back().await;
             let aborted = self.note_abort(back);
-            sampling.stop();
+            let stopped = stop(sampling);
+            let aborted = self.note_abort(stopped) || aborted;
             if !aborted && self.drill.scenario.failback.is_some() {
                 self.journal.record(Event::StageStarted(Stage::Audit));
                 self.read_back(When::AfterFailback).await;
             }
         }
-        sampling.stop();
+        let stopped = stop(sampling);
+        self.note_abort(stopped);
         self.journal.record(Event::StageStarted(Stage::Closing));
         let moved = wall_offset_ns().saturating_sub(wall_offset);
         if moved.abs() > CLOCK_STEP_NS {
@@ -143,7 +145,7 @@ impl<'a> Stages<'a> {
         self.journal.record(Event::StageStarted(Stage::Soak));
         self.guard.unless_stopped(sleep(scenario.soak.0)).await?;
         if scenario.failback.is_none() {
-            sampling.stop();
+            stop(sampling)?;
         }
         self.read_back(When::AfterRecovery).await;
         Ok(())
@@ -343,6 +345,10 @@ impl<'a> Stages<'a> {
             self.take_back(&intent, Instant::now() + TOTAL_TIMEOUT).await;
         }
     }
+}
+
+fn stop(sampling: &mut dyn Sampling) -> Result<(), Abort> {
+    sampling.stop().map_err(|error| Abort::failure(format!("samples may be missing: {error}")))
 }
 
 /// Wall clock against monotonic clock; constant for as long as nobody steps the wall clock.

@@ -218,7 +218,7 @@ fn ms(nanos: u64) -> f64 {
 const ROUNDING: f64 = 1e-6;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn the_bounds_contain_the_truth(plan in plans(shapes())) {

@@ -70,9 +70,9 @@ mod tests {
         assert!(!pipe.is_empty());
         assert_eq!(pipe.drain(&destination).unwrap(), 18);
         assert!(pipe.is_empty());
-        let mut received = [0; 18];
-        receiver.read_exact(&mut received).unwrap();
-        assert_eq!(&received, b"through the kernel");
+        let mut arrived = [0; 18];
+        receiver.read_exact(&mut arrived).unwrap();
+        assert_eq!(&arrived, b"through the kernel");
         sender.shutdown(Shutdown::Write).unwrap();
         assert_eq!(pipe.fill(&source).unwrap(), 0);
     }

@@ -1,0 +1,107 @@
+//! Scenarios and environments: those shipped in the program, and files on disk.
+
+use std::fs;
+
+use drdrill_core::inventory::Inventory;
+use drdrill_core::names::known_names;
+use drdrill_core::scenario::{self, Known, Scenario};
+use sha2::{Digest, Sha256};
+
+use crate::exit::{Code, Failure};
+
+/// A file shipped in the program.
+pub(crate) struct Shipped {
+    pub(crate) name: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) text: &'static str,
+    /// Whether it shows that drdrill notices a failure, and must not pass.
+    pub(crate) must_fail: bool,
+}
+
+macro_rules! shipped {
+    ($directory:literal, $name:literal, $must_fail:literal) => {
+        Shipped {
+            name: $name,
+            path: concat!($directory, "/", $name, ".yaml"),
+            text: include_str!(concat!("../../../", $directory, "/", $name, ".yaml")),
+            must_fail: $must_fail,
+        }
+    };
+}
+
+/// The scenarios shipped in the program.
+pub(crate) const SCENARIOS: [Shipped; 4] = [
+    shipped!("scenarios", "complete_site_failure", false),
+    shipped!("scenarios", "no_op", false),
+    shipped!("scenarios/must_fail", "site_lost_nobody_fails_over", true),
+    shipped!("scenarios/must_fail", "fault_without_effect", true),
+];
+
+/// The environments shipped in the program.
+pub(crate) const ENVIRONMENTS: [Shipped; 2] =
+    [shipped!("environments", "lab", false), shipped!("environments", "lab_bypass", false)];
+
+/// The text of a file, and how to call it in errors.
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) text: String,
+}
+
+impl Source {
+    /// SHA-256 of the text, in hexadecimal.
+    pub(crate) fn sha256(&self) -> String {
+        hex::encode(Sha256::digest(self.text.as_bytes()))
+    }
+
+    pub(crate) fn scenario(&self, known: &Known) -> Result<Scenario, Failure> {
+        scenario::parse_scenario(&self.path, &self.text, known)
+            .map_err(Failure::with(Code::InvalidFile))
+    }
+
+    pub(crate) fn inventory(&self) -> Result<Inventory, Failure> {
+        scenario::parse_inventory(&self.path, &self.text).map_err(Failure::with(Code::InvalidFile))
+    }
+}
+
+/// The scenario that `name` means.
+pub(crate) fn scenario(name: &str) -> Result<Source, Failure> {
+    find("scenario", name, &SCENARIOS)
+}
+
+/// The environment that `name` means.
+pub(crate) fn environment(name: &str) -> Result<Source, Failure> {
+    find("environment", name, &ENVIRONMENTS)
+}
+
+/// A name with a path's look is a file; anything else is shipped.
+fn find(class: &str, name: &str, shipped: &[Shipped]) -> Result<Source, Failure> {
+    let is_path = name.contains('/')
+        || [".yaml", ".yml"].iter().any(|ending| name.to_lowercase().ends_with(ending));
+    if is_path {
+        let text = fs::read_to_string(name)
+            .map_err(|error| Failure::new(Code::InvalidFile, format!("read {name}: {error}")))?;
+        return Ok(Source { path: name.to_owned(), text });
+    }
+    let found = shipped.iter().find(|one| one.name == name).ok_or_else(|| {
+        let known = known_names(name, shipped.iter().map(|one| one.name));
+        let hint = "or give the path of a file that ends in .yaml";
+        Failure::new(Code::Usage, format!("there is no {class} `{name}`; {known}; {hint}"))
+    })?;
+    Ok(Source { path: found.path.to_owned(), text: found.text.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_shipped_parses_under_its_own_name() {
+        for one in SCENARIOS {
+            let source = scenario(one.name).unwrap();
+            assert_eq!(source.scenario(&Known::default()).unwrap().scenario, one.name);
+        }
+        for one in ENVIRONMENTS {
+            assert_eq!(environment(one.name).unwrap().inventory().unwrap().environment, one.name);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! `drdrill keeper`: takes everything back when the harness is gone.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use drdrill_engine::keeper::{Farewell, LEASE, take_over, wait_for_harness};
+use drdrill_engine::revert::revert_open;
+
+use crate::exit::{Code, Failure, Outcome};
+use crate::wiring;
+
+/// The harness's ledger is free a moment after its death.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits for the end of the harness, in a session of its own: what kills the harness's process group spares the keeper.
+pub(crate) fn keeper(run_dir: &Path) -> Outcome {
+    // Fails only for the leader of a process group, and a child that was just started is none.
+    let _ = nix::unistd::setsid();
+    let farewell =
+        wait_for_harness(io::stdin(), io::stdout(), LEASE).map_err(Failure::with(Code::Bug))?;
+    if farewell == Farewell::Dismissed {
+        return Ok(Code::Passed);
+    }
+    let mut ledger =
+        take_over(run_dir, farewell, PATIENCE).map_err(Failure::with(Code::LeftInPlace))?;
+    let reverted = super::runtime()?.block_on(revert_open(&mut ledger, &wiring::reverters(None)));
+    Ok(if reverted.stuck.is_empty() { Code::Passed } else { Code::LeftInPlace })
+}

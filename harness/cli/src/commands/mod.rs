@@ -1,0 +1,72 @@
+//! One file a command.
+
+mod check;
+mod completions;
+mod doctor;
+mod explain;
+mod history;
+mod keeper;
+mod list;
+mod recover;
+mod run;
+mod schema;
+mod servers;
+mod show;
+mod validate;
+mod verify;
+
+use drdrill_core::record::Record;
+use drdrill_engine::state::StateDir;
+use drdrill_reports::Look;
+
+use crate::args::{Cli, Command, Format, FormatArgs};
+use crate::exit::{Code, Failure, Outcome};
+
+/// Runs a command.
+pub(crate) fn dispatch(cli: Cli) -> Outcome {
+    // A path that stays the same wherever the processes that are told it are started.
+    let state = std::path::absolute(&cli.state).unwrap_or(cli.state);
+    let state = StateDir::at(state);
+    match cli.command {
+        Command::Run(args) => run::run(&state, &args),
+        Command::List(args) => list::list(args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Validate(args) => validate::validate(&args),
+        Command::Doctor(args) => doctor::doctor(&state, args),
+        Command::Recover(args) => recover::recover(&state, args),
+        Command::Check(args) => check::check(&state, &args),
+        Command::Verify(args) => verify::verify(&state, &args),
+        Command::Show(args) => show::show(&state, &args),
+        Command::History(args) => history::history(&state, args),
+        Command::Schema { of } => schema::schema(of),
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Toxiproxy { listen } => servers::toxiproxy(listen),
+        Command::Keeper { run_dir } => keeper::keeper(&run_dir),
+        Command::LabNode { program, config } => servers::lab_node(&program, &config),
+    }
+}
+
+/// Prints a record as the reader wants it: the table on a terminal, plain lines in a pipe, or JSON.
+fn print_record(record: &Record, report: Option<&std::path::Path>, format: FormatArgs) {
+    if format.format == Format::Json {
+        crate::out::json(record);
+        return;
+    }
+    let terminal = console::Term::stdout();
+    let look = if terminal.is_term() {
+        Look::terminal(terminal.size().1.into(), console::colors_enabled())
+    } else {
+        Look::plain()
+    };
+    crate::out::print(&drdrill_reports::summary_table(record, look, report));
+}
+
+/// An async runtime for commands that need one.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    // Two threads: one for the work, one that stays free to notice an interrupt. The probes have a thread of their own.
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Code::NotReady, format!("start the async runtime: {error}")))
+}

@@ -1,0 +1,152 @@
+//! `drdrill recover`: takes back whatever runs that were killed have left in place.
+
+use drdrill_core::action::Undo;
+use drdrill_engine::ledger::{Ledger, LedgerError};
+use drdrill_engine::revert::revert_open;
+use drdrill_engine::state::{LEDGER_FILE, StateDir};
+use serde::Serialize;
+
+use crate::args::{Format, FormatArgs};
+use crate::exit::{Code, Failure, Outcome};
+use crate::{out, wiring};
+
+/// A run whose ledger has open intents, and that nobody is busy with.
+#[derive(Debug, Serialize)]
+pub(crate) struct OpenRun {
+    pub(crate) run_id: String,
+    pub(crate) environment: String,
+    pub(crate) what: Vec<String>,
+}
+
+/// Runs that left something in place. A run whose ledger is held by a living harness or keeper is none.
+pub(crate) fn open_runs(state: &StateDir) -> Result<Vec<OpenRun>, String> {
+    let mut open = Vec::new();
+    for run_id in state.run_ids().map_err(|error| error.to_string())? {
+        let Ok(ledger) = Ledger::take_over(&state.run(&run_id).join(LEDGER_FILE)) else { continue };
+        let intents = ledger.open();
+        if intents.is_empty() {
+            continue;
+        }
+        let environment = ledger
+            .contents()
+            .opened()
+            .map_or_else(|| "unknown".to_owned(), |(_, name, ..)| name.to_owned());
+        let what = intents.iter().map(|intent| format!("{} of {}", intent.kind, intent.target));
+        open.push(OpenRun { run_id, environment, what: what.collect() });
+    }
+    Ok(open)
+}
+
+/// What became of one run.
+#[derive(Debug, Serialize)]
+struct Recovered {
+    run_id: String,
+    taken_back: Vec<String>,
+    still_open: Vec<StillOpen>,
+    busy: bool,
+    damaged_lines: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct StillOpen {
+    what: String,
+    error: String,
+    residue: Vec<String>,
+    by_hand: String,
+}
+
+/// Takes back everything open, of any run.
+pub(crate) fn recover(state: &StateDir, args: FormatArgs) -> Outcome {
+    let ids = state.run_ids().map_err(|error| {
+        Failure::new(Code::NotReady, format!("read {}: {error}", state.runs().display()))
+    })?;
+    let runtime = super::runtime()?;
+    let reverters = wiring::reverters(None);
+    let mut all = Vec::new();
+    for run_id in ids {
+        let path = state.run(&run_id).join(LEDGER_FILE);
+        let mut ledger = match Ledger::take_over(&path) {
+            Ok(ledger) => ledger,
+            Err(LedgerError::InUse { .. }) => {
+                let (taken_back, still_open) = (Vec::new(), Vec::new());
+                all.push(Recovered {
+                    run_id,
+                    taken_back,
+                    still_open,
+                    busy: true,
+                    damaged_lines: 0,
+                });
+                continue;
+            }
+            Err(LedgerError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                continue;
+            }
+            Err(error) => return Err(Failure::new(Code::LeftInPlace, error)),
+        };
+        let damaged_lines = ledger.contents().damaged;
+        let reverted = runtime.block_on(revert_open(&mut ledger, &reverters));
+        let name = |undo: &Undo, target: &str| match undo {
+            Undo::Revert { kind, .. } => format!("{kind} {target}"),
+            Undo::Nothing { .. } => target.to_owned(),
+        };
+        if reverted.done.is_empty() && reverted.stuck.is_empty() && damaged_lines == 0 {
+            continue;
+        }
+        all.push(Recovered {
+            run_id,
+            taken_back: reverted.done.iter().map(|one| name(&one.undo, &one.target)).collect(),
+            still_open: reverted
+                .stuck
+                .into_iter()
+                .map(|stuck| StillOpen {
+                    what: name(&stuck.intent.undo, &stuck.intent.target),
+                    error: stuck.error,
+                    residue: stuck.residue,
+                    by_hand: stuck.by_hand,
+                })
+                .collect(),
+            busy: false,
+            damaged_lines,
+        });
+    }
+    if args.format == Format::Json {
+        out::json(&all);
+    } else {
+        print(&all);
+    }
+    let stuck = all.iter().any(|run| !run.still_open.is_empty());
+    Ok(if stuck { Code::LeftInPlace } else { Code::Passed })
+}
+
+fn print(all: &[Recovered]) {
+    if all.is_empty() {
+        out::line("nothing is open: no run has left anything in place");
+    }
+    for run in all {
+        if run.busy {
+            out::line(&format!("run {}: busy (a drill or its keeper is at work)", run.run_id));
+        }
+        for what in &run.taken_back {
+            out::line(&format!("run {}: taken back and seen to be gone: {what}", run.run_id));
+        }
+        for left in &run.still_open {
+            out::line(&format!(
+                "run {}: STILL IN PLACE: {}: {}",
+                run.run_id, left.what, left.error
+            ));
+            for line in &left.residue {
+                out::line(&format!("    left: {line}"));
+            }
+            out::line(&format!("    by hand: {}", left.by_hand));
+        }
+        if run.damaged_lines > 0 {
+            let lines = run.damaged_lines;
+            out::line(&format!(
+                "run {}: {lines} damaged lines in its undo ledger were passed over",
+                run.run_id
+            ));
+        }
+    }
+}

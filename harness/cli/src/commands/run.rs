@@ -1,0 +1,244 @@
+//! `drdrill run`.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use drdrill_core::event::Entry;
+use drdrill_core::record::Record;
+use drdrill_core::verdict::Verdict;
+use drdrill_engine::drill::{self, Drill, NotReady};
+use drdrill_engine::history::Recorder;
+use drdrill_engine::ledger::{Ledger, Line};
+use drdrill_engine::lock::{EnvironmentLock, LockError};
+use drdrill_engine::state::{LEDGER_FILE, StateDir, new_run_id};
+use drdrill_reports::evidence::Head;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::recover::open_runs;
+use crate::adapters::{History, Probes, make_probe, restore_watch};
+use crate::args::RunArgs;
+use crate::evidence::{self, EVENTS_FILE};
+use crate::exit::{Code, Failure, Outcome};
+use crate::progress::Progress;
+use crate::wiring::{self, Plan};
+
+/// Runs a drill.
+pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
+    let plan = wiring::plan(&args.drill)?;
+    state.prepare().map_err(Failure::with(Code::NotReady))?;
+    refuse_over_leftovers(state, &plan.inventory.environment)?;
+    let now = chrono::Utc::now();
+    let run_id = new_run_id(now);
+    let name = &plan.inventory.environment;
+    let since = now.format("%Y-%m-%d %H:%M:%S UTC");
+    let me = format!("run {run_id} (process {}) since {since}", std::process::id());
+    let _lock = EnvironmentLock::take(state, name, &me).map_err(|error| {
+        let code =
+            if matches!(error, LockError::Held { .. }) { Code::Refused } else { Code::NotReady };
+        Failure::new(code, error)
+    })?;
+    let run_dir = state.run(&run_id);
+    let not_ready = Failure::with::<String>(Code::NotReady);
+    let program = std::env::current_exe().map_err(|error| not_ready(error.to_string()))?;
+    let environment = wiring::environment(&plan.inventory, &run_id, &run_dir, &program)?;
+    wiring::check_powers(&plan.scenario, &*environment)?;
+    fs::create_dir(&run_dir).map_err(|error| {
+        Failure::new(Code::NotReady, format!("make {}: {error}", run_dir.display()))
+    })?;
+    let run = Prepared { state, args, plan, run_id, run_dir, program, started_at: now };
+    run.run(environment)
+}
+
+/// A drill whose leftovers are still there would be measured on a system that is broken already.
+fn refuse_over_leftovers(state: &StateDir, environment: &str) -> Result<(), Failure> {
+    let open = open_runs(state).map_err(Failure::with(Code::NotReady))?;
+    let Some(left) = open.iter().find(|run| run.environment == environment) else { return Ok(()) };
+    let message = format!(
+        "run {} left something in place on {environment}: {}\n  take it back first: drdrill recover",
+        left.run_id,
+        left.what.join(", ")
+    );
+    Err(Failure::new(Code::LeftInPlace, message))
+}
+
+struct Prepared<'a> {
+    state: &'a StateDir,
+    args: &'a RunArgs,
+    plan: Plan,
+    run_id: String,
+    run_dir: PathBuf,
+    program: PathBuf,
+    started_at: chrono::DateTime<chrono::Utc>,
+}
+
+/// What the engine left: the history, whether all of it is on disk, and its end.
+struct Made {
+    history: Vec<Entry>,
+    whole: bool,
+    head: Head,
+}
+
+impl Prepared<'_> {
+    fn run(self, environment: Arc<dyn drdrill_core::environment::Environment>) -> Outcome {
+        let progress = Arc::new(Mutex::new(Progress::new()));
+        let lock = |progress: &Arc<Mutex<Progress>>| {
+            let progress = progress.clone();
+            move |entry: &Entry| {
+                progress.lock().unwrap_or_else(PoisonError::into_inner).show(entry);
+            }
+        };
+        let intro = format!(
+            "drdrill {}  run {}  {} on {}",
+            env!("CARGO_PKG_VERSION"),
+            self.run_id,
+            self.plan.scenario.scenario,
+            self.plan.inventory.environment
+        );
+        progress.lock().unwrap_or_else(PoisonError::into_inner).say(&intro);
+        let made = self.drill(environment, Box::new(lock(&progress)));
+        progress.lock().unwrap_or_else(PoisonError::into_inner).end();
+        let made = match made {
+            Ok(made) => made,
+            Err(failure) => {
+                // A run that never began has no evidence; its directory stays only for what it left in place.
+                if failure.code != Code::LeftInPlace {
+                    let _ = fs::remove_dir_all(&self.run_dir);
+                }
+                return Err(failure);
+            }
+        };
+        self.conclude(&made)
+    }
+
+    fn drill(
+        &self,
+        environment: Arc<dyn drdrill_core::environment::Environment>,
+        show: Box<dyn FnMut(&Entry) + Send>,
+    ) -> Result<Made, Failure> {
+        let not_ready = |error: io::Error| {
+            Failure::new(Code::NotReady, format!("write to {}: {error}", self.run_dir.display()))
+        };
+        let harness = i32::try_from(std::process::id())
+            .ok()
+            .and_then(|pid| drdrill_process::of_process("harness", pid))
+            .ok_or_else(|| Failure::new(Code::NotReady, "read /proc: this process is not there"))?;
+        let first = Line::Opened {
+            run_id: self.run_id.clone(),
+            environment: self.plan.inventory.environment.clone(),
+            harness,
+            boot_id: drdrill_process::boot_id().map_err(not_ready)?,
+        };
+        let ledger = Ledger::create(&self.run_dir.join(LEDGER_FILE), first)
+            .map_err(Failure::with(Code::NotReady))?;
+        let (sink, head) = History::start(&self.run_dir.join(EVENTS_FILE)).map_err(not_ready)?;
+        let recorder = Recorder::start(Box::new(sink)).map_err(not_ready)?;
+        recorder.watch(show);
+        let interrupt = CancellationToken::new();
+        let drill = Drill {
+            run_id: self.run_id.clone(),
+            scenario: self.plan.scenario.clone(),
+            scenario_sha256: self.plan.source.sha256(),
+            tool: wiring::tool(),
+            started_at: self.started_at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            seed: 0,
+            facts: wiring::facts(&self.plan.scenario, &self.plan.inventory, &*environment),
+            make_fault: wiring::fault,
+            reverters: wiring::reverters(Some(&environment)),
+            recovery: wiring::recovery(&self.plan.inventory, &environment),
+            make_probe,
+            restore_watch,
+            run_dir: self.run_dir.clone(),
+            program: self.program.clone(),
+            interrupt: interrupt.clone(),
+            environment,
+        };
+        let runtime = super::runtime()?;
+        let outcome = runtime.block_on(async {
+            listen_for_interrupts(interrupt).map_err(|error| NotReady {
+                reason: format!("listen for signals: {error}"),
+                left: Vec::new(),
+            })?;
+            drill::run(&drill, &mut Probes::default(), &recorder, ledger).await
+        });
+        let interrupted = drill.interrupt.is_cancelled();
+        let (history, whole) = recorder.finish();
+        outcome.map_err(|error| could_not_begin(&error, interrupted))?;
+        let head = *head.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Made { history, whole, head })
+    }
+
+    fn conclude(&self, made: &Made) -> Outcome {
+        let mut record = evidence::judge(&made.history)
+            .map_err(|error| Failure::new(Code::Bug, format!("judge the run: {error}")))?;
+        if !made.whole {
+            spoil(&mut record, "the history of this drill could not be written whole");
+        }
+        let key = self.args.key.clone().unwrap_or_else(|| self.state.root().join("signing_key"));
+        let report = evidence::write(&self.run_dir, &record, &made.history, made.head, &key);
+        if let Err(error) = &report {
+            let dir = self.run_dir.display();
+            let reason = format!("the evidence in {dir} could not be written: {error}");
+            crate::out::error(&format!("drdrill: {reason}"));
+            spoil(&mut record, &reason);
+        }
+        super::print_record(&record, report.ok().as_deref(), self.args.drill.format);
+        Ok(Code::of_number(record.exit_code))
+    }
+}
+
+/// A drill whose evidence is not whole does not pass, however good it looked.
+fn spoil(record: &mut Record, reason: &str) {
+    record.verdict = record.verdict.max(Verdict::Unknown);
+    if record.exit_code == Code::Passed as u8 {
+        record.exit_code = Code::Unknown as u8;
+    }
+    record.reasons.insert(0, reason.to_owned());
+}
+
+fn could_not_begin(error: &NotReady, interrupted: bool) -> Failure {
+    let mut message = format!("the drill did not begin, nothing was injected: {error}");
+    for stuck in &error.left {
+        let (target, by_hand) = (&stuck.intent.target, &stuck.by_hand);
+        message.push_str(&format!(
+            "\n  left in place: {target}: {}\n  by hand: {by_hand}",
+            stuck.error
+        ));
+    }
+    let code = match (error.left.is_empty(), interrupted) {
+        (false, _) => Code::LeftInPlace,
+        (true, true) => Code::Aborted,
+        (true, false) => Code::NotReady,
+    };
+    Failure::new(code, message)
+}
+
+/// The first interrupt ends the drill in order: undo, evidence, exit code 15. The second ends this process at once;
+/// the keeper, which is a process of its own, then puts everything back.
+fn listen_for_interrupts(interrupt: CancellationToken) -> io::Result<()> {
+    let mut interrupts = signal(SignalKind::interrupt())?;
+    let mut terminations = signal(SignalKind::terminate())?;
+    let mut hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupts.recv() => {}
+                _ = terminations.recv() => {}
+                _ = hangups.recv() => {}
+            }
+            if interrupt.is_cancelled() {
+                crate::out::error(
+                    "drdrill: leaving at once; the keeper puts everything back (drdrill recover tells)",
+                );
+                std::process::exit(Code::Aborted as i32);
+            }
+            crate::out::error(
+                "drdrill: interrupted: everything is put back, the evidence is kept (again: leave at once)",
+            );
+            interrupt.cancel();
+        }
+    });
+    Ok(())
+}

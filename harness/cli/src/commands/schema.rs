@@ -1,0 +1,24 @@
+//! `drdrill schema`.
+
+use drdrill_core::inventory::Inventory;
+use drdrill_core::record::Record;
+use drdrill_core::scenario::Scenario;
+use schemars::{Schema, schema_for};
+
+use crate::args::SchemaOf;
+use crate::exit::{Code, Outcome};
+
+/// The JSON Schema of a format, from the types that read it.
+pub(crate) fn schema_of(of: SchemaOf) -> Schema {
+    match of {
+        SchemaOf::Scenario => schema_for!(Scenario),
+        SchemaOf::Environment => schema_for!(Inventory),
+        SchemaOf::Record => schema_for!(Record),
+    }
+}
+
+/// Prints a schema.
+pub(crate) fn schema(of: SchemaOf) -> Outcome {
+    crate::out::json(&schema_of(of));
+    Ok(Code::Passed)
+}

@@ -1,0 +1,20 @@
+//! `drdrill validate`.
+
+use crate::args::{DrillArgs, Format};
+use crate::exit::{Code, Outcome};
+use crate::{out, wiring};
+
+/// Checks that both files are sound and fit each other.
+pub(crate) fn validate(args: &DrillArgs) -> Outcome {
+    let plan = wiring::plan(args)?;
+    wiring::check_powers_of(&plan)?;
+    let (scenario, environment) = (&plan.scenario.scenario, &plan.inventory.environment);
+    if args.format.format == Format::Json {
+        out::json(
+            &serde_json::json!({ "valid": true, "scenario": scenario, "environment": environment }),
+        );
+    } else {
+        out::line(&format!("{} is valid and can run on {environment}", plan.source.path));
+    }
+    Ok(Code::Passed)
+}

@@ -1,0 +1,105 @@
+//! What a run leaves behind: record, reports, manifest, signature; and finding it again.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use drdrill_core::event::Entry;
+use drdrill_core::record::Record;
+use drdrill_core::reporter::{Reporter, Run};
+use drdrill_engine::state::StateDir;
+use drdrill_measure::JudgeError;
+use drdrill_reports::evidence::{self, About, Chain, Head, Signer};
+use drdrill_reports::{Html, Json, Markdown};
+
+use crate::exit::{Code, Failure};
+
+/// The history of a run.
+pub(crate) const EVENTS_FILE: &str = "events.jsonl";
+/// The record of a run.
+pub(crate) const RECORD_FILE: &str = "record.json";
+
+/// The judgement of a history: a pure function, so that it can be made again years later.
+pub(crate) fn judge(history: &[Entry]) -> Result<Record, JudgeError> {
+    let mut record = drdrill_measure::judge(history)?;
+    record.recommendations = drdrill_reports::recommend(&record);
+    Ok(record)
+}
+
+/// Writes record and reports into the run directory and seals it; returns the report people open.
+pub(crate) fn write(
+    run_dir: &Path,
+    record: &Record,
+    history: &[Entry],
+    head: Head,
+    key: &Path,
+) -> io::Result<PathBuf> {
+    let reporters: [&dyn Reporter; 3] = [&Json, &Markdown, &Html];
+    for reporter in reporters {
+        let mut file = BufWriter::new(File::create(run_dir.join(reporter.file_name()))?);
+        reporter.render(Run { record, history }, &mut file)?;
+        file.flush()?;
+        file.get_ref().sync_data()?;
+    }
+    let signer = Signer::load_or_create(key).map_err(io::Error::other)?;
+    let about = About { run_id: &record.run_id, tool: &record.tool, head };
+    evidence::seal(run_dir, &about, &signer).map_err(io::Error::other)?;
+    Ok(run_dir.join(Html.file_name()))
+}
+
+/// The directory of the run that `name` means: an id, the beginning of one, `last`, or a path.
+pub(crate) fn find_run(state: &StateDir, name: &str) -> Result<PathBuf, Failure> {
+    if name.contains('/') || name == "." {
+        let dir = PathBuf::from(name);
+        if dir.is_dir() {
+            return Ok(dir);
+        }
+        return Err(Failure::new(Code::Usage, format!("there is no run directory {name}")));
+    }
+    let ids = state.run_ids().map_err(Failure::with(Code::NotReady))?;
+    if name == "last" {
+        let last = ids.last().ok_or_else(|| {
+            let root = state.root().display();
+            Failure::new(Code::Usage, format!("there are no runs in {root} yet"))
+        })?;
+        return Ok(state.run(last));
+    }
+    let found: Vec<&String> = ids.iter().filter(|id| id.starts_with(name)).collect();
+    match found.as_slice() {
+        [one] => Ok(state.run(one)),
+        [] => {
+            let known = drdrill_core::names::known_names(name, ids.iter().map(String::as_str));
+            Err(Failure::new(Code::Usage, format!("there is no run `{name}`; {known}")))
+        }
+        several => {
+            let several: Vec<&str> = several.iter().map(|id| id.as_str()).collect();
+            let several = several.join(", ");
+            Err(Failure::new(Code::Usage, format!("`{name}` begins several runs: {several}")))
+        }
+    }
+}
+
+/// The record of a run directory.
+pub(crate) fn read_record(run_dir: &Path) -> Result<Record, Failure> {
+    let path = run_dir.join(RECORD_FILE);
+    let text = fs::read_to_string(&path).map_err(|error| {
+        let hint = if error.kind() == io::ErrorKind::NotFound {
+            "; the run was cut off before it could be judged: try `drdrill check`"
+        } else {
+            ""
+        };
+        Failure::new(Code::Unknown, format!("read {}: {error}{hint}", path.display()))
+    })?;
+    serde_json::from_str(&text)
+        .map_err(|error| Failure::new(Code::Unknown, format!("read {}: {error}", path.display())))
+}
+
+/// The history of a run directory.
+pub(crate) fn read_history(run_dir: &Path) -> Result<Chain, Failure> {
+    let path = run_dir.join(EVENTS_FILE);
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(Code::Unknown, format!("read {}: {error}", path.display()))
+    };
+    let file = File::open(&path).map_err(|error| failed(&error))?;
+    evidence::read_chain(BufReader::new(file)).map_err(|error| failed(&error))
+}

@@ -1,0 +1,26 @@
+//! Writing to the terminal. A reader that went away is no reason to stop in the middle of a drill, so nothing here
+//! panics or fails.
+
+use std::io::{self, Write};
+
+/// Prints to standard output.
+pub(crate) fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints a line to standard output.
+pub(crate) fn line(text: &str) {
+    print(&format!("{text}\n"));
+}
+
+/// Prints a line to standard error.
+pub(crate) fn error(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Prints a value as indented JSON.
+pub(crate) fn json(value: &impl serde::Serialize) {
+    // What is printed are our own records; they always become JSON.
+    line(&serde_json::to_string_pretty(value).unwrap_or_default());
+}

@@ -1,0 +1,205 @@
+//! What is shown while a drill runs: a live line on a terminal, plain lines otherwise. Always on standard error, so
+//! that standard output carries the result alone.
+
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use console::style;
+use drdrill_core::event::{Entry, Event, Milestone, Stage, StepOutcome, StreamFacts};
+use drdrill_core::probe::{Connection, Purpose};
+use drdrill_core::sample::Sample;
+use drdrill_core::time::At;
+use drdrill_core::verdict::Verdict;
+use drdrill_reports::escape;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// The live line shows the availability of so much time.
+const WINDOW: Duration = Duration::from_secs(1);
+/// Time between two changes of the live line.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// Shows a drill as its history grows.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    live: Option<ProgressBar>,
+    deciding: Vec<StreamFacts>,
+    recent: VecDeque<(At, bool)>,
+    acknowledged: u64,
+    failed: u64,
+    stage: &'static str,
+    drawn: At,
+}
+
+impl Progress {
+    /// A live line where standard error is a terminal and nobody says that this is a CI job; else plain lines.
+    pub(crate) fn new() -> Self {
+        let live = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
+        let live = live.then(|| {
+            let bar = ProgressBar::new_spinner();
+            // The template is a constant; a wrong one would show in the first run.
+            if let Ok(look) = ProgressStyle::with_template("{spinner:.cyan} {msg}") {
+                bar.set_style(look);
+            }
+            bar.enable_steady_tick(REDRAW);
+            bar
+        });
+        Self {
+            live,
+            deciding: Vec::new(),
+            recent: VecDeque::new(),
+            acknowledged: 0,
+            failed: 0,
+            stage: "starting",
+            drawn: At::default(),
+        }
+    }
+
+    /// Shows what happens before the history begins.
+    pub(crate) fn say(&self, text: &str) {
+        match &self.live {
+            Some(bar) => bar.println(text),
+            None => crate::out::error(text),
+        }
+    }
+
+    /// Ends the live line.
+    pub(crate) fn end(&self) {
+        if let Some(bar) = &self.live {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Shows one line of the history.
+    pub(crate) fn show(&mut self, entry: &Entry) {
+        if let Event::DrillStarted(started) = &entry.event {
+            let decides = |stream: &&StreamFacts| {
+                stream.connection == Connection::Fresh && stream.purpose != Purpose::Bystander
+            };
+            self.deciding = started.streams.iter().filter(decides).cloned().collect();
+        }
+        if let Event::Sample(sample) = &entry.event {
+            self.count(sample);
+        } else if let Some(text) = words(&entry.event) {
+            let seconds = format!("{:>7.2} s", entry.at.ms() / 1e3);
+            self.say(&format!("{}  {text}", style(seconds).for_stderr().dim()));
+        }
+        if let Event::StageStarted(stage) = entry.event {
+            self.stage = stage_word(stage);
+        }
+        if entry.at.since(self.drawn) >= REDRAW {
+            self.drawn = entry.at;
+            self.draw(entry.at);
+        }
+    }
+
+    fn count(&mut self, sample: &Sample) {
+        let ok = sample.outcome.is_ok();
+        let Some(stream) = self.deciding.iter().find(|stream| stream.id == sample.stream) else {
+            return;
+        };
+        if !ok && !sample.outcome.is_failure() {
+            return;
+        }
+        self.recent.push_back((sample.done, ok));
+        while self.recent.front().is_some_and(|(at, _)| sample.done.since(*at) > WINDOW) {
+            self.recent.pop_front();
+        }
+        self.acknowledged += u64::from(ok && stream.purpose == Purpose::Write);
+        self.failed += u64::from(!ok);
+    }
+
+    fn draw(&self, now: At) {
+        let Some(bar) = &self.live else { return };
+        let good = self.recent.iter().filter(|(_, ok)| *ok).count();
+        let availability = if self.recent.is_empty() {
+            style("  -  ".to_owned()).dim()
+        } else {
+            let percent = 100 * good / self.recent.len();
+            let text = format!("{percent:>3} %");
+            if good == self.recent.len() { style(text).green() } else { style(text).red().bold() }
+        };
+        bar.set_message(format!(
+            "{:<9} {:>6.1} s   availability {availability}   {} writes acknowledged   {} attempts failed",
+            self.stage,
+            now.ms() / 1e3,
+            self.acknowledged,
+            self.failed,
+        ));
+    }
+}
+
+const fn stage_word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Preparing => "preparing",
+        Stage::Baseline => "baseline",
+        Stage::Fault => "fault",
+        Stage::Recovery => "recovery",
+        Stage::Soak => "soak",
+        Stage::Undo => "undo",
+        Stage::Failback => "failback",
+        Stage::Audit => "audit",
+        Stage::Closing => "closing",
+    }
+}
+
+/// An event in words; `None` for what would only be noise.
+fn words(event: &Event) -> Option<String> {
+    let red = |text: &str| style(text.to_owned()).for_stderr().red().bold().to_string();
+    let green = |text: &str| style(text.to_owned()).for_stderr().green().to_string();
+    let foreign = |text: &str| escape::ci_log(&escape::terminal(text));
+    Some(match event {
+        Event::StageStarted(stage) => {
+            let text = match stage {
+                Stage::Preparing => "preparing",
+                Stage::Baseline => "baseline: probes without faults",
+                Stage::Fault => "fault",
+                Stage::Recovery => "recovery: waiting for the service",
+                Stage::Soak => "soak: the restored service is watched",
+                Stage::Undo => "undo: faults are taken back",
+                Stage::Failback => "failback",
+                Stage::Audit => "audit: every write is accounted for",
+                Stage::Closing => "closing",
+            };
+            style(text).for_stderr().bold().to_string()
+        }
+        Event::FaultPlanned { kind, target, via, .. } => {
+            format!("  {} {} through {}", red(&foreign(kind)), foreign(target), foreign(via))
+        }
+        Event::FaultInEffect { proof, .. } => format!("  in effect: {}", foreign(proof)),
+        Event::FaultWithoutEffect { detail, .. } => {
+            format!("  {}: {}", red("without effect"), foreign(detail))
+        }
+        Event::FaultApplyFailed { error, .. } => {
+            format!("  {}: {}", red("not injected"), foreign(error))
+        }
+        Event::FaultReverted { .. } => format!("  {}", green("taken back")),
+        Event::FaultStuck { error, .. } => format!("  {}: {}", red("STUCK"), foreign(error)),
+        Event::Milestone { milestone, .. } => match milestone {
+            Milestone::Detected => format!("  {}", green("detected")),
+            Milestone::Decided => format!("  {}", green("failover decided")),
+            Milestone::FailedOver => format!("  {}", green("failed over")),
+            Milestone::FailbackStarted => return None,
+            Milestone::FailbackFinished => format!("  {}", green("failed back")),
+        },
+        Event::Step { name, outcome, rollback, detail, .. } => {
+            let mark = match outcome {
+                StepOutcome::Done => green("done"),
+                StepOutcome::Failed => red("failed"),
+                StepOutcome::Skipped => "skipped".to_owned(),
+            };
+            let rollback = if *rollback { "rollback of " } else { "" };
+            format!("  {mark}  {rollback}{} ({})", foreign(name), foreign(detail))
+        }
+        Event::FunctionChecked { name, verdict, detail, .. } => {
+            let mark = if *verdict == Verdict::Pass { green("works") } else { red("fails") };
+            format!("  {mark}  {} ({})", foreign(name), foreign(detail))
+        }
+        Event::Aborted { reason, .. } => format!("{}: {}", red("aborted"), foreign(reason)),
+        Event::Note { text } => format!("  note: {}", foreign(text)),
+        Event::WritesUnreadable { site, error, .. } => {
+            format!("  writes of {} cannot be read: {}", foreign(site), foreign(error))
+        }
+        _ => return None,
+    })
+}

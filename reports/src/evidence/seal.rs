@@ -1,0 +1,122 @@
+//! Sealing a run directory: head, manifest, signature.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use drdrill_core::record::Tool;
+
+use super::chain::Head;
+use super::digest::Digest;
+use super::key::Signer;
+use super::manifest::{Manifest, ManifestError};
+use super::{ALLOWED_SIGNERS, HEAD, MANIFEST, MANIFEST_SIG, NAMESPACE, PRINCIPAL, signature};
+
+/// What a package is about.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// Id of the run.
+    pub run_id: &'a str,
+    /// The program that ran it.
+    pub tool: &'a Tool,
+    /// The end of its chain of events.
+    pub head: Head,
+}
+
+/// A sealed directory.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// Digest of `MANIFEST`: publish this, or the signature, where nobody can take it back.
+    pub manifest: Digest,
+    /// Fingerprint of the key that signed.
+    pub fingerprint: String,
+    /// Number of files covered.
+    pub files: usize,
+}
+
+/// A directory could not be sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// A file could not be written.
+    #[error("write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The manifest could not be made.
+    #[error("list the evidence")]
+    Manifest(#[from] ManifestError),
+}
+
+/// Writes `HEAD`, `allowed_signers`, `MANIFEST` and `MANIFEST.sig` into `dir`. The last step of a run: whatever is
+/// written later shows as changed or extra. Sealing again, after a report was added, is fine.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn seal(dir: &Path, about: &About<'_>, signer: &Signer) -> Result<Sealed, SealError> {
+    write(dir, HEAD, &head_text(about))?;
+    let key = signer.public();
+    let allowed = format!("{PRINCIPAL} namespaces=\"{NAMESPACE}\" {}\n", key.openssh());
+    write(dir, ALLOWED_SIGNERS, &allowed)?;
+    let manifest = Manifest::of_directory(dir)?;
+    let text = manifest.text();
+    write(dir, MANIFEST, &text)?;
+    write(dir, MANIFEST_SIG, &signature::sign(signer, text.as_bytes()))?;
+    Ok(Sealed {
+        manifest: Digest::of(text.as_bytes()),
+        fingerprint: key.fingerprint(),
+        files: manifest.files.len(),
+    })
+}
+
+/// The file `HEAD`: a word and its value a line.
+fn head_text(about: &About<'_>) -> String {
+    let word = |text: &str| -> String {
+        text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    };
+    format!(
+        "run {}\ntool drdrill {}\ncommit {}\nevents {}\nhead {}\n",
+        word(about.run_id),
+        word(&about.tool.version),
+        word(about.tool.commit.as_deref().unwrap_or("unknown")),
+        about.head.lines,
+        about.head.digest,
+    )
+}
+
+/// What the file `HEAD` says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct HeadFile {
+    pub(super) run_id: String,
+    pub(super) head: Head,
+}
+
+/// Reads the file `HEAD`.
+pub(super) fn parse_head(text: &str) -> Option<HeadFile> {
+    let value = |name: &str| {
+        let mut values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        values.next().filter(|_| values.next().is_none())
+    };
+    Some(HeadFile {
+        run_id: value("run")?.to_owned(),
+        head: Head {
+            lines: value("events")?.parse().ok()?,
+            digest: Digest::parse(value("head")?)?,
+        },
+    })
+}
+
+/// Writes through a temporary name, so that a crash leaves the old file or the new one.
+fn write(dir: &Path, name: &str, text: &str) -> Result<(), SealError> {
+    let path = dir.join(name);
+    let half = dir.join(format!(".{name}.new"));
+    let attempt = || {
+        let mut file = File::create(&half)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&half, &path)
+    };
+    attempt().map_err(|source| SealError::Write { path: path.clone(), source })
+}

@@ -1,0 +1,139 @@
+use std::collections::BTreeSet;
+
+use drdrill_core::record::{Interval, Record, SplitBrain};
+use drdrill_core::verdict::Verdict;
+
+use super::*;
+use crate::testkit::{Case, Fixture};
+
+fn ids(record: &Record) -> BTreeSet<String> {
+    recommend(record).into_iter().map(|advice| advice.rule).collect()
+}
+
+fn record(case: Case) -> Record {
+    Fixture::build(case).record
+}
+
+/// A record that no rule has anything to say about.
+fn flawless() -> Record {
+    let mut record = record(Case::Passed);
+    let service = &mut record.services[0];
+    service.rto.target_ms = Some(30_000.0);
+    let kept = service.streams.iter_mut().find(|stream| stream.name == "read-kept").unwrap();
+    kept.outage = Some(Interval { at_least_ms: 3_500.0, at_most_ms: Some(3_540.0) });
+    let rpo = service.rpo.as_mut().unwrap();
+    rpo.writes.lost = 0;
+    rpo.at_least_ms = Some(0.0);
+    rpo.at_most_ms = Some(0.0);
+    record
+}
+
+/// A rule, and what makes a flawless record one that it applies to.
+type Flaw = (&'static str, fn(&mut Record));
+
+const FLAWS: &[Flaw] = &[
+    ("leftovers", |r| r.leftovers = record(Case::Stuck).leftovers),
+    ("drill_invalid", |r| r.faults[0].in_effect_ms = None),
+    ("prober_errors", |r| r.services[0].samples.prober_error = 1),
+    ("split_brain", |r| {
+        r.split_brain.push(SplitBrain {
+            from_ms: 5_000.0,
+            to_ms: 5_400.0,
+            detail: "epochs 1 and 2".to_owned(),
+        });
+    }),
+    ("bystander_hurt", |r| r.bystanders[0].samples.failed = 30),
+    ("never_recovered", |r| {
+        r.services[0].rto.at_most_ms = None;
+        r.services[0].rto.verdict = Verdict::Fail;
+    }),
+    ("rto_missed", |r| {
+        r.services[0].rto.target_ms = Some(1_000.0);
+        r.services[0].rto.verdict = Verdict::Fail;
+    }),
+    ("rto_not_established", |r| {
+        r.services[0].rto.target_ms = Some(3_500.0);
+        r.services[0].rto.verdict = Verdict::Unknown;
+    }),
+    ("rpo_missed", |r| r.services[0].rpo.as_mut().unwrap().verdict = Verdict::Fail),
+    ("writes_lost", |r| r.services[0].rpo.as_mut().unwrap().writes.lost = 1),
+    ("writes_lost_after_fault", |r| r.services[0].rpo.as_mut().unwrap().lost_after_fault = 1),
+    ("rlo_missed", |r| r.services[0].rlo.verdict = Verdict::Fail),
+    ("target_has_room", |r| r.services[0].rto.target_ms = Some(36_000.0)),
+    ("no_targets", |r| r.services[0].rto.target_ms = None),
+    ("functionality_failed", |r| r.functionality[0].outcome = Verdict::Fail),
+    ("step_failed", |r| r.steps[0].outcome = drdrill_core::event::StepOutcome::Failed),
+    ("failback_lost_writes", |r| r.services[0].rpo.as_mut().unwrap().failback_lost = Some(1)),
+    ("data_damaged", |r| r.services[0].rpo.as_mut().unwrap().writes.corrupt = 1),
+    ("kept_connections_slower", |r| {
+        r.services[0].streams[2].outage = Some(Interval { at_least_ms: 9_000.0, at_most_ms: None });
+    }),
+    ("critical_finding", |r| {
+        r.findings[0].verdict = Verdict::Fail;
+        r.findings[0].severity = drdrill_core::checker::Severity::Critical;
+    }),
+    ("emulated", |r| r.environment.emulated = true),
+];
+
+#[test]
+fn a_flawless_run_needs_no_advice() {
+    assert_eq!(recommend(&flawless()), []);
+}
+
+#[test]
+fn every_rule_has_a_record_that_triggers_it_and_only_it() {
+    for (rule, spoil) in FLAWS {
+        let mut record = flawless();
+        spoil(&mut record);
+        assert_eq!(ids(&record), BTreeSet::from([(*rule).to_owned()]));
+    }
+    let tested: BTreeSet<&str> = FLAWS.iter().map(|(rule, _)| *rule).collect();
+    let known: BTreeSet<&str> = rules().map(|rule| rule.id).collect();
+    assert_eq!(tested, known);
+}
+
+#[test]
+fn every_advice_shows_its_figures() {
+    for (rule, spoil) in FLAWS {
+        let mut record = flawless();
+        spoil(&mut record);
+        for advice in recommend(&record) {
+            assert!(!advice.evidence.is_empty(), "{rule}");
+            assert!(advice.text.ends_with('.'), "{rule}: {}", advice.text);
+        }
+    }
+}
+
+#[test]
+fn the_slowest_phase_decides_what_a_missed_target_advises() {
+    let advise = |detected: f64, decided: f64, failed_over: f64| {
+        let mut record = flawless();
+        record.services[0].rto.target_ms = Some(1_000.0);
+        record.services[0].rto.verdict = Verdict::Fail;
+        record.phases.detected_ms = Some(detected);
+        record.phases.decided_ms = Some(decided);
+        record.phases.failed_over_ms = Some(failed_over);
+        recommend(&record).remove(0).text
+    };
+    assert!(advise(8_000.0, 8_010.0, 8_100.0).contains("health monitor"));
+    assert!(advise(5_100.0, 8_000.0, 8_100.0).contains("automate the decision"));
+    assert!(advise(5_100.0, 5_200.0, 8_400.0).contains("pre-warm the DR site"));
+    assert!(advise(5_100.0, 5_200.0, 5_300.0).contains("DNS TTLs"));
+}
+
+#[test]
+fn where_a_recovery_got_stuck_is_named() {
+    let stuck = record(Case::NeverRecovered);
+    let advice = recommend(&stuck);
+    let never = advice.iter().find(|advice| advice.rule == "never_recovered").unwrap();
+    assert!(never.text.contains("decided and never finished"), "{}", never.text);
+    assert!(never.evidence[0].contains("> 54.934 s"), "{:?}", never.evidence);
+    assert!(never.evidence[1].contains("fence_primary"), "{:?}", never.evidence);
+}
+
+#[test]
+fn the_most_urgent_comes_first() {
+    let mut record = record(Case::Failed);
+    record.leftovers = super::tests::record(Case::Stuck).leftovers;
+    assert_eq!(recommend(&record)[0].rule, "leftovers");
+}
