@@ -85,6 +85,9 @@ fn tell_fault(event: &Event) -> Option<(&'static str, String)> {
         Event::FaultWithoutEffect { id, detail } => format!("{id} WITHOUT EFFECT: {detail}"),
         Event::FaultReverted { id, .. } => format!("{id} taken back, seen to be gone"),
         Event::FaultStuck { id, error, .. } => format!("{id} COULD NOT BE TAKEN BACK: {error}"),
+        Event::EnvironmentStuck { name, error, .. } => {
+            format!("environment {name} COULD NOT BE TAKEN DOWN: {error}")
+        }
         _ => return None,
     };
     Some(("fault", text))

@@ -174,7 +174,9 @@ fn words(event: &Event) -> Option<String> {
             format!("  {}: {}", red("not injected"), foreign(error))
         }
         Event::FaultReverted { .. } => format!("  {}", green("taken back")),
-        Event::FaultStuck { error, .. } => format!("  {}: {}", red("STUCK"), foreign(error)),
+        Event::FaultStuck { error, .. } | Event::EnvironmentStuck { error, .. } => {
+            format!("  {}: {}", red("STUCK"), foreign(error))
+        }
         Event::Milestone { milestone, .. } => match milestone {
             Milestone::Detected => format!("  {}", green("detected")),
             Milestone::Decided => format!("  {}", green("failover decided")),

@@ -10,7 +10,7 @@ use crate::exit::{Code, Failure};
 type Change = fn(&mut Scenario, &mut Inventory, &str) -> Result<(), String>;
 
 /// What can be set.
-const SETTINGS: [(&str, Change); 14] = [
+const SETTINGS: [(&str, Change); 15] = [
     ("failover", |scenario, _, value| {
         scenario.recovery.failover = match value {
             "built_in" => Failover::BuiltIn,
@@ -42,6 +42,7 @@ const SETTINGS: [(&str, Change); 14] = [
     }),
     ("think_time", |_, env, value| lab(env).and_then(|lab| parse(value, &mut lab.think_time))),
     ("listen", |_, env, value| lab(env).map(|lab| lab.listen = Some(value.to_owned()))),
+    ("keep_data", |_, env, value| lab(env).map(|lab| lab.keep_data = Some(value.to_owned()))),
     ("toxiproxy", |_, env, value| lab(env).map(|lab| lab.toxiproxy = Some(value.to_owned()))),
     ("sustained", |_, env, value| parse(value, &mut env.measure.sustained)),
 ];

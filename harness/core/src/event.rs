@@ -228,6 +228,19 @@ pub enum Event {
         /// What a person would type.
         by_hand: String,
     },
+    /// The environment could not be taken down.
+    EnvironmentStuck {
+        /// Entry of the undo ledger.
+        id: u32,
+        /// Its name.
+        name: String,
+        /// Why.
+        error: String,
+        /// What is left, a line each.
+        residue: Vec<String>,
+        /// What a person would type.
+        by_hand: String,
+    },
     /// A moment of the recovery.
     Milestone {
         /// Which.

@@ -94,6 +94,10 @@ pub struct LabSpec {
     /// Address (`host:port`) at which clients reach the lab; any free port when absent.
     #[garde(skip)]
     pub listen: Option<String>,
+    /// Directory into which the databases of both sites are copied before the lab is removed, for whoever wants to
+    /// count for themselves.
+    #[garde(skip)]
+    pub keep_data: Option<String>,
     /// Base URL of a Toxiproxy server on this machine, such as `http://127.0.0.1:8474`; the embedded one when absent.
     #[garde(skip)]
     pub toxiproxy: Option<String>,
@@ -108,6 +112,7 @@ impl Default for LabSpec {
             think_time: Span(Duration::ZERO),
             bypass_proxies: false,
             listen: None,
+            keep_data: None,
             toxiproxy: None,
         }
     }

@@ -164,6 +164,7 @@ const fn must_be_durable(event: &Event) -> bool {
             | Event::FaultInEffect { .. }
             | Event::FaultReverted { .. }
             | Event::FaultStuck { .. }
+            | Event::EnvironmentStuck { .. }
             | Event::Aborted { .. }
             | Event::DrillFinished { .. }
     )

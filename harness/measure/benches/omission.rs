@@ -4,6 +4,8 @@
 //! `cargo bench -p drdrill-measure --bench omission`. A share f = (length of the stall) / 15 s of the requests waits,
 //! uniformly from 0 to that length, so quantile q is length × (1 − (1 − q) / f). Limit: within 3 %.
 
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -29,14 +31,14 @@ fn main() -> std::process::ExitCode {
     let samples = Arc::new(Mutex::new(Vec::<Sample>::new()));
     let sink = Arc::clone(&samples);
     let slots = u64::from(SECONDS * RATE);
-    let sampler = Sampler::start(monotonic_nanos(), vec![plan], Some(slots), move |sample| {
+    let running = Sampler::start(monotonic_nanos(), vec![plan], Some(slots), move |sample| {
         sink.lock().unwrap().push(sample);
     });
     pass(Duration::from_secs(6));
     let from = server.mode(HOLD);
     pass(Duration::from_secs(2));
     let to = server.mode(OK);
-    let report = sampler.unwrap().wait().unwrap();
+    let report = running.unwrap().wait().unwrap();
     let samples = samples.lock().unwrap();
     let mut latencies: Vec<f64> =
         samples.iter().map(|sample| sample.done.since(sample.due).as_secs_f64()).collect();

@@ -5,6 +5,8 @@
 //! intervals contain the truth; median width at most 2.5 probe intervals; median error of the middle at most 1/200
 //! of the serial loop's.
 
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 

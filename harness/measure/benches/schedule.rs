@@ -6,6 +6,8 @@
 //! constant delay counts. Limits: p50 of the error at most half of oha's, processor time at most half of oha's.
 //! Without oha on the path, its figures of 2026-11 (0.30 ms, 132 us) stand in, and the output says so.
 
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -70,7 +72,7 @@ fn drdrill(server: &mut Server, rate: u64, seconds: u64) -> Figures {
     let limit = Some(rate * seconds);
     let sampler = Sampler::start(monotonic_nanos(), vec![plan], limit, |_| {}).unwrap();
     sampler.wait().unwrap();
-    let cpu = own_cpu() - before;
+    let cpu = own_cpu().saturating_sub(before);
     figures(&server.arrivals(), cpu, rate)
 }
 
@@ -86,7 +88,7 @@ fn oha(server: &mut Server) -> Option<Figures> {
         .status()
         .ok()?;
     assert!(status.success(), "oha failed: {status}");
-    let cpu = children_cpu() - before;
+    let cpu = children_cpu().saturating_sub(before);
     Some(figures(&server.arrivals(), cpu, RATE))
 }
 

@@ -1,12 +1,17 @@
 //! Real outages of a real server in a process of its own, the truth known on the same clock: the bounds contain it.
 
+#![expect(clippy::unwrap_used, reason = "what cannot go on stops")]
+
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use drdrill_core::probe::Connection;
+use drdrill_core::probe::{Connection, Purpose};
+use drdrill_core::sample::Outcome;
+use drdrill_measure::HttpProbe;
 use support::drill::{Drill, Truth, contains, facts, probe};
-use support::{ERROR_500, ERROR_IN_200, OK, RESET, Server, pass, serve_if_child};
+use support::{ERROR_500, ERROR_IN_200, HOLD, OK, RESET, Server, pass, serve_if_child};
 
 const EVERY: Duration = Duration::from_millis(5);
 const DEADLINE: Duration = Duration::from_millis(900);
@@ -33,7 +38,7 @@ fn begin(port: u16) -> Drill {
 fn end(mut drill: Drill, truth: Truth) {
     drill.wait_restored(PATIENCE);
     let (record, _) = drill.finish();
-    contains(&record, &truth).unwrap();
+    assert_eq!(contains(&record, &truth).err(), None);
 }
 
 #[test]
@@ -107,4 +112,55 @@ fn a_server_that_flaps() {
     let (record, _) = drill.finish();
     contains(&record, &Truth { broken, back }).unwrap();
     assert!(record.services[0].flaps >= 2, "{:?}", record.services[0]);
+}
+
+/// Outcomes of a stream of writes or reads, first while answers are held, then once the server was killed.
+fn outcomes(purpose: Purpose, connection: Connection) -> (Vec<Outcome>, Vec<Outcome>) {
+    let mut server = server();
+    let url = format!("http://127.0.0.1:{}/w/{{sequence}}", server.port);
+    let probe = HttpProbe::new("PUT", &url).unwrap().purpose(purpose).connection(connection);
+    let probe = Arc::new(probe.body_template("value {sequence}"));
+    let mut drill = Drill::start(facts(EVERY, DEADLINE), probe, SUSTAINED);
+    pass(Duration::from_millis(150));
+    let held = server.mode(HOLD);
+    pass(Duration::from_millis(150));
+    let gone = server.kill();
+    drill.fault(gone);
+    let origin = drill.origin();
+    pass(Duration::from_millis(150));
+    let (_, samples) = drill.finish();
+    let between = |from: u64, to: u64| {
+        let own = samples.iter().filter(|sample| {
+            let sent = sample.sent.0 + origin;
+            sent > from && sent < to && !matches!(sample.outcome, Outcome::ProberError(_))
+        });
+        own.map(|sample| sample.outcome.clone()).collect::<Vec<_>>()
+    };
+    (between(held.1, gone.0), between(gone.1, u64::MAX))
+}
+
+#[test]
+fn an_answer_that_is_lost_leaves_a_write_open_and_fails_a_read() {
+    for connection in [Connection::Fresh, Connection::Kept] {
+        let (held, refused) = outcomes(Purpose::Write, connection);
+        assert!(held.len() > 5 && refused.len() > 5, "{} and {}", held.len(), refused.len());
+        assert!(held.iter().all(|outcome| matches!(outcome, Outcome::Unknown(_))), "{held:?}");
+        assert!(refused.iter().all(|outcome| matches!(outcome, Outcome::Failed(_))), "{refused:?}");
+        let (held, _) = outcomes(Purpose::Read, connection);
+        assert!(held.iter().all(|outcome| matches!(outcome, Outcome::Failed(_))), "{held:?}");
+    }
+}
+
+#[test]
+fn a_kept_connection_is_opened_anew_after_a_failure() {
+    let first = server();
+    let port = first.port;
+    let probe = probe(port, Connection::Kept);
+    let mut drill = Drill::start(facts(EVERY, DEADLINE), probe, SUSTAINED);
+    pass(Duration::from_millis(300));
+    let broken = first.kill();
+    drill.fault(broken);
+    pass(Duration::from_millis(100));
+    let second = Server::start(port, &CHILD);
+    end(drill, Truth { broken, back: second.up });
 }

@@ -1,5 +1,7 @@
 //! The sampler keeps its word: every slot, once, whatever the probes do.
 
+#![expect(clippy::unwrap_used, reason = "what cannot go on stops")]
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,10 +25,9 @@ enum Fake {
 impl Probe for Fake {
     async fn attempt(&self, sequence: u64) -> Outcome {
         match self {
-            Self::Works => Outcome::Ok,
             Self::Hangs => std::future::pending().await,
             Self::Panics if sequence == 3 => panic!("planted"),
-            Self::Panics => Outcome::Ok,
+            Self::Works | Self::Panics => Outcome::Ok,
             Self::Blocks(time) => {
                 if sequence == 3 {
                     std::thread::sleep(*time);
@@ -55,8 +56,8 @@ fn run(plans: Vec<(StreamFacts, Arc<dyn Probe>)>, limit: u64) -> Vec<Sample> {
     let samples = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&samples);
     let sink = move |sample| sink.lock().unwrap().push(sample);
-    let sampler = Sampler::start(monotonic_nanos(), plans, Some(limit), sink).unwrap();
-    let report = sampler.wait().unwrap();
+    let running = Sampler::start(monotonic_nanos(), plans, Some(limit), sink).unwrap();
+    let report = running.wait().unwrap();
     let samples = std::mem::take(&mut *samples.lock().unwrap());
     assert_eq!(report.attempts, samples.len() as u64);
     samples
@@ -127,13 +128,13 @@ fn stopping_waits_for_what_is_under_way() {
     let samples = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&samples);
     let plan = StreamPlan { facts: facts(0, 5, 300), probe: Arc::new(Fake::Hangs) };
-    let sampler = Sampler::start(monotonic_nanos(), vec![plan], None, move |sample| {
+    let running = Sampler::start(monotonic_nanos(), vec![plan], None, move |sample| {
         sink.lock().unwrap().push(sample);
     });
-    let sampler = sampler.unwrap();
+    let running = running.unwrap();
     std::thread::sleep(Duration::from_millis(100));
-    assert!(!sampler.ended());
-    let report = sampler.stop().unwrap();
+    assert!(!running.ended());
+    let report = running.stop().unwrap();
     let samples: Vec<Sample> = std::mem::take(&mut *samples.lock().unwrap());
     every_slot_once(&samples, 0, report.attempts);
     assert!(report.busiest > 5, "{report:?}");

@@ -11,10 +11,7 @@ use crate::out;
 pub(crate) fn toxiproxy(listen: SocketAddr) -> Outcome {
     let runtime = super::runtime()?;
     let server = runtime.block_on(Server::start(listen)).map_err(Failure::with(Code::NotReady))?;
-    out::line(&format!(
-        "ready {}",
-        serde_json::json!({ "api": server.url() })
-    ));
+    out::line(&format!("ready {}", serde_json::json!({ "api": server.url() })));
     if std::env::var_os(drdrill_environments::lab::MARK).is_some() {
         // The lifeline of the lab: it ends with the harness, however that ends.
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());

@@ -16,7 +16,7 @@ use super::guard::{Abort, Guard};
 use super::{Drill, faults};
 use crate::history::Recorder;
 use crate::ledger::{Intent, Ledger};
-use crate::revert::{TOTAL_TIMEOUT, revert_one};
+use crate::revert::{Stuck, TOTAL_TIMEOUT, revert_one};
 
 /// Time between two looks at whether the drill may go on.
 const POLL: Duration = Duration::from_millis(10);
@@ -245,27 +245,30 @@ impl<'a> Stages<'a> {
         }
     }
 
-    async fn take_back(&mut self, intent: &Intent, give_up: Instant) -> bool {
+    async fn take_back(&mut self, intent: &Intent, give_up: Instant) {
         let id = intent.id;
         let from = self.journal.now();
+        let result = self.revert(intent, give_up).await;
+        self.journal.record(match result {
+            Ok(()) => Event::FaultReverted { id, from, at: self.journal.now() },
+            Err(Stuck { error, residue, by_hand, .. }) => {
+                Event::FaultStuck { id, error, residue, by_hand }
+            }
+        });
+    }
+
+    /// Takes one intent back, and writes into the ledger what came of it.
+    async fn revert(&mut self, intent: &Intent, give_up: Instant) -> Result<(), Stuck> {
         let result = revert_one(intent, &self.drill.reverters, give_up).await;
         let noted = match &result {
-            Ok(()) => self.ledger.reverted(id),
-            Err(stuck) => self.ledger.stuck(id, &stuck.error),
+            Ok(()) => self.ledger.reverted(intent.id),
+            Err(stuck) => self.ledger.stuck(intent.id, &stuck.error),
         };
         if let Err(error) = noted {
             // The intent stays open, which is safe: a later recover finds it gone already.
             self.journal.record(Event::Note { text: error.to_string() });
         }
-        let gone = result.is_ok();
-        self.journal.record(match result {
-            Ok(()) => Event::FaultReverted { id, from, at: self.journal.now() },
-            Err(stuck) => {
-                let (error, residue, by_hand) = (stuck.error, stuck.residue, stuck.by_hand);
-                Event::FaultStuck { id, error, residue, by_hand }
-            }
-        });
-        gone
+        result.map_err(|stuck| *stuck)
     }
 
     async fn fail_back(&mut self) -> Result<(), Abort> {
@@ -341,8 +344,11 @@ impl<'a> Stages<'a> {
             self.journal.record(Event::Note { text: error.to_string() });
         }
         let intent = self.ledger.open().into_iter().find(|intent| intent.id == environment);
-        if let Some(intent) = intent {
-            self.take_back(&intent, Instant::now() + TOTAL_TIMEOUT).await;
+        let Some(intent) = intent else { return };
+        let give_up = Instant::now() + TOTAL_TIMEOUT;
+        if let Err(Stuck { error, residue, by_hand, .. }) = self.revert(&intent, give_up).await {
+            let (id, name) = (intent.id, intent.target);
+            self.journal.record(Event::EnvironmentStuck { id, name, error, residue, by_hand });
         }
     }
 }

@@ -172,10 +172,34 @@ impl Shared {
         format!("{}{link}", self.undo().proxy_prefix())
     }
 
-    /// Databases of a site are here; also read by whoever wants to check what drdrill says.
+    /// Databases of a site are here.
     fn data_dir(&self, site: &str) -> PathBuf {
         self.starter.dir.join(site)
     }
+}
+
+impl Shared {
+    /// Copies the databases of both sites to where the environment file wants them.
+    fn keep_data(&self) -> Result<(), ActionError> {
+        let Some(keep) = &self.spec.keep_data else { return Ok(()) };
+        for site in [PRIMARY, DR] {
+            let to = Path::new(keep).join(site);
+            copy_files(&self.data_dir(site), &to)
+                .map_err(|error| ActionError::new("copy the databases of", site, error))?;
+        }
+        Ok(())
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -218,7 +242,7 @@ impl Environment for Lab {
         for node in std::mem::take(&mut running.outside) {
             node.kill().await?;
         }
-        Ok(())
+        self.shared.keep_data()
     }
 
     fn streams(&self) -> Result<Vec<ProbeStream>, ActionError> {

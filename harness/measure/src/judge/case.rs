@@ -75,7 +75,7 @@ impl<'a> Case<'a> {
     }
 
     fn service(&self, facts: &'a ServiceFacts) -> ServiceStory<'a> {
-        let level = facts.targets.rlo.map_or(DEFAULT_LEVEL, |rlo| rlo.ratio());
+        let level = facts.targets.rlo.map_or(DEFAULT_LEVEL, drdrill_core::units::Share::ratio);
         let own = self.digest.streams.iter().filter(|stream| {
             stream.facts.service == facts.name && stream.facts.purpose != Purpose::Bystander
         });
@@ -111,7 +111,7 @@ impl<'a> Case<'a> {
 
     /// The last instant that is still the system's own doing.
     pub(crate) fn watched_until(&self) -> At {
-        let shots = self.digest.streams.iter().flat_map(|s| s.shots.last());
+        let shots = self.digest.streams.iter().filter_map(|s| s.shots.last());
         let last = shots.map(|shot| shot.sent).max().unwrap_or_default();
         self.waiting.until.min(last)
     }

@@ -172,7 +172,7 @@ impl<'a> Digest<'a> {
                     outcome: *outcome,
                     rollback: *rollback,
                     detail,
-                })
+                });
             }
             Event::FunctionChecked { name, site, when, started, finished, verdict, detail } => {
                 self.functions.push(FunctionFacts {
@@ -183,7 +183,7 @@ impl<'a> Digest<'a> {
                     finished: *finished,
                     verdict: *verdict,
                     detail,
-                })
+                });
             }
             Event::WritesFound { site, service, when, started, authoritative, found } => {
                 self.reads.push(ReadBack {
@@ -193,7 +193,7 @@ impl<'a> Digest<'a> {
                     started: *started,
                     authoritative: *authoritative,
                     found,
-                })
+                });
             }
             Event::WritesUnreadable { site, when, error } => {
                 self.unreadable.push((site, *when, error));
@@ -236,6 +236,16 @@ impl<'a> Digest<'a> {
                 residue: residue.clone(),
                 by_hand: by_hand.clone(),
             }),
+            Event::EnvironmentStuck { id, name, error, residue, by_hand } => {
+                self.leftovers.push(Leftover {
+                    id: *id,
+                    kind: "environment".to_owned(),
+                    target: name.clone(),
+                    error: error.clone(),
+                    residue: residue.clone(),
+                    by_hand: by_hand.clone(),
+                });
+            }
             // What no judgement depends on.
             _ => {}
         }

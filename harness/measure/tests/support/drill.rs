@@ -78,11 +78,14 @@ impl Drill {
             seed: 0,
         };
         let plan = StreamPlan { facts, probe };
-        let sampler = Sampler::start(origin, vec![plan], None, move |sample| {
-            sink.lock().unwrap().push(sample);
-        });
-        let sampler = sampler.unwrap();
-        Self { origin, start, samples, sampler, watch, fed: 0, fault: None }
+        let sink = move |sample| sink.lock().unwrap().push(sample);
+        let running = Sampler::start(origin, vec![plan], None, sink).unwrap();
+        Self { origin, start, samples, sampler: running, watch, fed: 0, fault: None }
+    }
+
+    /// Reading of the monotonic clock at its start.
+    pub fn origin(&self) -> u64 {
+        self.origin
     }
 
     fn at(&self, nanos: u64) -> At {
@@ -147,7 +150,7 @@ impl Truth {
     /// Length in milliseconds, from the middle of one bracket to the middle of the other.
     pub fn ms(&self) -> f64 {
         let middle = |(before, after): Bracket| Duration::from_nanos(u64::midpoint(before, after));
-        (middle(self.back) - middle(self.broken)).as_secs_f64() * 1e3
+        middle(self.back).saturating_sub(middle(self.broken)).as_secs_f64() * 1e3
     }
 
     /// Half the width of both brackets in milliseconds: how far the middle may be off the truth.
