@@ -8,13 +8,12 @@
 mod support;
 
 use std::collections::HashMap;
-use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
 use drdrill_faults::toxiproxy::server::Server;
-use support::{behind, connect, echo, local, round_trip};
+use support::{assert_cut, behind, connect, echo, local, round_trip};
 use toxiproxy_rust::client::Client;
 use toxiproxy_rust::proxy::{Proxy, ProxyPack};
 use toxiproxy_rust::toxic::ToxicPack;
@@ -109,7 +108,7 @@ fn effects(proxy: &Proxy, listen: SocketAddr) {
 fn ups_and_downs(client: &Client, proxy: &Proxy, listen: SocketAddr) {
     let mut stream = connect(listen);
     proxy.with_down(|| assert!(TcpStream::connect(listen).is_err())).unwrap();
-    assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)));
+    assert_cut(&mut stream);
     round_trip(&mut connect(listen)).unwrap();
     proxy.disable().unwrap();
     assert!(!client.find_proxy("socket").unwrap().proxy_pack.enabled);

@@ -105,3 +105,11 @@ pub(crate) fn round_trip(stream: &mut TcpStream) -> io::Result<Duration> {
 pub(crate) fn latency(millis: u64) -> Toxic {
     Toxic::Latency { latency: Duration::from_millis(millis), jitter: Duration::ZERO }
 }
+
+/// The connection has been closed or reset: not merely silent.
+pub(crate) fn assert_cut(stream: &mut TcpStream) {
+    match stream.read(&mut [0]) {
+        Ok(length) => assert_eq!(length, 0, "data came"),
+        Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
+    }
+}

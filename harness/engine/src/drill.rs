@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drdrill_core::action::{Action, ActionError};
+use drdrill_core::action::{Action, ActionError, Undo};
 use drdrill_core::environment::{Environment, ProbeStream};
 use drdrill_core::event::{DrillStarted, StreamFacts};
 use drdrill_core::inventory::EnvironmentFacts;
@@ -100,10 +100,7 @@ pub async fn run(
     recorder: &Recorder,
     mut ledger: Ledger,
 ) -> Result<(), NotReady> {
-    let mut keeper = Keeper::start(&drill.program, &drill.run_dir).map_err(|error| NotReady {
-        reason: format!("start the keeper, without which nothing is injected: {error}"),
-        left: Vec::new(),
-    })?;
+    let mut keeper = start_keeper(drill)?;
     let environment =
         ledger.intend("environment", drill.environment.name(), drill.environment.undo())?;
     let streams = match bring_up(drill).await {
@@ -119,12 +116,26 @@ pub async fn run(
     };
     let journal = recorder.journal();
     journal.record(drdrill_core::event::Event::DrillStarted(Box::new(started(drill, &streams))));
-    let guard = guard::Guard::new(drill, &streams, recorder, &mut keeper);
+    let guard = guard::Guard::new(drill, &streams, recorder, keeper.as_mut());
     stages::Stages::new(drill, &streams, recorder, &mut ledger, guard)
         .run(sampling, streams, environment)
         .await;
     close(ledger, keeper);
     Ok(())
+}
+
+/// Starts the keeper, unless the drill neither starts nor breaks anything.
+fn start_keeper(drill: &Drill) -> Result<Option<Keeper>, NotReady> {
+    let touches_nothing = drill.scenario.faults.is_empty()
+        && matches!(drill.environment.undo(), Undo::Nothing { .. });
+    if touches_nothing {
+        return Ok(None);
+    }
+    let keeper = Keeper::start(&drill.program, &drill.run_dir).map_err(|error| NotReady {
+        reason: format!("start the keeper, without which nothing is injected: {error}"),
+        left: Vec::new(),
+    })?;
+    Ok(Some(keeper))
 }
 
 async fn bring_up(drill: &Drill) -> Result<Vec<StreamPlan>, ActionError> {
@@ -168,8 +179,8 @@ fn started(drill: &Drill, streams: &[StreamPlan]) -> DrillStarted {
 
 /// Lets the keeper go when nothing is left; else it stays out of the way too, because what is stuck now has been
 /// tried and is reported, and the ledger keeps it open for `drdrill recover`.
-fn close(ledger: Ledger, keeper: Keeper) {
+fn close(ledger: Ledger, keeper: Option<Keeper>) {
     drop(ledger);
     // A keeper that is gone has nothing left to be told.
-    let _ = keeper.dismiss();
+    let _ = keeper.map(Keeper::dismiss);
 }

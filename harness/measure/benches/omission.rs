@@ -17,13 +17,14 @@ use drdrill_core::probe::Connection;
 use drdrill_core::sample::Sample;
 use drdrill_measure::{Sampler, StreamPlan};
 use support::drill::{facts, probe};
-use support::{HOLD, OK, Server, pass, serve_if_child};
+use support::{HOLD, OK, Server, pass, serve_if_child, wait_quiet};
 
 const SECONDS: u32 = 15;
 const RATE: u32 = 1000;
 
 fn main() -> std::process::ExitCode {
     serve_if_child();
+    wait_quiet();
     let mut server = Server::start(Server::free_port(), &[]);
     let mut stream = facts(Duration::from_secs(1) / RATE, Duration::from_secs(5));
     stream.connection = Connection::Kept;

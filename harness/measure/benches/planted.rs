@@ -20,7 +20,7 @@ use std::time::Duration;
 use drdrill_clock::monotonic_nanos;
 use drdrill_core::probe::Connection;
 use support::drill::{Drill, Truth, contains, facts, probe};
-use support::{Server, pass, serve_if_child};
+use support::{Server, pass, serve_if_child, wait_quiet};
 
 const EVERY: Duration = Duration::from_millis(1);
 const DEADLINE: Duration = Duration::from_millis(900);
@@ -28,6 +28,7 @@ const SUSTAINED: Duration = Duration::from_secs(1);
 
 fn main() -> std::process::ExitCode {
     serve_if_child();
+    wait_quiet();
     let outages = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(59);
     let mut contained = 0;
     let (mut widths, mut errors, mut serial) = (Vec::new(), Vec::new(), Vec::new());

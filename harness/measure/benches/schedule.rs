@@ -19,7 +19,7 @@ use drdrill_core::probe::Connection;
 use drdrill_measure::{Sampler, StreamPlan};
 use nix::sys::resource::{UsageWho, getrusage};
 use support::drill::{facts, probe};
-use support::{Server, serve_if_child};
+use support::{Server, serve_if_child, wait_quiet};
 
 const SECONDS: u64 = 15;
 const RATE: u64 = 1000;
@@ -35,6 +35,7 @@ struct Figures {
 
 fn main() -> std::process::ExitCode {
     serve_if_child();
+    wait_quiet();
     let rounds: u64 = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(3);
     let mut server = Server::start(Server::free_port(), &[]);
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());

@@ -111,7 +111,7 @@ impl Proxy {
             std::mem::take(&mut state.connections)
         };
         for connection in connections.values() {
-            
+            connection.cut();
         }
     }
 

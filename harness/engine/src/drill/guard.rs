@@ -32,7 +32,7 @@ impl Abort {
 pub(super) struct Guard<'a> {
     interrupt: &'a CancellationToken,
     recorder: &'a Recorder,
-    keeper: &'a mut Keeper,
+    keeper: Option<&'a mut Keeper>,
     stop: mpsc::UnboundedReceiver<String>,
 }
 
@@ -41,7 +41,7 @@ impl<'a> Guard<'a> {
         drill: &'a Drill,
         streams: &[StreamPlan],
         recorder: &'a Recorder,
-        keeper: &'a mut Keeper,
+        keeper: Option<&'a mut Keeper>,
     ) -> Self {
         let facts: Vec<_> = streams.iter().map(|stream| stream.facts.clone()).collect();
         let conditions = StopConditions::new(&drill.scenario.stop_when, &facts);
@@ -75,7 +75,7 @@ impl<'a> Guard<'a> {
                     if self.recorder.is_broken() {
                         return Err(Abort::failure("the evidence cannot be written"));
                     }
-                    if !self.keeper.is_alive() {
+                    if self.keeper.as_mut().is_some_and(|keeper| !keeper.is_alive()) {
                         return Err(Abort::failure("the keeper is gone, without which nothing may stay injected"));
                     }
                 }

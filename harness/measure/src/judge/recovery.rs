@@ -32,6 +32,7 @@ pub(crate) struct Criteria {
     pub(crate) goodput: f64,
     pub(crate) baseline: Baseline,
     pub(crate) every: Duration,
+    pub(crate) deadline: Duration,
 }
 
 impl Criteria {
@@ -41,7 +42,13 @@ impl Criteria {
         window: Duration,
         goodput: f64,
     ) -> Self {
-        Self { window, goodput, baseline, every: Duration::from_nanos(facts.every_ns) }
+        Self {
+            window,
+            goodput,
+            baseline,
+            every: Duration::from_nanos(facts.every_ns),
+            deadline: Duration::from_nanos(facts.deadline_ns),
+        }
     }
 
     fn slow(&self, shot: Shot) -> bool {
@@ -161,8 +168,13 @@ impl Scan {
     /// From `stalled` to `awake` our own process stood still: slow answers that it noticed then may have come
     /// earlier. Whether they were slow cannot be told, so they count as our own errors.
     fn forgive(&mut self, stalled: At, awake: At) {
-        let horizon = self.shots.iter().rposition(|shot| shot.done < stalled && shot.is_ok());
-        let first = horizon.map_or(0, |index| index + 1);
+        // Nothing that was sent earlier can still have been under way.
+        let horizon = stalled.minus(self.criteria.deadline + self.criteria.every * 2);
+        let first = self.shots.partition_point(|shot| shot.sent < horizon);
+        if self.slow[first] == self.slow[self.shots.len()] {
+            return;
+        }
+        self.candidate = self.candidate.min(first);
         let again = self.shots.split_off(first);
         let slow = self.slow.split_off(first + 1);
         self.ok.truncate(first + 1);
@@ -226,6 +238,9 @@ impl Scan {
             index = first + 1;
         }
         let watched = self.shots.partition_point(|shot| shot.sent <= until);
+        if !seen_open {
+            self.candidate = watched;
+        }
         let shots = &self.shots[..watched];
         let last_failure = |shots: &[Shot]| {
             let found = shots.iter().rev().find(|shot| shot.is_failure());

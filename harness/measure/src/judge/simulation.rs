@@ -330,3 +330,20 @@ proptest! {
         prop_assert_eq!(judge(&history).unwrap(), record);
     }
 }
+
+#[test]
+fn ten_minutes_of_failures_every_millisecond_are_judged_without_delay() {
+    let plan = Plan {
+        shape: Shape::Never,
+        every: MS,
+        fault: (2_000 * MS, 2_000 * MS, 2_001 * MS),
+        back: 600_000 * MS,
+        stall: (300_000 * MS, 301_000 * MS),
+        seed: 1,
+    };
+    let history = plan.history();
+    let begun = std::time::Instant::now();
+    assert_eq!(judge(&history).unwrap().exit_code, 10);
+    // About a second in a debug build on a busy host; quadratic would be minutes.
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}

@@ -95,6 +95,10 @@ impl Driver {
             }
             self.send_due();
             self.cut_off(monotonic_nanos());
+            if self.streams.iter().all(|stream| stream.slots.peek().is_none()) {
+                // From here on the last attempt to end wakes this thread.
+                shared.stop.store(true, Ordering::Relaxed);
+            }
             let next = self.streams.iter().filter_map(Stream::next_event).min();
             match next {
                 Some(at) => tokio::select! {

@@ -240,6 +240,35 @@ async fn mode(state: &State) -> u8 {
     }
 }
 
+/// Waits until less than 12 % of the processors are busy, for at most a minute; says how it went.
+pub fn wait_quiet() {
+    let mut busy = 1.0;
+    for _ in 0..60 {
+        let before = processor_ticks();
+        pass(Duration::from_secs(1));
+        let after = processor_ticks();
+        busy = (after.0 - before.0) / (after.1 - before.1).max(1.0);
+        if busy < 0.12 {
+            return;
+        }
+    }
+    println!(
+        "this host is NOT quiet: {:.0} % of its processors were busy before the run",
+        busy * 100.0
+    );
+}
+
+/// Busy and all ticks of all processors, from `/proc/stat`.
+fn processor_ticks() -> (f64, f64) {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap();
+    let line = stat.lines().next().unwrap();
+    let ticks: Vec<f64> =
+        line.split_whitespace().skip(1).take(8).map(|word| word.parse().unwrap()).collect();
+    let all: f64 = ticks.iter().sum();
+    // Fields 4 and 5 are idle and waiting for disks (proc_stat(5)).
+    (all - ticks[3] - ticks[4], all)
+}
+
 /// Sleeps, exactly enough for a test.
 pub fn pass(duration: Duration) {
     std::thread::sleep(duration);

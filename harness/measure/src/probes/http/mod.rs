@@ -27,7 +27,7 @@ use request::Request;
 /// `Fresh`: each attempt opens its own connection with `TCP_NODELAY` and asks the server to close it. `Kept`: an
 /// attempt takes an idle connection if there is one, else it opens one, and keeps it afterwards if the answer
 /// allows that; so there is one connection as long as attempts do not overlap, and as many as overlap when they
-/// do, of which at most eight are kept. A connection that broke is not used again: the next attempt connects anew.
+/// do, of which at most eight are kept for long. A connection that broke is not used again: the next attempt connects anew.
 ///
 /// In the path, in header values and in a body template, `{sequence}` stands for the attempt's number.
 pub struct HttpProbe {

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# A drill that does nothing, from process start to exit, beside Chaos Toolkit with one action and one probe: wall time
+# by hyperfine (Debian package), peak memory by the kernel's own count. Limits: 1/30 of the time, 1/2 of the memory.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+drdrill="$PWD/${CARGO_TARGET_DIR:-target}/release/drdrill"
+[ -x "$drdrill" ] || drdrill="${CARGO_TARGET_DIR}/release/drdrill"
+command -v hyperfine >/dev/null || { apt-get update -qq; apt-get install -y -qq hyperfine >/dev/null; }
+venv="${XDG_CACHE_HOME:-$HOME/.cache}/drdrill/chaostoolkit"
+[ -x "$venv/bin/chaos" ] || { python3 -m venv "$venv"; "$venv/bin/pip" install -q chaostoolkit; }
+
+work=$(mktemp -d)
+python3 -m http.server --bind 127.0.0.1 --directory "$work" 0 >"$work/server" 2>&1 &
+server=$!
+trap 'kill $server; rm -rf "$work"' EXIT
+for _ in $(seq 100); do
+  port=$(grep -oE 'port [0-9]+' "$work/server" | grep -oE '[0-9]+' || true)
+  [ -n "$port" ] && break
+  sleep 0.05
+done
+
+cat > "$work/env.yaml" <<YAML
+environment: beside
+provider:
+  host:
+    probes: [{ name: web, service: web, attempt: { http: { url: "http://127.0.0.1:$port/" } } }]
+services: [{ name: web, tier: 1 }]
+YAML
+cat > "$work/exp.json" <<JSON
+{ "title": "nothing", "description": "one action and one probe",
+  "steady-state-hypothesis": { "title": "up", "probes": [{ "type": "probe", "name": "true", "tolerance": 0,
+    "provider": { "type": "process", "path": "true" } }] },
+  "method": [{ "type": "action", "name": "true", "provider": { "type": "process", "path": "true" } }] }
+JSON
+cd "$work"
+export DRDRILL_STATE="$work/state"
+ours=("$drdrill" run no_op --env "$work/env.yaml")
+theirs=("$venv/bin/chaos" --no-version-check run "$work/exp.json")
+"${ours[@]}" >/dev/null 2>&1 || [ $? -eq 11 ]
+"${theirs[@]}" >/dev/null 2>&1
+hyperfine -N -i -w 3 -r 30 --export-json "$work/times.json" --command-name drdrill "${ours[*]}" \
+  --command-name 'chaos run' "${theirs[*]}"
+python3 - "$work/times.json" "${ours[*]}" "${theirs[*]}" <<'PY'
+import json, os, shlex, sys
+times = [r["median"] for r in json.load(open(sys.argv[1]))["results"]]
+def peak_kib(command):
+    null = os.open(os.devnull, os.O_RDWR)
+    argv = shlex.split(command)
+    actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)]
+    pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=actions)
+    return os.wait4(pid, 0)[2].ru_maxrss
+memory = [sorted(peak_kib(c) for _ in range(5))[2] for c in sys.argv[2:4]]
+def line(what, ours, theirs, limit, unit):
+    word = "PASS" if ours <= theirs * limit else "FAIL"
+    print(f"{word}  {what}: {ours:.4g} {unit} of {theirs:.4g} {unit}, ratio 1/{theirs / ours:.1f}, limit 1/{1 / limit:.0f}")
+line("wall time", times[0] * 1e3, times[1] * 1e3, 1 / 30, "ms")
+line("peak memory", memory[0] / 1024, memory[1] / 1024, 1 / 2, "MiB")
+PY
