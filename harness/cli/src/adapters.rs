@@ -34,7 +34,7 @@ impl Sampling for Probes {
             .collect();
         let sampler =
             drdrill_measure::Sampler::start(origin_nanos, streams, limit, move |sample| {
-                sink(sample)
+                sink(sample);
             });
         self.0 = Some(sampler.map_err(io::Error::other)?);
         Ok(())

@@ -245,7 +245,11 @@ async fn hold(
         healthy(site, powers).await?;
         let now = Instant::now();
         if now >= end {
-            return Ok(format!("healthy for {time:?}"));
+            return Ok(if time.is_zero() {
+                "healthy".to_owned()
+            } else {
+                format!("healthy for {time:?}")
+            });
         }
         sleep(every.min(end - now)).await;
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tabled::Tabled;
 
 use crate::args::{Format, FormatArgs};
-use crate::exit::{Code, Outcome};
+use crate::exit::Code;
 use crate::out;
 
 /// Space a drill should find, in bytes: a few minutes of history, the lab's databases and its backups.
@@ -46,7 +46,7 @@ impl State {
 }
 
 /// Looks at the machine.
-pub(crate) fn doctor(state: &StateDir, args: FormatArgs) -> Outcome {
+pub(crate) fn doctor(state: &StateDir, args: FormatArgs) -> Code {
     let rows = [
         row(
             "state directory can be written to",
@@ -64,7 +64,7 @@ pub(crate) fn doctor(state: &StateDir, args: FormatArgs) -> Outcome {
         out::line(&super::list::table(&rows));
     }
     let missing = rows.iter().any(|row| row.state == State::Missing);
-    Ok(if missing { Code::NotReady } else { Code::Passed })
+    if missing { Code::NotReady } else { Code::Passed }
 }
 
 fn row<E: ToString>(need: &'static str, seen: Result<String, E>) -> Row {

@@ -199,14 +199,12 @@ fn spoil(record: &mut Record, reason: &str) {
 }
 
 fn could_not_begin(error: &NotReady, interrupted: bool) -> Failure {
-    let mut message = format!("the drill did not begin, nothing was injected: {error}");
-    for stuck in &error.left {
-        let (target, by_hand) = (&stuck.intent.target, &stuck.by_hand);
-        message.push_str(&format!(
-            "\n  left in place: {target}: {}\n  by hand: {by_hand}",
-            stuck.error
-        ));
-    }
+    let left = error.left.iter().map(|stuck| {
+        let (target, error, by_hand) = (&stuck.intent.target, &stuck.error, &stuck.by_hand);
+        format!("\n  left in place: {target}: {error}\n  by hand: {by_hand}")
+    });
+    let left: String = left.collect();
+    let message = format!("the drill did not begin, nothing was injected: {error}{left}");
     let code = match (error.left.is_empty(), interrupted) {
         (false, _) => Code::LeftInPlace,
         (true, true) => Code::Aborted,

@@ -6,7 +6,7 @@ use drdrill_core::scenario::Scenario;
 use schemars::{Schema, schema_for};
 
 use crate::args::SchemaOf;
-use crate::exit::{Code, Outcome};
+use crate::exit::Code;
 
 /// The JSON Schema of a format, from the types that read it.
 pub(crate) fn schema_of(of: SchemaOf) -> Schema {
@@ -18,7 +18,7 @@ pub(crate) fn schema_of(of: SchemaOf) -> Schema {
 }
 
 /// Prints a schema.
-pub(crate) fn schema(of: SchemaOf) -> Outcome {
+pub(crate) fn schema(of: SchemaOf) -> Code {
     crate::out::json(&schema_of(of));
-    Ok(Code::Passed)
+    Code::Passed
 }

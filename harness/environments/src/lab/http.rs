@@ -70,14 +70,14 @@ impl Http {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let fail = |error: reqwest::Error| {
-            // The library's own text names neither the cause nor what to do; its source does.
-            let cause = std::error::Error::source(&error)
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            ActionError::new("call", url, cause)
-        };
+        let fail = |error: reqwest::Error| ActionError::new("call", url, root_cause(&error));
         let answer = request.send().await.map_err(fail)?;
         let status = answer.status();
         Ok((status, answer.text().await.map_err(fail)?))
     }
+}
+
+/// The library's own text names neither the cause nor what to do; the innermost source does.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), root_cause)
 }
