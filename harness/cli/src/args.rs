@@ -78,8 +78,8 @@ pub(crate) enum Command {
     /// Be the keeper of a running drill.
     #[command(hide = true)]
     Keeper {
-        /// Directory of the run.
-        run_dir: PathBuf,
+        /// Id of the run.
+        run: String,
     },
     /// Be a program of the lab.
     #[command(hide = true)]

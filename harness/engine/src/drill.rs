@@ -23,6 +23,7 @@ use crate::history::Recorder;
 use crate::keeper::Keeper;
 use crate::ledger::{Ledger, LedgerError};
 use crate::revert::{Reverters, Stuck};
+use crate::state::{LEDGER_FILE, StateDir};
 
 /// Makes a fault of a scenario on an environment that is up.
 pub type MakeFault = fn(&Inject, &Arc<dyn Environment>) -> Result<Arc<dyn Action>, ActionError>;
@@ -56,8 +57,8 @@ pub struct Drill {
     pub make_probe: fn(&ProbeStream) -> Result<Arc<dyn Probe>, ActionError>,
     /// Makes the live watch of the restored service, once the streams are known.
     pub restore_watch: fn(&[StreamFacts], &EnvironmentFacts, &Scenario) -> Arc<dyn RestoreWatch>,
-    /// Directory of the run; the ledger is in it.
-    pub run_dir: PathBuf,
+    /// Where the run's directory and its ledger are.
+    pub state: StateDir,
     /// This program, to start the keeper with.
     pub program: PathBuf,
     /// The operator's wish to stop, with its reason.
@@ -110,7 +111,7 @@ pub async fn run(
             let mut not_ready = NotReady::from(error);
             let _ = drill.environment.down().await;
             not_ready.left = crate::revert::revert_open(&mut ledger, &drill.reverters).await.stuck;
-            close(ledger, keeper);
+            close(drill, ledger, keeper);
             return Err(not_ready);
         }
     };
@@ -120,7 +121,7 @@ pub async fn run(
     stages::Stages::new(drill, &streams, recorder, &mut ledger, guard)
         .run(sampling, streams, environment)
         .await;
-    close(ledger, keeper);
+    close(drill, ledger, keeper);
     Ok(())
 }
 
@@ -131,10 +132,11 @@ fn start_keeper(drill: &Drill) -> Result<Option<Keeper>, NotReady> {
     if touches_nothing {
         return Ok(None);
     }
-    let keeper = Keeper::start(&drill.program, &drill.run_dir).map_err(|error| NotReady {
-        reason: format!("start the keeper, without which nothing is injected: {error}"),
-        left: Vec::new(),
-    })?;
+    let keeper =
+        Keeper::start(&drill.program, &drill.state, &drill.run_id).map_err(|error| NotReady {
+            reason: format!("start the keeper, without which nothing is injected: {error}"),
+            left: Vec::new(),
+        })?;
     Ok(Some(keeper))
 }
 
@@ -177,10 +179,11 @@ fn started(drill: &Drill, streams: &[StreamPlan]) -> DrillStarted {
     }
 }
 
-/// Lets the keeper go when nothing is left; else it stays out of the way too, because what is stuck now has been
-/// tried and is reported, and the ledger keeps it open for `drdrill recover`.
-fn close(ledger: Ledger, keeper: Option<Keeper>) {
-    drop(ledger);
+/// Puts the ledger aside and lets the keeper go. What is stuck was tried and is reported; its ledger stays open for
+/// `drdrill recover`, and the keeper could do no more about it.
+fn close(drill: &Drill, ledger: Ledger, keeper: Option<Keeper>) {
+    // A ledger that cannot be put aside stays, and `recover` finds that nothing in it is open.
+    let _ = ledger.settle(&drill.state.run(&drill.run_id).join(LEDGER_FILE), false);
     // A keeper that is gone has nothing left to be told.
     let _ = keeper.map(Keeper::dismiss);
 }

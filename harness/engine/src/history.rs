@@ -1,5 +1,6 @@
 //! The recorder: everything that happens goes through it, to the evidence on disk and to whoever watches.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -150,8 +151,11 @@ impl Writer {
 
     fn fail(&self, error: &std::io::Error) {
         if !self.broken.swap(true, Ordering::Relaxed) {
-            // The only channel that is left: the evidence itself cannot take it.
-            eprintln!("drdrill: the history of this drill cannot be written: {error}");
+            // The only channel that is left: the evidence itself cannot take it. Its reader may be gone as well.
+            let _ = writeln!(
+                std::io::stderr().lock(),
+                "drdrill: the history of this drill cannot be written: {error}"
+            );
         }
     }
 }

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::ledger::{Ledger, LedgerError};
-use crate::state::LEDGER_FILE;
+use crate::state::StateDir;
 
 /// The harness counts as hanging when it sent no heartbeat for so long.
 pub const LEASE: Duration = Duration::from_secs(15);
@@ -32,14 +32,15 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts `program keeper RUN_DIR` with an empty environment, and sends it heartbeats.
+    /// Starts `program --state DIR keeper RUN` with an empty environment, and sends it heartbeats.
     ///
     /// # Errors
     /// When the process or the thread cannot be started; nothing may then be injected.
-    pub fn start(program: &Path, run_dir: &Path) -> io::Result<Self> {
+    pub fn start(program: &Path, state: &StateDir, run_id: &str) -> io::Result<Self> {
         let mut child = Command::new(program)
-            .arg("keeper")
-            .arg(run_dir)
+            .arg("--state")
+            .arg(state.root())
+            .args(["keeper", run_id])
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -128,18 +129,18 @@ pub fn wait_for_harness(
     }
 }
 
-/// Takes the ledger over from a harness that is gone, or that hangs and is killed for it.
+/// Takes the ledger over from a harness that is gone, or that hangs and is killed for it. `None` when the harness put
+/// it aside before it went: then nothing is left in place.
 ///
 /// # Errors
 /// When the ledger cannot be had within `patience`.
 pub fn take_over(
-    run_dir: &Path,
+    ledger: &Path,
     farewell: Farewell,
     patience: Duration,
-) -> Result<Ledger, LedgerError> {
-    let path = run_dir.join(LEDGER_FILE);
+) -> Result<Option<Ledger>, LedgerError> {
     if farewell == Farewell::Hangs
-        && let Ok(contents) = Ledger::look(&path)
+        && let Ok(contents) = Ledger::look(ledger)
         && let Some((_, _, harness, _)) = contents.opened()
     {
         // A harness that cannot be killed keeps its ledger locked, which the caller sees.
@@ -147,12 +148,13 @@ pub fn take_over(
     }
     let give_up = Instant::now() + patience;
     loop {
-        match Ledger::take_over(&path) {
+        match Ledger::take_over(ledger) {
             // The kernel lets go of a dead process's lock a moment after its pipe.
             Err(LedgerError::InUse { .. }) if Instant::now() < give_up => {
                 thread::sleep(Duration::from_millis(5));
             }
-            other => return other,
+            Err(error) if error.is_missing() => return Ok(None),
+            other => return other.map(Some),
         }
     }
 }

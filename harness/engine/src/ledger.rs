@@ -81,6 +81,14 @@ pub enum LedgerError {
     },
 }
 
+impl LedgerError {
+    /// Whether there is no such ledger.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 /// What a ledger says.
 #[derive(Clone, Debug, Default)]
 pub struct Contents {
@@ -197,12 +205,11 @@ impl Ledger {
             Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP) => {}
             Err(errno) => return Err(io("reserve space for")(errno.into())),
         }
-        let mut ledger = Self {
-            file: lock(file, path)?,
-            path: path.to_owned(),
-            contents: Contents::default(),
-            end: 0,
-        };
+        // Waits: somebody who looks through all ledgers may hold this one for a moment.
+        let file = Flock::lock(file, FlockArg::LockExclusive)
+            .map_err(|(_, errno)| io("lock")(errno.into()))?;
+        let mut ledger =
+            Self { file, path: path.to_owned(), contents: Contents::default(), end: 0 };
         ledger.append(first)?;
         ledger.file.sync_all().map_err(io("make durable"))?;
         if let Some(directory) = path.parent() {
@@ -278,6 +285,24 @@ impl Ledger {
     #[must_use]
     pub fn open(&self) -> Vec<Intent> {
         self.contents.open()
+    }
+
+    /// Puts the ledger of a run that left nothing in place aside, as `evidence`; one with open intents stays where
+    /// `recover` looks for it. Where the evidence is sealed or gone already the ledger is not wanted any more.
+    ///
+    /// # Errors
+    /// When it cannot be moved; it then stays, which is safe.
+    pub fn settle(self, evidence: &Path, sealed: bool) -> Result<(), LedgerError> {
+        if !self.open().is_empty() {
+            return Ok(());
+        }
+        self.file.set_len(self.end).map_err(|source| self.error("shorten", source))?;
+        let moved = if sealed || evidence.parent().is_none_or(|dir| !dir.is_dir()) {
+            std::fs::remove_file(&self.path)
+        } else {
+            std::fs::rename(&self.path, evidence)
+        };
+        moved.map_err(|source| self.error("put aside", source))
     }
 
     /// What the ledger says.

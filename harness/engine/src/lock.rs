@@ -3,6 +3,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 
@@ -58,12 +60,27 @@ impl EnvironmentLock {
                 Ok(Self { _file: file })
             }
             Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder).map_err(io)?;
-                let holder = holder.trim().to_owned();
+                let holder = holder(&mut file).map_err(io)?;
                 Err(LockError::Held { environment: environment.to_owned(), holder })
             }
             Err((_, errno)) => Err(io(errno.into())),
+        }
+    }
+}
+
+/// What the holder wrote down of itself. It does so a moment after it took the lock.
+fn holder(file: &mut File) -> io::Result<String> {
+    let give_up = Instant::now() + Duration::from_millis(100);
+    loop {
+        let mut holder = String::new();
+        file.rewind()?;
+        file.read_to_string(&mut holder)?;
+        match holder.strip_suffix('\n') {
+            Some(whole) => return Ok(whole.to_owned()),
+            None if Instant::now() >= give_up => {
+                return Ok("its holder has not said who it is".into());
+            }
+            None => thread::sleep(Duration::from_millis(1)),
         }
     }
 }

@@ -5,8 +5,10 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Name of the undo ledger inside a run directory.
+/// Name of the undo ledger inside the directory of a run that left nothing in place.
 pub const LEDGER_FILE: &str = "undo.ledger";
+/// Ending of the undo ledger of a run that may have something in place.
+const OPEN_LEDGER: &str = ".ledger";
 
 /// The state directory: `$DRDRILL_STATE`, else `.drdrill` in the working directory.
 #[derive(Clone, Debug)]
@@ -50,7 +52,7 @@ impl StateDir {
     /// When it cannot be made or written to, or when others can write to it.
     pub fn prepare(&self) -> Result<(), StateError> {
         let unusable = |source| StateError::Unusable { path: self.root.clone(), source };
-        for dir in [self.root.clone(), self.runs(), self.locks()] {
+        for dir in [self.root.clone(), self.runs(), self.locks(), self.ledgers()] {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(unusable)?;
         }
         let facts = fs::metadata(&self.root).map_err(unusable)?;
@@ -83,6 +85,32 @@ impl StateDir {
         self.runs().join(run_id)
     }
 
+    /// Directory of the undo ledgers of runs that may have something in place. A run that left nothing moves its ledger
+    /// to its evidence, so that looking for leftovers costs nothing however many runs there were.
+    #[must_use]
+    pub fn ledgers(&self) -> PathBuf {
+        self.root.join("undo")
+    }
+
+    /// The undo ledger of a run that may have something in place.
+    #[must_use]
+    pub fn ledger(&self, run_id: &str) -> PathBuf {
+        self.ledgers().join(format!("{run_id}{OPEN_LEDGER}"))
+    }
+
+    /// Ids of the runs that may have something in place, oldest first.
+    ///
+    /// # Errors
+    /// When the directory cannot be read; a missing one has no ledgers.
+    pub fn open_ledgers(&self) -> io::Result<Vec<String>> {
+        let names = names_in(&self.ledgers())?;
+        Ok(names
+            .iter()
+            .filter_map(|name| name.strip_suffix(OPEN_LEDGER))
+            .map(str::to_owned)
+            .collect())
+    }
+
     /// Directory of the locks.
     #[must_use]
     pub fn locks(&self) -> PathBuf {
@@ -94,19 +122,24 @@ impl StateDir {
     /// # Errors
     /// When the directory cannot be read; a missing one has no runs.
     pub fn run_ids(&self) -> io::Result<Vec<String>> {
-        let entries = match fs::read_dir(self.runs()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other?,
-        };
-        let mut ids = Vec::new();
-        for entry in entries {
-            if let Ok(name) = entry?.file_name().into_string() {
-                ids.push(name);
-            }
-        }
-        ids.sort();
-        Ok(ids)
+        names_in(&self.runs())
     }
+}
+
+/// Names of the entries of a directory, sorted; none when it is missing.
+fn names_in(directory: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        if let Ok(name) = entry?.file_name().into_string() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// A new run id, such as `20261121-075631-3fa9c1d2`: sortable by age, unique, safe as a file name.

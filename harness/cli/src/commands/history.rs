@@ -2,7 +2,7 @@
 
 use drdrill_core::record::Record;
 use drdrill_engine::ledger::{Ledger, LedgerError};
-use drdrill_engine::state::{LEDGER_FILE, StateDir};
+use drdrill_engine::state::StateDir;
 use drdrill_reports::figures;
 use serde::Serialize;
 use tabled::Tabled;
@@ -43,8 +43,7 @@ fn row(state: &StateDir, run: String) -> Row {
     let dir = state.run(&run);
     let none = || "-".to_owned();
     let Ok(record) = evidence::read_record(&dir) else {
-        let busy =
-            matches!(Ledger::take_over(&dir.join(LEDGER_FILE)), Err(LedgerError::InUse { .. }));
+        let busy = matches!(Ledger::take_over(&state.ledger(&run)), Err(LedgerError::InUse { .. }));
         let verdict = if busy { "running" } else { "cut off" }.to_owned();
         return Row {
             run,

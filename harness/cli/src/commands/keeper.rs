@@ -1,11 +1,11 @@
 //! `drdrill keeper`: takes everything back when the harness is gone.
 
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use drdrill_engine::keeper::{Farewell, LEASE, take_over, wait_for_harness};
 use drdrill_engine::revert::revert_open;
+use drdrill_engine::state::StateDir;
 
 use crate::exit::{Code, Failure, Outcome};
 use crate::wiring;
@@ -14,7 +14,7 @@ use crate::wiring;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits for the end of the harness, in a session of its own: what kills the harness's process group spares the keeper.
-pub(crate) fn keeper(run_dir: &Path) -> Outcome {
+pub(crate) fn keeper(state: &StateDir, run_id: &str) -> Outcome {
     // Fails only for the leader of a process group, and a child that was just started is none.
     let _ = nix::unistd::setsid();
     let farewell =
@@ -22,8 +22,11 @@ pub(crate) fn keeper(run_dir: &Path) -> Outcome {
     if farewell == Farewell::Dismissed {
         return Ok(Code::Passed);
     }
-    let mut ledger =
-        take_over(run_dir, farewell, PATIENCE).map_err(Failure::with(Code::LeftInPlace))?;
+    let ledger = take_over(&state.ledger(run_id), farewell, PATIENCE);
+    let Some(mut ledger) = ledger.map_err(Failure::with(Code::LeftInPlace))? else {
+        return Ok(Code::Passed);
+    };
     let reverted = super::runtime()?.block_on(revert_open(&mut ledger, &wiring::reverters(None)));
+    super::recover::put_aside(state, run_id, ledger);
     Ok(if reverted.stuck.is_empty() { Code::Passed } else { Code::LeftInPlace })
 }

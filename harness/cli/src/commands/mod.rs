@@ -41,7 +41,7 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
         Command::Schema { of } => Ok(schema::schema(of)),
         Command::Completions { shell } => Ok(completions::completions(shell)),
         Command::Toxiproxy { listen } => servers::toxiproxy(listen),
-        Command::Keeper { run_dir } => keeper::keeper(&run_dir),
+        Command::Keeper { run } => keeper::keeper(&state, &run),
         Command::LabNode { program, config } => servers::lab_node(&program, &config),
     }
 }

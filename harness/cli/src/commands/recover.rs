@@ -4,37 +4,51 @@ use drdrill_core::action::Undo;
 use drdrill_engine::ledger::{Ledger, LedgerError};
 use drdrill_engine::revert::revert_open;
 use drdrill_engine::state::{LEDGER_FILE, StateDir};
+use drdrill_reports::evidence::MANIFEST;
 use serde::Serialize;
 
 use crate::args::{Format, FormatArgs};
 use crate::exit::{Code, Failure, Outcome};
 use crate::{out, wiring};
 
-/// A run whose ledger has open intents, and that nobody is busy with.
-#[derive(Debug, Serialize)]
+/// A run whose ledger has open intents.
+#[derive(Debug)]
 pub(crate) struct OpenRun {
     pub(crate) run_id: String,
     pub(crate) environment: String,
     pub(crate) what: Vec<String>,
+    /// Whether a harness, a keeper or a recover holds its ledger.
+    pub(crate) busy: bool,
 }
 
-/// Runs that left something in place. A run whose ledger is held by a living harness or keeper is none.
+/// Runs that have something in place.
 pub(crate) fn open_runs(state: &StateDir) -> Result<Vec<OpenRun>, String> {
     let mut open = Vec::new();
-    for run_id in state.run_ids().map_err(|error| error.to_string())? {
-        let Ok(ledger) = Ledger::take_over(&state.run(&run_id).join(LEDGER_FILE)) else { continue };
-        let intents = ledger.open();
+    for run_id in state.open_ledgers().map_err(|error| error.to_string())? {
+        let path = state.run(&run_id).join(LEDGER_FILE);
+        let (contents, busy) = match Ledger::take_over(&path) {
+            Ok(ledger) => (ledger.contents().clone(), false),
+            Err(LedgerError::InUse { .. }) => (Ledger::look(&path).unwrap_or_default(), true),
+            Err(LedgerError::Io { .. }) => continue,
+        };
+        let intents = contents.open();
         if intents.is_empty() {
             continue;
         }
-        let environment = ledger
-            .contents()
-            .opened()
-            .map_or_else(|| "unknown".to_owned(), |(_, name, ..)| name.to_owned());
+        let environment =
+            contents.opened().map_or_else(|| "unknown".to_owned(), |(_, name, ..)| name.to_owned());
         let what = intents.iter().map(|intent| format!("{} of {}", intent.kind, intent.target));
-        open.push(OpenRun { run_id, environment, what: what.collect() });
+        let what = what.collect();
+        open.push(OpenRun { run_id, environment, what, busy });
     }
     Ok(open)
+}
+
+/// Puts the ledger of a run that was killed with its evidence, unless something is still open.
+pub(crate) fn put_aside(state: &StateDir, run_id: &str, ledger: Ledger) {
+    let dir = state.run(run_id);
+    // One that cannot be moved stays, and the next recover finds that nothing in it is open.
+    let _ = ledger.settle(&dir.join(LEDGER_FILE), dir.join(MANIFEST).exists());
 }
 
 /// What became of one run.
@@ -57,15 +71,14 @@ struct StillOpen {
 
 /// Takes back everything open, of any run.
 pub(crate) fn recover(state: &StateDir, args: FormatArgs) -> Outcome {
-    let ids = state.run_ids().map_err(|error| {
-        Failure::new(Code::NotReady, format!("read {}: {error}", state.runs().display()))
+    let ids = state.open_ledgers().map_err(|error| {
+        Failure::new(Code::NotReady, format!("read {}: {error}", state.ledgers().display()))
     })?;
     let runtime = super::runtime()?;
     let reverters = wiring::reverters(None);
     let mut all = Vec::new();
     for run_id in ids {
-        let path = state.run(&run_id).join(LEDGER_FILE);
-        let mut ledger = match Ledger::take_over(&path) {
+        let mut ledger = match Ledger::take_over(&state.ledger(&run_id)) {
             Ok(ledger) => ledger,
             Err(LedgerError::InUse { .. }) => {
                 let (taken_back, still_open) = (Vec::new(), Vec::new());
@@ -78,15 +91,13 @@ pub(crate) fn recover(state: &StateDir, args: FormatArgs) -> Outcome {
                 });
                 continue;
             }
-            Err(LedgerError::Io { source, .. })
-                if source.kind() == std::io::ErrorKind::NotFound =>
-            {
-                continue;
-            }
+            // Its harness or keeper was quicker.
+            Err(error) if error.is_missing() => continue,
             Err(error) => return Err(Failure::new(Code::LeftInPlace, error)),
         };
         let damaged_lines = ledger.contents().damaged;
         let reverted = runtime.block_on(revert_open(&mut ledger, &reverters));
+        put_aside(state, &run_id, ledger);
         let name = |undo: &Undo, target: &str| match undo {
             Undo::Revert { kind, .. } => format!("{kind} {target}"),
             Undo::Nothing { .. } => target.to_owned(),

@@ -12,8 +12,9 @@ use drdrill_engine::drill::{self, Drill, NotReady};
 use drdrill_engine::history::Recorder;
 use drdrill_engine::ledger::{Ledger, Line};
 use drdrill_engine::lock::{EnvironmentLock, LockError};
-use drdrill_engine::state::{LEDGER_FILE, StateDir, new_run_id};
+use drdrill_engine::state::{StateDir, new_run_id};
 use drdrill_reports::evidence::Head;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +30,6 @@ use crate::wiring::{self, Plan};
 pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
     let plan = wiring::plan(&args.drill)?;
     state.prepare().map_err(Failure::with(Code::NotReady))?;
-    refuse_over_leftovers(state, &plan.inventory.environment)?;
     let now = chrono::Utc::now();
     let run_id = new_run_id(now);
     let name = &plan.inventory.environment;
@@ -40,22 +40,47 @@ pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
             if matches!(error, LockError::Held { .. }) { Code::Refused } else { Code::NotReady };
         Failure::new(code, error)
     })?;
+    refuse_over_leftovers(state, name)?;
     let run_dir = state.run(&run_id);
     let not_ready = Failure::with::<String>(Code::NotReady);
     let program = std::env::current_exe().map_err(|error| not_ready(error.to_string()))?;
     let environment = wiring::environment(&plan.inventory, &run_id, &run_dir, &program)?;
     wiring::check_powers(&plan.scenario, &*environment)?;
+    // From here on a signal means undo; before, there is nothing to undo.
+    let runtime = super::runtime()?;
+    let interrupt = CancellationToken::new();
+    runtime
+        .block_on(async { listen_for_interrupts(interrupt.clone()) })
+        .map_err(|error| Failure::new(Code::NotReady, format!("listen for signals: {error}")))?;
     fs::create_dir(&run_dir).map_err(|error| {
         Failure::new(Code::NotReady, format!("make {}: {error}", run_dir.display()))
     })?;
-    let run = Prepared { state, args, plan, run_id, run_dir, program, started_at: now };
+    let run = Prepared {
+        state,
+        args,
+        plan,
+        run_id,
+        run_dir,
+        program,
+        started_at: now,
+        runtime,
+        interrupt,
+    };
     run.run(environment)
 }
 
-/// A drill whose leftovers are still there would be measured on a system that is broken already.
+/// A drill whose leftovers are still there would be measured on a system that is broken already. Called while the
+/// environment is locked, so that whoever is busy with one of its old runs takes it back and runs no drill.
 fn refuse_over_leftovers(state: &StateDir, environment: &str) -> Result<(), Failure> {
     let open = open_runs(state).map_err(Failure::with(Code::NotReady))?;
     let Some(left) = open.iter().find(|run| run.environment == environment) else { return Ok(()) };
+    if left.busy {
+        let message = format!(
+            "run {} is being taken back on {environment} right now; try again in a moment",
+            left.run_id
+        );
+        return Err(Failure::new(Code::Refused, message));
+    }
     let message = format!(
         "run {} left something in place on {environment}: {}\n  take it back first: drdrill recover",
         left.run_id,
@@ -72,6 +97,8 @@ struct Prepared<'a> {
     run_dir: PathBuf,
     program: PathBuf,
     started_at: chrono::DateTime<chrono::Utc>,
+    runtime: Runtime,
+    interrupt: CancellationToken,
 }
 
 /// What the engine left: the history, whether all of it is on disk, and its end.
@@ -131,12 +158,11 @@ impl Prepared<'_> {
             harness,
             boot_id: drdrill_process::boot_id().map_err(not_ready)?,
         };
-        let ledger = Ledger::create(&self.run_dir.join(LEDGER_FILE), first)
+        let ledger = Ledger::create(&self.state.ledger(&self.run_id), first)
             .map_err(Failure::with(Code::NotReady))?;
         let (sink, head) = History::start(&self.run_dir.join(EVENTS_FILE)).map_err(not_ready)?;
         let recorder = Recorder::start(Box::new(sink)).map_err(not_ready)?;
         recorder.watch(show);
-        let interrupt = CancellationToken::new();
         let drill = Drill {
             run_id: self.run_id.clone(),
             scenario: self.plan.scenario.clone(),
@@ -150,19 +176,13 @@ impl Prepared<'_> {
             recovery: wiring::recovery(&self.plan.inventory, &environment),
             make_probe,
             restore_watch,
-            run_dir: self.run_dir.clone(),
+            state: self.state.clone(),
             program: self.program.clone(),
-            interrupt: interrupt.clone(),
+            interrupt: self.interrupt.clone(),
             environment,
         };
-        let runtime = super::runtime()?;
-        let outcome = runtime.block_on(async {
-            listen_for_interrupts(interrupt).map_err(|error| NotReady {
-                reason: format!("listen for signals: {error}"),
-                left: Vec::new(),
-            })?;
-            drill::run(&drill, &mut Probes::default(), &recorder, ledger).await
-        });
+        let outcome =
+            self.runtime.block_on(drill::run(&drill, &mut Probes::default(), &recorder, ledger));
         let interrupted = drill.interrupt.is_cancelled();
         let (history, whole) = recorder.finish();
         outcome.map_err(|error| could_not_begin(&error, interrupted))?;

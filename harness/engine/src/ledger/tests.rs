@@ -120,3 +120,20 @@ fn lines_in_any_order_say_the_same() {
     let lines = [Line::Reverted { id: 1 }, intent(1), intent(0)];
     assert_eq!(ids(&Contents { lines: lines.to_vec(), damaged: 0 }), [0]);
 }
+
+#[test]
+fn only_a_ledger_with_nothing_open_is_put_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, evidence) = (dir.path().join("ledger"), dir.path().join("evidence"));
+    let mut ledger = Ledger::create(&path, opened()).unwrap();
+    let id = ledger.intend("fault", "a", undo("a")).unwrap();
+    ledger.settle(&evidence, false).unwrap();
+    assert!(path.exists() && !evidence.exists());
+    let mut ledger = Ledger::take_over(&path).unwrap();
+    ledger.reverted(id).unwrap();
+    ledger.settle(&evidence, false).unwrap();
+    assert!(!path.exists());
+    let aside = Ledger::look(&evidence).unwrap();
+    assert_eq!((aside.lines.len(), ids(&aside)), (3, Vec::new()));
+    assert!(std::fs::metadata(&evidence).unwrap().len() < RESERVED_BYTES);
+}

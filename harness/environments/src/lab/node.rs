@@ -55,6 +55,8 @@ impl Starter {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log_file)
+            // A group of its own: what Ctrl-C at a terminal ends is the drill, not the system that is measured.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| fail(format!("{}: {error}", self.program.display())))?;

@@ -1,0 +1,96 @@
+//! What runs have left in the world, seen without drdrill's help.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::drill::until;
+use super::sandbox::Sandbox;
+
+/// The keeper has put everything back so long after the harness is gone.
+///
+/// Source: undo-and-security goals, R1.
+pub(crate) const PUT_BACK: Duration = Duration::from_secs(5);
+
+/// Processes of any run of this state directory: those of labs carry the mark of their run, keepers name its directory.
+pub(crate) fn processes(state: &Path) -> Vec<(i32, String)> {
+    let runs = runs(state);
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap() {
+        let Ok(pid) = entry.unwrap().file_name().to_string_lossy().parse::<i32>() else { continue };
+        let read = |file| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let words = |bytes: Vec<u8>| -> Vec<String> {
+            bytes.split(|&b| b == 0).map(|w| String::from_utf8_lossy(w).into_owned()).collect()
+        };
+        let (variables, arguments) = (words(read("environ")), words(read("cmdline")));
+        let of_a_run = runs.iter().any(|run| {
+            let dir = state.join("runs").join(run).display().to_string();
+            variables.contains(&format!("DRDRILL_LAB={run}"))
+                || arguments.iter().any(|word| *word == dir)
+        });
+        if of_a_run {
+            found.push((pid, arguments[1..].join(" ")));
+        }
+    }
+    found
+}
+
+/// The keeper of a run of this state directory.
+pub(crate) fn keeper(state: &Path) -> Option<i32> {
+    let found = processes(state);
+    found.iter().find(|(_, what)| what.starts_with("keeper ")).map(|(pid, _)| *pid)
+}
+
+/// Ids of the runs in this state directory.
+pub(crate) fn runs(state: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(state.join("runs")).into_iter().flatten();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// Local addresses, as the kernel writes them, of the listening sockets of these processes, or of all.
+pub(crate) fn listening(of: Option<&[(i32, String)]>) -> BTreeSet<String> {
+    let sockets: Option<BTreeSet<String>> = of.map(|processes| {
+        let descriptors = processes
+            .iter()
+            .flat_map(|(pid, _)| fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten());
+        let links = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        links.map(|link| link.display().to_string()).collect()
+    });
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let listening = rows.filter(|row| row[3] == "0A").filter(|row| {
+        sockets.as_ref().is_none_or(|sockets| sockets.contains(&format!("socket:[{}]", row[9])))
+    });
+    listening.map(|row| row[1].to_owned()).collect()
+}
+
+/// What there still is of any run of this state directory, a line each.
+fn left(state: &Path, listened: &BTreeSet<String>) -> Vec<String> {
+    let processes = processes(state).into_iter().map(|(pid, what)| format!("process {pid} {what}"));
+    let listening = listening(None);
+    let sockets = listened.intersection(&listening).map(|socket| format!("listens on {socket}"));
+    let labs = runs(state).into_iter().map(|run| state.join("runs").join(run).join("lab"));
+    let labs = labs.filter(|dir| dir.exists()).map(|dir| dir.display().to_string());
+    processes.chain(sockets).chain(labs).collect()
+}
+
+/// Waits until nothing is left: no process, none of the sockets that were listened on, no file of a lab; and until
+/// `recover` knows of nothing either.
+#[track_caller]
+pub(crate) fn nothing_is_left(sandbox: &Sandbox, listened: &BTreeSet<String>) {
+    let mut last = Vec::new();
+    let began = std::time::Instant::now();
+    while began.elapsed() < PUT_BACK {
+        last = left(sandbox.state(), listened);
+        if last.is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(last.is_empty(), "left {PUT_BACK:?} after the end: {last:#?}");
+    until("recover knows of nothing", PUT_BACK, || {
+        let outcome = sandbox.run("recover").exits(0);
+        outcome.stdout.starts_with("nothing is open: ").then_some(())
+    });
+}
