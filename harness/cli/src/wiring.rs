@@ -94,13 +94,12 @@ pub(crate) fn needed(scenario: &Scenario) -> Vec<Power> {
     needed
 }
 
-/// Refuses a scenario that needs a power which the environment lacks.
-pub(crate) fn check_powers(
-    scenario: &Scenario,
-    environment: &dyn Environment,
-) -> Result<(), Failure> {
+/// Refuses a scenario that needs a power which its environment lacks.
+pub(crate) fn check_powers(plan: &Plan) -> Result<(), Failure> {
+    let nowhere = Path::new("");
+    let environment = environment(&plan.inventory, "", nowhere, nowhere)?;
     let has = environment.powers();
-    let lacks: Vec<&str> = needed(scenario)
+    let lacks: Vec<&str> = needed(&plan.scenario)
         .into_iter()
         .filter(|power| !has.contains(power))
         .map(Power::word)
@@ -108,9 +107,9 @@ pub(crate) fn check_powers(
     if lacks.is_empty() {
         return Ok(());
     }
-    let (name, lacks) = (environment.name(), lacks.join("; "));
+    let (scenario, name) = (&plan.scenario.scenario, environment.name());
     let message =
-        format!("scenario {} cannot run on {name}, which cannot: {lacks}", scenario.scenario);
+        format!("scenario {scenario} cannot run on {name}, which cannot: {}", lacks.join("; "));
     Err(Failure::new(Code::NotReady, message))
 }
 
@@ -190,11 +189,4 @@ pub(crate) fn tool() -> Tool {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: option_env!("DRDRILL_COMMIT").map(str::to_owned),
     }
-}
-
-/// As [`check_powers`], for a plan that is not to be run.
-pub(crate) fn check_powers_of(plan: &Plan) -> Result<(), Failure> {
-    let nowhere = Path::new("");
-    let environment = environment(&plan.inventory, "", nowhere, nowhere)?;
-    check_powers(&plan.scenario, &*environment)
 }

@@ -1,15 +1,11 @@
 //! The committed JSON Schemas are those of the program, and what is shipped and written fits them.
 
-mod support {
-    pub(crate) mod sandbox;
-}
-
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::Value;
-use support::sandbox::Sandbox;
 
 /// Formats and their committed schemas.
 const COMMITTED: [(&str, &str); 3] = [
@@ -23,7 +19,10 @@ fn repository() -> PathBuf {
 }
 
 fn schema_of(format: &str) -> String {
-    Sandbox::new().run(&format!("schema {format}")).exits(0).stdout
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_drdrill")).args(["schema", format]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// A schema that can judge values.
@@ -100,7 +99,7 @@ fn an_editor_that_knows_the_schema_marks_what_drdrill_refuses() {
 
 #[test]
 fn a_record_fits_its_schema() {
-    let sandbox = Sandbox::new();
+    let dir = tempfile::tempdir().unwrap();
     let environment = "\
 environment: nobody
 provider:
@@ -108,7 +107,11 @@ provider:
     probes: [{ name: web, service: web, attempt: { tcp: { address: \"127.0.0.1:1\" } } }]
 services: [{ name: web, tier: 1 }]
 ";
-    fs::write(sandbox.path("env.yaml"), environment).unwrap();
-    let record = sandbox.run("run no_op --env env.yaml --format json").stdout;
-    Judge::of("record").judge(&serde_json::from_str(&record).unwrap()).unwrap();
+    fs::write(dir.path().join("env.yaml"), environment).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_drdrill"))
+        .args(["run", "no_op", "--env", "env.yaml", "--format", "json", "--state", "state"])
+        .current_dir(&dir)
+        .output()
+        .unwrap();
+    Judge::of("record").judge(&serde_json::from_slice(&output.stdout).unwrap()).unwrap();
 }

@@ -3,8 +3,8 @@
 //! Read in this order:
 //!
 //! 1. [`sampler`] — attempts at their times, whatever became of the ones before.
-//! 2. [`probes`] — what one attempt does, and what a broken one means.
-//! 3. [`judge`] — the pure function from a history to the record: recovery time, point and level with hard bounds.
+//! 2. [`mod@probes`] — what one attempt does, and what a broken one means.
+//! 3. [`mod@judge`] — the pure function from a history to the record: recovery time, point and level with hard bounds.
 //! 4. [`watch`] — the same judgement while the drill runs: is the service restored?
 //! 5. [`checkers`] — rules that must hold besides the objectives.
 

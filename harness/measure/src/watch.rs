@@ -1,4 +1,4 @@
-//! Is the service restored? The judgement of [`crate::judge`], made while the drill runs.
+//! Is the service restored? The judgement of [`mod@crate::judge`], made while the drill runs.
 //!
 //! It uses the judge's own scan, on the samples that have arrived without a gap: what it calls restored, the judge
 //! calls restored afterwards, and at the same instant.

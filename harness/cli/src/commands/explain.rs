@@ -11,7 +11,7 @@ use crate::{out, wiring};
 /// Says what a drill would do.
 pub(crate) fn explain(args: &DrillArgs) -> Outcome {
     let plan = wiring::plan(args)?;
-    wiring::check_powers_of(&plan)?;
+    wiring::check_powers(&plan)?;
     if args.format.format == Format::Json {
         out::json(&json!({ "scenario": plan.scenario, "environment": plan.inventory }));
         return Ok(Code::Passed);

@@ -25,7 +25,7 @@ pub(crate) struct OpenRun {
 pub(crate) fn open_runs(state: &StateDir) -> Result<Vec<OpenRun>, String> {
     let mut open = Vec::new();
     for run_id in state.open_ledgers().map_err(|error| error.to_string())? {
-        let path = state.run(&run_id).join(LEDGER_FILE);
+        let path = state.ledger(&run_id);
         let (contents, busy) = match Ledger::take_over(&path) {
             Ok(ledger) => (ledger.contents().clone(), false),
             Err(LedgerError::InUse { .. }) => (Ledger::look(&path).unwrap_or_default(), true),

@@ -29,6 +29,7 @@ use crate::wiring::{self, Plan};
 /// Runs a drill.
 pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
     let plan = wiring::plan(&args.drill)?;
+    wiring::check_powers(&plan)?;
     state.prepare().map_err(Failure::with(Code::NotReady))?;
     let now = chrono::Utc::now();
     let run_id = new_run_id(now);
@@ -45,7 +46,6 @@ pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
     let not_ready = Failure::with::<String>(Code::NotReady);
     let program = std::env::current_exe().map_err(|error| not_ready(error.to_string()))?;
     let environment = wiring::environment(&plan.inventory, &run_id, &run_dir, &program)?;
-    wiring::check_powers(&plan.scenario, &*environment)?;
     // From here on a signal means undo; before, there is nothing to undo.
     let runtime = super::runtime()?;
     let interrupt = CancellationToken::new();

@@ -7,7 +7,7 @@ use crate::{out, wiring};
 /// Checks that both files are sound and fit each other.
 pub(crate) fn validate(args: &DrillArgs) -> Outcome {
     let plan = wiring::plan(args)?;
-    wiring::check_powers_of(&plan)?;
+    wiring::check_powers(&plan)?;
     let (scenario, environment) = (&plan.scenario.scenario, &plan.inventory.environment);
     if args.format.format == Format::Json {
         out::json(

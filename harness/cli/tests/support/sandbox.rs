@@ -1,6 +1,6 @@
 //! A directory of a test's own, and drdrill run in it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub(crate) struct Sandbox {
     dir: TempDir,
-    state: PathBuf,
+    pub(crate) state: PathBuf,
 }
 
 impl Sandbox {
@@ -17,15 +17,6 @@ impl Sandbox {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         Self { dir, state }
-    }
-
-    /// The same, with a state directory somewhere else.
-    pub(crate) fn with_state(self, state: PathBuf) -> Self {
-        Self { state, ..self }
-    }
-
-    pub(crate) fn state(&self) -> &Path {
-        &self.state
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

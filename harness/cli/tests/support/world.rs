@@ -13,23 +13,24 @@ use super::sandbox::Sandbox;
 /// Source: undo-and-security goals, R1.
 pub(crate) const PUT_BACK: Duration = Duration::from_secs(5);
 
-/// Processes of any run of this state directory: those of labs carry the mark of their run, keepers name its directory.
+/// Processes of any run of this state directory. Those of labs carry the mark of their run and log below it; keepers
+/// are told where it is.
 pub(crate) fn processes(state: &Path) -> Vec<(i32, String)> {
-    let runs = runs(state);
+    let marks: Vec<String> =
+        runs(state).into_iter().map(|run| format!("DRDRILL_LAB={run}")).collect();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap() {
         let Ok(pid) = entry.unwrap().file_name().to_string_lossy().parse::<i32>() else { continue };
-        let read = |file| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        let words = |bytes: Vec<u8>| -> Vec<String> {
+        let words = |file| -> Vec<String> {
+            let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
             bytes.split(|&b| b == 0).map(|w| String::from_utf8_lossy(w).into_owned()).collect()
         };
-        let (variables, arguments) = (words(read("environ")), words(read("cmdline")));
-        let of_a_run = runs.iter().any(|run| {
-            let dir = state.join("runs").join(run).display().to_string();
-            variables.contains(&format!("DRDRILL_LAB={run}"))
-                || arguments.iter().any(|word| *word == dir)
-        });
-        if of_a_run {
+        let (variables, arguments) = (words("environ"), words("cmdline"));
+        let log = fs::read_link(format!("/proc/{pid}/fd/2")).unwrap_or_default();
+        if variables.iter().any(|variable| marks.contains(variable))
+            || arguments.iter().any(|word| Path::new(word) == state)
+            || log.starts_with(state)
+        {
             found.push((pid, arguments[1..].join(" ")));
         }
     }
@@ -39,7 +40,7 @@ pub(crate) fn processes(state: &Path) -> Vec<(i32, String)> {
 /// The keeper of a run of this state directory.
 pub(crate) fn keeper(state: &Path) -> Option<i32> {
     let found = processes(state);
-    found.iter().find(|(_, what)| what.starts_with("keeper ")).map(|(pid, _)| *pid)
+    found.iter().find(|(_, what)| what.contains(" keeper ")).map(|(pid, _)| *pid)
 }
 
 /// Ids of the runs in this state directory.
@@ -82,7 +83,7 @@ pub(crate) fn nothing_is_left(sandbox: &Sandbox, listened: &BTreeSet<String>) {
     let mut last = Vec::new();
     let began = std::time::Instant::now();
     while began.elapsed() < PUT_BACK {
-        last = left(sandbox.state(), listened);
+        last = left(&sandbox.state, listened);
         if last.is_empty() {
             break;
         }

@@ -159,7 +159,8 @@ impl<'a> Audit<'a> {
         let mut writes = Writes::default();
         for shot in &self.writer.shots {
             match shot.class {
-                Class::Ok if judged.is_some_and(|judged| shot.done <= judged) => {
+                // Without a read-back nothing is judged, and every acknowledgement still happened.
+                Class::Ok if judged.is_none_or(|judged| shot.done <= judged) => {
                     writes.acknowledged += 1;
                 }
                 Class::Unknown if present(shot.sequence) => writes.recovered += 1,
