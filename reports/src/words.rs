@@ -7,7 +7,7 @@ use drdrill_core::event::{Milestone, Stage, StepOutcome, SystemState, When};
 use drdrill_core::probe::Connection;
 use drdrill_core::record::{Rpo, Samples};
 
-use crate::figures::{count, is_measured};
+use crate::figures::{count, counted, is_measured};
 
 pub(crate) const fn when(when: When) -> &'static str {
     match when {
@@ -89,6 +89,10 @@ pub(crate) fn samples(samples: Samples) -> String {
 /// Counts of writes, one class after the other. Lost ones are always named.
 pub(crate) fn writes(rpo: &Rpo) -> String {
     let writes = rpo.writes;
+    if !is_measured(rpo) {
+        let told = counted(writes.acknowledged, "write acknowledged", "writes acknowledged");
+        return format!("{told}; how many were lost is not known");
+    }
     let rest = [
         (rpo.lost_after_fault, "acknowledged after the fault and lost"),
         (rpo.holes, "survivors later than the first loss"),
@@ -100,8 +104,8 @@ pub(crate) fn writes(rpo: &Rpo) -> String {
         (writes.unresolved, "of unknown outcome and absent"),
         (rpo.failback_lost.unwrap_or(0), "lost on the way back"),
     ];
-    let lost = if is_measured(rpo) { count(writes.lost) } else { "unknown number of".to_owned() };
-    let mut text = format!("{} acknowledged · {lost} lost", count(writes.acknowledged));
+    let mut text =
+        format!("{} acknowledged · {} lost", count(writes.acknowledged), count(writes.lost));
     append(&mut text, &rest);
     text
 }

@@ -1,10 +1,10 @@
 //! Whole drills: what they say is true, and what they leave behind can be checked without drdrill.
 
 mod support {
-    pub(crate) mod drill;
     pub(crate) mod proxies;
     pub(crate) mod quick;
     pub(crate) mod sandbox;
+    pub(crate) mod wait;
     pub(crate) mod world;
 }
 
@@ -17,10 +17,10 @@ use std::sync::LazyLock;
 
 use rusqlite::Connection;
 use serde_json::Value;
-use support::drill::alone;
 use support::proxies::ProxyServer;
 use support::quick::quick;
 use support::sandbox::{Outcome, Sandbox};
+use support::wait::alone;
 use support::world::{nothing_is_left, runs};
 
 /// A drill that ran, and where.
@@ -34,7 +34,7 @@ impl Ran {
         let _alone = alone();
         let sandbox = Sandbox::new();
         let outcome = sandbox.run(arguments);
-        nothing_is_left(&sandbox, &BTreeSet::new());
+        nothing_is_left(&sandbox);
         Self { sandbox, outcome }
     }
 
@@ -333,19 +333,19 @@ fn a_proxy_server_of_others_is_left_as_it_was_found() {
     assert!(outcome.stderr.contains(&server.url()), "{}", outcome.stderr);
     outcome.exits(0);
     assert_eq!(server.proxies(), before);
-    nothing_is_left(&sandbox, &BTreeSet::new());
+    nothing_is_left(&sandbox);
 }
 
 #[test]
 fn an_address_in_use_is_named_and_nothing_is_left() {
     let _alone = alone();
     let sandbox = Sandbox::new();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let _holder = TcpListener::bind(taken).unwrap();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap();
     let outcome = sandbox.run(&format!("run complete_site_failure --set listen={taken}")).exits(13);
     assert!(outcome.stderr.contains("the drill did not begin, nothing was injected"));
     assert!(outcome.stderr.contains(&taken.to_string()), "{}", outcome.stderr);
     assert_eq!(outcome.stdout, "");
     assert!(runs(&sandbox.state).is_empty(), "a run that never began has no directory");
-    nothing_is_left(&sandbox, &BTreeSet::new());
+    nothing_is_left(&sandbox);
 }

@@ -75,6 +75,7 @@ fn worst(record: &Record) -> (Option<String>, Option<String>) {
         .services
         .iter()
         .filter_map(|service| service.rpo.as_ref())
+        .filter(|rpo| figures::is_measured(rpo))
         .map(|rpo| format!("{} of {}", rpo.writes.lost, rpo.writes.acknowledged))
         .collect();
     (slowest.map(|service| figures::rto(&service.rto)), (!lost.is_empty()).then(|| lost.join(", ")))

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::drill::until;
 use super::sandbox::Sandbox;
+use super::wait::until;
 
 /// The keeper has put everything back so long after the harness is gone.
 ///
@@ -37,49 +37,51 @@ pub(crate) fn processes(state: &Path) -> Vec<(i32, String)> {
     found
 }
 
-/// The keeper of a run of this state directory.
-pub(crate) fn keeper(state: &Path) -> Option<i32> {
-    let found = processes(state);
-    found.iter().find(|(_, what)| what.contains(" keeper ")).map(|(pid, _)| *pid)
-}
-
 /// Ids of the runs in this state directory.
 pub(crate) fn runs(state: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(state.join("runs")).into_iter().flatten();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Local addresses, as the kernel writes them, of the listening sockets of these processes, or of all.
-pub(crate) fn listening(of: Option<&[(i32, String)]>) -> BTreeSet<String> {
-    let sockets: Option<BTreeSet<String>> = of.map(|processes| {
-        let descriptors = processes
-            .iter()
-            .flat_map(|(pid, _)| fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten());
-        let links = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
-        links.map(|link| link.display().to_string()).collect()
-    });
+/// Local addresses, as the kernel writes them, on which these processes listen.
+pub(crate) fn listening(processes: &[(i32, String)]) -> BTreeSet<String> {
+    let descriptors = processes
+        .iter()
+        .flat_map(|(pid, _)| fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten());
+    let links = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let theirs: BTreeSet<String> = links.map(|link| link.display().to_string()).collect();
+    let all = listeners().into_iter();
+    all.filter(|(_, socket)| theirs.contains(socket)).map(|(address, _)| address).collect()
+}
+
+/// Every listening TCP socket of this machine: its address, and its name among descriptors.
+fn listeners() -> Vec<(String, String)> {
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let listening = rows.filter(|row| row[3] == "0A").filter(|row| {
-        sockets.as_ref().is_none_or(|sockets| sockets.contains(&format!("socket:[{}]", row[9])))
-    });
-    listening.map(|row| row[1].to_owned()).collect()
+    rows.filter(|row| row[3] == "0A")
+        .map(|row| (row[1].to_owned(), format!("socket:[{}]", row[9])))
+        .collect()
 }
 
 /// What there still is of any run of this state directory, a line each.
 fn left(state: &Path, listened: &BTreeSet<String>) -> Vec<String> {
     let processes = processes(state).into_iter().map(|(pid, what)| format!("process {pid} {what}"));
-    let listening = listening(None);
-    let sockets = listened.intersection(&listening).map(|socket| format!("listens on {socket}"));
+    let listening = listeners().into_iter().filter(|(address, _)| listened.contains(address));
+    let sockets = listening.map(|(address, _)| format!("listener on {address}"));
     let labs = runs(state).into_iter().map(|run| state.join("runs").join(run).join("lab"));
     let labs = labs.filter(|dir| dir.exists()).map(|dir| dir.display().to_string());
     processes.chain(sockets).chain(labs).collect()
 }
 
-/// Waits until nothing is left: no process, none of the sockets that were listened on, no file of a lab; and until
-/// `recover` knows of nothing either.
+/// Waits until nothing is left: no process and no file of a lab; and until `recover` knows of nothing either.
 #[track_caller]
-pub(crate) fn nothing_is_left(sandbox: &Sandbox, listened: &BTreeSet<String>) {
+pub(crate) fn nothing_is_left(sandbox: &Sandbox) {
+    nothing_is_left_of(sandbox, &BTreeSet::new());
+}
+
+/// As [`nothing_is_left`], and nobody listens on these addresses any more.
+#[track_caller]
+pub(crate) fn nothing_is_left_of(sandbox: &Sandbox, listened: &BTreeSet<String>) {
     let mut last = Vec::new();
     let began = std::time::Instant::now();
     while began.elapsed() < PUT_BACK {

@@ -39,7 +39,8 @@ fn look(case: &Case<'_>) -> Vec<Finding> {
     }
     if found.is_empty() {
         let any_writer = case.services.iter().any(|service| service.rpo.is_some());
-        found.push(if any_writer && acknowledged == 0 && case.has_faults() {
+        let read_back = acknowledged > 0 && case.digest.reads.iter().any(|read| read.authoritative);
+        found.push(if any_writer && !read_back && case.has_faults() {
             unknown(NAME, "no acknowledged write was read back")
         } else {
             fine(NAME, format!("{acknowledged} acknowledged writes, none of them wrong"))
