@@ -3,8 +3,7 @@
 # by hyperfine (Debian package), peak memory by the kernel's own count. Limits: 1/30 of the time, 1/2 of the memory.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-drdrill="$PWD/${CARGO_TARGET_DIR:-target}/release/drdrill"
-[ -x "$drdrill" ] || drdrill="${CARGO_TARGET_DIR}/release/drdrill"
+drdrill="$(realpath "${CARGO_TARGET_DIR:-target}")/release/drdrill"
 command -v hyperfine >/dev/null || { apt-get update -qq; apt-get install -y -qq hyperfine >/dev/null; }
 venv="${XDG_CACHE_HOME:-$HOME/.cache}/drdrill/chaostoolkit"
 [ -x "$venv/bin/chaos" ] || { python3 -m venv "$venv"; "$venv/bin/pip" install -q chaostoolkit; }

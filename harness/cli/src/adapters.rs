@@ -5,6 +5,7 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::ProbeStream;
 use drdrill_core::event::{Entry, StreamFacts};
@@ -20,6 +21,7 @@ use drdrill_reports::evidence::{ChainWriter, Head};
 #[derive(Debug, Default)]
 pub(crate) struct Probes(Option<drdrill_measure::Sampler>);
 
+#[async_trait]
 impl Sampling for Probes {
     fn start(
         &mut self,
@@ -40,8 +42,10 @@ impl Sampling for Probes {
         Ok(())
     }
 
-    fn ended(&self) -> bool {
-        self.0.as_ref().is_none_or(drdrill_measure::Sampler::ended)
+    async fn ended(&self) {
+        if let Some(sampler) = &self.0 {
+            sampler.until_ended().await;
+        }
     }
 
     fn stop(&mut self) -> io::Result<()> {

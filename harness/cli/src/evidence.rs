@@ -32,7 +32,7 @@ pub(crate) fn write(
     record: &Record,
     history: &[Entry],
     head: Head,
-    key: &Path,
+    signer: &Signer,
 ) -> io::Result<PathBuf> {
     let reporters: [&dyn Reporter; 3] = [&Json, &Markdown, &Html];
     for reporter in reporters {
@@ -41,10 +41,15 @@ pub(crate) fn write(
         file.flush()?;
         file.get_ref().sync_data()?;
     }
-    let signer = Signer::load_or_create(key).map_err(io::Error::other)?;
     let about = About { run_id: &record.run_id, tool: &record.tool, head };
-    evidence::seal(run_dir, &about, &signer).map_err(io::Error::other)?;
+    evidence::seal(run_dir, &about, signer).map_err(io::Error::other)?;
     Ok(run_dir.join(Html.file_name()))
+}
+
+/// Writes the record alone into the run directory.
+pub(crate) fn write_record(run_dir: &Path, record: &Record) -> io::Result<()> {
+    let file = File::create(run_dir.join(RECORD_FILE))?;
+    Json.render(Run { record, history: &[] }, &mut BufWriter::new(file))
 }
 
 /// The directory of the run that `name` means: an id, the beginning of one, `last`, or a path.

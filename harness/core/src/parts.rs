@@ -26,7 +26,8 @@ pub struct StreamPlan {
 pub type SampleSink = Arc<dyn Fn(Sample) + Send + Sync>;
 
 /// Runs streams of samples, open loop.
-pub trait Sampling: fmt::Debug + Send {
+#[async_trait]
+pub trait Sampling: fmt::Debug + Send + Sync {
     /// Starts all streams now. Instants of samples count from `origin_nanos` of the monotonic clock. Each stream ends
     /// by itself after `limit` samples, where one is given.
     ///
@@ -39,8 +40,8 @@ pub trait Sampling: fmt::Debug + Send {
         limit: Option<u64>,
         sink: SampleSink,
     ) -> io::Result<()>;
-    /// Whether every stream has ended by itself.
-    fn ended(&self) -> bool;
+    /// Waits until every stream has ended by itself.
+    async fn ended(&self);
     /// Schedules no further attempts and waits for those under way, each at most its deadline.
     ///
     /// # Errors

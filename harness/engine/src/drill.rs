@@ -51,6 +51,8 @@ pub struct Drill {
     pub make_fault: MakeFault,
     /// Those who take changes back.
     pub reverters: Reverters,
+    /// Those who take changes back knowing only the ledger, once the environment is gone.
+    pub orphan_reverters: Reverters,
     /// The machinery; `None` when the environment has none, or when nobody is to fail over and nothing to verify.
     pub recovery: Option<Arc<dyn Recovery>>,
     /// Makes the probe of a stream.

@@ -90,7 +90,7 @@ impl Recorder {
     /// Whether some of the history could not be written. Such a drill must not pass.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Relaxed)
+        self.broken.load(Ordering::Relaxed) || self.thread.is_finished()
     }
 
     /// Ends the history: everything recorded so far is durable, or [`Recorder::is_broken`] was true.
@@ -160,7 +160,7 @@ impl Writer {
     }
 }
 
-/// What must be on disk before the drill goes on: a fault without its line would be a fault nobody can explain.
+/// What goes to the disk at once: a fault without its line would be a fault nobody can explain.
 const fn must_be_durable(event: &Event) -> bool {
     matches!(
         event,

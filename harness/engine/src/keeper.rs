@@ -1,12 +1,13 @@
 //! The keeper: a process of its own session that takes everything back when the harness is gone.
 //!
 //! The harness holds the write end of the keeper's standard input and sends a heartbeat. End of file means that the
-//! harness died, a missed lease that it hangs; a hanging harness is killed first, because one that woke up later
+//! harness died, a missed lease that it is stopped or starved; such a harness is killed first, because one that woke up later
 //! would go on injecting into a system that is being put back.
 
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +17,8 @@ use crate::state::StateDir;
 
 /// The harness counts as hanging when it sent no heartbeat for so long.
 pub const LEASE: Duration = Duration::from_secs(15);
+/// Time the keeper may take to say that it listens, and to end when it is dismissed.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// What the harness sends last when there is nothing left to take back.
@@ -56,7 +59,11 @@ impl Keeper {
             .stdout
             .take()
             .ok_or_else(|| io::Error::other("the keeper has no standard output"))?;
-        output.read_exact(&mut ready)?;
+        if let Err(error) = wait_readable(&output).and_then(|()| output.read_exact(&mut ready)) {
+            // A keeper that does not answer is none.
+            let _ = child.kill().and_then(|()| child.wait());
+            return Err(error);
+        }
         let (stop, stopped) = channel();
         let heart = thread::Builder::new().name("heartbeat".into()).spawn(move || {
             while stopped.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
@@ -84,7 +91,24 @@ impl Keeper {
         // A keeper that is gone already cannot be told; its exit status tells then.
         let _ = input.write_all(&[GOODBYE]);
         drop(input);
-        self.child.wait().map(drop)
+        let give_up = Instant::now() + ANSWER_TIMEOUT;
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() >= give_up {
+                self.child.kill()?;
+                return self.child.wait().map(drop);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+}
+
+fn wait_readable(output: &ChildStdout) -> io::Result<()> {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let timeout = PollTimeout::try_from(ANSWER_TIMEOUT).unwrap_or(PollTimeout::MAX);
+    match poll(&mut [PollFd::new(output.as_fd(), PollFlags::POLLIN)], timeout)? {
+        0 => Err(io::Error::new(io::ErrorKind::TimedOut, "the keeper does not answer")),
+        _ => Ok(()),
     }
 }
 

@@ -73,6 +73,14 @@ pub enum LedgerError {
         /// Why.
         source: io::Error,
     },
+    /// Somebody else could have written it, and what stands in it is carried out.
+    #[error(
+        "the undo ledger {path} belongs to somebody else or can be written by others; it is not carried out"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another process holds it.
     #[error("the undo ledger {path} is in use by a running drill or a running recover")]
     InUse {
@@ -96,6 +104,8 @@ pub struct Contents {
     pub lines: Vec<Line>,
     /// How many lines are damaged.
     pub damaged: usize,
+    /// How many of them have an intact line behind them: no crash does that, and an intent may be among them.
+    pub damaged_inside: usize,
 }
 
 impl Contents {
@@ -110,7 +120,10 @@ impl Contents {
                 continue;
             }
             match decode(line) {
-                Some(line) => contents.lines.push(line),
+                Some(line) => {
+                    contents.lines.push(line);
+                    contents.damaged_inside = contents.damaged;
+                }
                 None => contents.damaged += 1,
             }
         }
@@ -186,36 +199,49 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Makes the ledger of a new run: space reserved, first line and directory entry durable.
+    /// Makes the ledger of a new run: space reserved, first line and directory entry durable. It appears under its name
+    /// only then, locked, so that nobody can take a half-made one for an empty one.
     ///
     /// # Errors
     /// When the disk is full or the directory cannot be written to; nothing was touched then.
     pub fn create(path: &Path, first: Line) -> Result<Self, LedgerError> {
+        let half = path.with_extension("new");
         let io = |doing| move |source| LedgerError::Io { doing, path: path.to_owned(), source };
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(path)
+            .open(&half)
             .map_err(io("make"))?;
+        let ledger = Self::prepare(file, path, first).and_then(|ledger| {
+            std::fs::rename(&half, path).map_err(io("name"))?;
+            Ok(ledger)
+        });
+        let ledger = ledger.inspect_err(|_| {
+            // What could not be made whole holds nothing.
+            let _ = std::fs::remove_file(&half);
+        })?;
+        if let Some(directory) = path.parent() {
+            File::open(directory).and_then(|dir| dir.sync_all()).map_err(io("make durable"))?;
+        }
+        Ok(ledger)
+    }
+
+    fn prepare(file: File, path: &Path, first: Line) -> Result<Self, LedgerError> {
+        let io = |doing| move |source| LedgerError::Io { doing, path: path.to_owned(), source };
         let size = i64::try_from(RESERVED_BYTES).unwrap_or(i64::MAX);
         match fallocate(&file, FallocateFlags::empty(), 0, size) {
             // Some file systems cannot reserve; the ledger then grows line by line.
             Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP) => {}
             Err(errno) => return Err(io("reserve space for")(errno.into())),
         }
-        // Waits: somebody who looks through all ledgers may hold this one for a moment.
-        let file = Flock::lock(file, FlockArg::LockExclusive)
-            .map_err(|(_, errno)| io("lock")(errno.into()))?;
-        let mut ledger =
-            Self { file, path: path.to_owned(), contents: Contents::default(), end: 0 };
-        ledger.append(first)?;
-        ledger.file.sync_all().map_err(io("make durable"))?;
-        if let Some(directory) = path.parent() {
-            File::open(directory).and_then(|dir| dir.sync_all()).map_err(io("make durable"))?;
-        }
-        Ok(ledger)
+        let encoded = encode(&first).map_err(io("encode a line of"))?;
+        let file = lock(file, path)?;
+        file.write_all_at(&encoded, 0).map_err(io("write to"))?;
+        file.sync_all().map_err(io("make durable"))?;
+        let contents = Contents { lines: vec![first], damaged: 0, damaged_inside: 0 };
+        Ok(Self { file, path: path.to_owned(), contents, end: encoded.len() as u64 })
     }
 
     /// Takes over a ledger that nobody holds.
@@ -224,7 +250,16 @@ impl Ledger {
     /// When it cannot be read, or when a running drill or recover holds it.
     pub fn take_over(path: &Path) -> Result<Self, LedgerError> {
         let io = |source| LedgerError::Io { doing: "read", path: path.to_owned(), source };
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(nix::libc::O_NOFOLLOW)
+            .open(path)
+            .map_err(io)?;
+        let facts = file.metadata().map_err(io)?;
+        if !crate::state::is_ours_alone(&facts) {
+            return Err(LedgerError::Foreign { path: path.to_owned() });
+        }
         let mut file = lock(file, path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io)?;

@@ -12,6 +12,8 @@ use crate::ledger::{Intent, Ledger};
 ///
 /// Source: undo-and-security goals, R7: 10 s a try, 3 tries, 60 s in all.
 pub const TRY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause before the second try; twice as long before the third.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
 /// Tries of one undo.
 pub const TRIES: u32 = 3;
 /// Time all undos of one ledger may take together; each is tried at least once.
@@ -81,8 +83,11 @@ pub async fn revert_one(
     };
     let mut last = (String::new(), Vec::new());
     for attempt in 0..TRIES {
-        if attempt > 0 && Instant::now() >= give_up {
-            break;
+        if attempt > 0 {
+            if Instant::now() >= give_up {
+                break;
+            }
+            tokio::time::sleep(TRY_AGAIN * attempt).await;
         }
         match tokio::time::timeout(TRY_TIMEOUT, revert_and_look(reverter, node, params)).await {
             Ok(Ok(residue)) if residue.is_empty() => return Ok(()),

@@ -55,16 +55,26 @@ impl StateDir {
         for dir in [self.root.clone(), self.runs(), self.locks(), self.ledgers()] {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(unusable)?;
         }
-        let facts = fs::metadata(&self.root).map_err(unusable)?;
-        if facts.permissions().mode() & 0o022 != 0 {
-            return Err(StateError::WritableByOthers { path: self.root.clone() });
-        }
-        if facts.uid() != nix::unistd::geteuid().as_raw() && !nix::unistd::geteuid().is_root() {
-            return Err(StateError::WritableByOthers { path: self.root.clone() });
-        }
+        self.trusted()?;
         let probe = self.root.join(format!(".writable-{}", std::process::id()));
         fs::write(&probe, b"x").map_err(unusable)?;
         fs::remove_file(&probe).map_err(unusable)
+    }
+
+    /// Refuses a directory in which others could forge undo instructions. One that is missing has none.
+    ///
+    /// # Errors
+    /// When others can write to it.
+    pub fn trusted(&self) -> Result<(), StateError> {
+        for dir in [self.root.clone(), self.ledgers()] {
+            match fs::symlink_metadata(&dir) {
+                Ok(facts) if is_ours_alone(&facts) => {}
+                Ok(_) => return Err(StateError::WritableByOthers { path: dir }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(StateError::Unusable { path: dir, source }),
+            }
+        }
+        Ok(())
     }
 
     /// The directory itself.
@@ -142,6 +152,11 @@ fn names_in(directory: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// Whether a file belongs to this user and only this user can write to it.
+pub(crate) fn is_ours_alone(facts: &fs::Metadata) -> bool {
+    facts.permissions().mode() & 0o022 == 0 && facts.uid() == nix::unistd::geteuid().as_raw()
+}
+
 /// A new run id, such as `20261121-075631-3fa9c1d2`: sortable by age, unique, safe as a file name.
 #[must_use]
 pub fn new_run_id(now: chrono::DateTime<chrono::Utc>) -> String {
@@ -160,6 +175,7 @@ mod tests {
         state.prepare().unwrap();
         fs::set_permissions(state.root(), fs::Permissions::from_mode(0o777)).unwrap();
         assert!(matches!(state.prepare(), Err(StateError::WritableByOthers { .. })));
+        assert!(matches!(state.trusted(), Err(StateError::WritableByOthers { .. })));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use drdrill_core::action::ActionError;
-use drdrill_core::environment::Functions;
+use drdrill_core::environment::{Function, Functions};
 use drdrill_core::event::{Event, Journal, Milestone, SystemState, When};
 use drdrill_core::inventory::{Machinery, SiteName};
 use drdrill_core::parts::Recovery;
@@ -15,7 +15,7 @@ use drdrill_core::verdict::Verdict;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::monitor;
-use crate::plan::{self, Act, Powers, Step};
+use crate::plan::{self, Act, OnFailure, Powers, Step};
 use crate::state::State;
 
 /// Time between two tries of a functionality check.
@@ -67,30 +67,17 @@ impl BuiltIn {
     /// The failover plan (requirement C2), rolled back in reverse order when a step fails.
     #[must_use]
     pub fn failover_plan(&self) -> Vec<Step> {
-        let step = |name: &str, site: &SiteName, act, optional| Step {
-            name: name.to_owned(),
-            site: site.clone(),
-            act,
-            optional,
-        };
         let (from, to) = (&self.primary, &self.standby);
+        let step = |name: &str, site: &SiteName, act| step(name, site, act, OnFailure::RollBack);
+        let every = self.settings.monitor.interval.0;
+        let shares = Act::Share { shares: self.all_to(to), before: self.all_to(from) };
         vec![
             // A site that is lost cannot be told; the higher epoch keeps it from deciding anything when it returns.
-            step("fence the lost site", from, Act::Fence, true),
-            step("activate the DR site", to, Act::Activate, false),
-            step("promote the DR site", to, Act::Promote { instead_of: from.clone() }, false),
-            step(
-                "redirect the traffic",
-                to,
-                Act::Share { shares: self.all_to(to), before: self.all_to(from) },
-                false,
-            ),
-            step(
-                "see that it serves",
-                to,
-                Act::Hold { time: Duration::ZERO, every: self.settings.monitor.interval.0 },
-                false,
-            ),
+            Step { on_failure: OnFailure::Skip, ..step("fence the lost site", from, Act::Fence) },
+            step("activate the DR site", to, Act::Activate),
+            step("promote the DR site", to, Act::Promote { instead_of: from.clone() }),
+            step("redirect the traffic", to, shares),
+            step("see that it serves", to, Act::Hold { time: Duration::ZERO, every }),
         ]
     }
 
@@ -99,12 +86,7 @@ impl BuiltIn {
     #[must_use]
     pub fn failback_plan(&self, plan: &Failback) -> Vec<Step> {
         let (home, away) = (&self.primary, &self.standby);
-        let step = |name: String, site: &SiteName, act| Step {
-            name,
-            site: site.clone(),
-            act,
-            optional: false,
-        };
+        let step = |name: String, site: &SiteName, act| step(&name, site, act, OnFailure::RollBack);
         let every = self.settings.monitor.interval.0;
         let mut steps = vec![
             step("original site is healthy".into(), home, Act::Activate),
@@ -146,7 +128,7 @@ impl BuiltIn {
         ]);
         // From here on the original site takes writes: going back would lose them, so nothing below is rolled back.
         let after = |name: &str, site: &SiteName, act| Step {
-            optional: true,
+            on_failure: OnFailure::GoOn,
             ..step(name.to_owned(), site, act)
         };
         steps.extend([
@@ -159,6 +141,10 @@ impl BuiltIn {
     async fn carry_out(&self, steps: &[Step], journal: &dyn Journal) -> Result<(), ActionError> {
         plan::carry_out(steps, &self.powers, self.settings.step_timeout.0.0, journal).await
     }
+}
+
+fn step(name: &str, site: &SiteName, act: Act, on_failure: OnFailure) -> Step {
+    Step { name: name.to_owned(), site: site.clone(), act, on_failure }
 }
 
 #[async_trait]
@@ -187,24 +173,33 @@ impl Recovery for BuiltIn {
     ) {
         let end = Instant::now() + give_up;
         for name in names {
-            loop {
+            for attempt in 0_u32.. {
                 let started = journal.now();
                 let limit = CHECK_TIMEOUT.min(end.saturating_duration_since(Instant::now()));
-                let tried = timeout(limit, self.functions.check(name)).await;
-                let (works, detail) = tried.map_or_else(
-                    |_| (false, "not done in time".to_owned()),
-                    |function| (function.works, function.detail),
-                );
+                let (verdict, detail) = if limit.is_zero() {
+                    if attempt > 0 {
+                        break;
+                    }
+                    (Verdict::Unknown, "not tried: the time was up".to_owned())
+                } else {
+                    match timeout(limit, self.functions.check(name)).await {
+                        Ok(Function { works: true, detail }) => (Verdict::Pass, detail),
+                        Ok(Function { works: false, detail }) => (Verdict::Fail, detail),
+                        Err(_) => (Verdict::Fail, "not done in time".to_owned()),
+                    }
+                };
+                let site = self.serving_site();
+                let (name, finished) = (name.clone(), journal.now());
                 journal.record(Event::FunctionChecked {
-                    name: name.clone(),
-                    site: self.serving_site(),
+                    name,
+                    site,
                     when,
                     started,
-                    finished: journal.now(),
-                    verdict: if works { Verdict::Pass } else { Verdict::Fail },
+                    finished,
+                    verdict,
                     detail,
                 });
-                if works || Instant::now() >= end {
+                if verdict != Verdict::Fail {
                     break;
                 }
                 sleep(TRY_AGAIN).await;
@@ -222,6 +217,8 @@ impl Recovery for BuiltIn {
             let reason = "the original site serves already: there is nothing to fail back";
             return Err(ActionError::new("fail back", &self.primary, reason));
         }
+        let milestone = Milestone::FailbackStarted;
+        journal.record(Event::Milestone { milestone, at: journal.now() });
         self.state.change(SystemState::FailingBack, "failback began", journal);
         if let Err(error) = self.carry_out(&self.failback_plan(plan), journal).await {
             self.state.change(SystemState::FailedOver, &error.to_string(), journal);

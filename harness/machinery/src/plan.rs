@@ -13,6 +13,9 @@ use tokio::time::{Instant, sleep, timeout};
 /// Time between two looks at whether a site caught up.
 const POLL: Duration = Duration::from_millis(20);
 
+/// Time a site that was just started may take until it is healthy. A plan's step timeout may be shorter.
+const HEALTHY_WITHIN: Duration = Duration::from_secs(5);
+
 /// What plans act on.
 #[derive(Clone, Debug)]
 pub struct Powers {
@@ -33,8 +36,19 @@ pub struct Step {
     pub site: SiteName,
     /// What it does.
     pub act: Act,
-    /// Whether the plan goes on when it fails.
-    pub optional: bool,
+    /// What becomes of the plan when it fails.
+    pub on_failure: OnFailure,
+}
+
+/// What becomes of a plan when a step fails.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OnFailure {
+    /// Everything done so far is taken back.
+    RollBack,
+    /// The plan goes on as if nothing had been wanted: a lost site cannot be told anything.
+    Skip,
+    /// The plan goes on, and the step counts as failed: what comes before it can no longer be taken back.
+    GoOn,
 }
 
 /// What a step does; what takes it back stands beside it in [`Act::take_back`].
@@ -96,7 +110,7 @@ impl Act {
             Self::Fence => sites.fence(site).await.map(|()| "refuses writes".to_owned()),
             Self::Activate => {
                 sites.start(site).await?;
-                healthy(site, powers).await.map(|()| "healthy".to_owned())
+                become_healthy(site, powers).await.map(|()| "healthy".to_owned())
             }
             Self::Promote { instead_of } => {
                 let epoch = next_epoch([site, instead_of], powers).await;
@@ -130,8 +144,8 @@ impl Act {
     }
 }
 
-/// Carries a plan out. When a step fails, those before it and it itself are taken back in reverse order: a step that
-/// failed half-way has to be taken back too.
+/// Carries a plan out. When a step fails that the plan cannot do without, those before it and it itself are taken back
+/// in reverse order: a step that failed half-way has to be taken back too.
 ///
 /// # Errors
 /// The error of the step that failed; errors of the rollback go to the journal.
@@ -147,13 +161,13 @@ pub async fn carry_out(
         let done = done.unwrap_or_else(|_| Err(late(step, step_timeout)));
         let outcome = match &done {
             Ok(_) => StepOutcome::Done,
-            Err(_) if step.optional => StepOutcome::Skipped,
+            Err(_) if step.on_failure == OnFailure::Skip => StepOutcome::Skipped,
             Err(_) => StepOutcome::Failed,
         };
         let detail = done.as_ref().map_or_else(ToString::to_string, Clone::clone);
         journal.record(entry(step, started, journal, outcome, false, detail));
         if let Err(error) = done
-            && !step.optional
+            && step.on_failure == OnFailure::RollBack
         {
             roll_back(&steps[..=index], powers, step_timeout, journal).await;
             return Err(error);
@@ -216,6 +230,17 @@ async fn healthy(site: &str, powers: &Powers) -> Result<(), ActionError> {
         })?;
     }
     Ok(())
+}
+
+/// Waits until a site is healthy, so long that a service which just started can be.
+async fn become_healthy(site: &str, powers: &Powers) -> Result<(), ActionError> {
+    let give_up = Instant::now() + HEALTHY_WITHIN;
+    loop {
+        match healthy(site, powers).await {
+            Err(_) if Instant::now() < give_up => sleep(POLL).await,
+            other => return other,
+        }
+    }
 }
 
 async fn catch_up(

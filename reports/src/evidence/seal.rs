@@ -64,6 +64,7 @@ pub fn seal(dir: &Path, about: &About<'_>, signer: &Signer) -> Result<Sealed, Se
     let text = manifest.text();
     write(dir, MANIFEST, &text)?;
     write(dir, MANIFEST_SIG, &signature::sign(signer, text.as_bytes()))?;
+    make_durable(dir).map_err(|source| SealError::Write { path: dir.to_owned(), source })?;
     Ok(Sealed {
         manifest: Digest::of(text.as_bytes()),
         fingerprint: key.fingerprint(),
@@ -108,6 +109,17 @@ pub(super) fn parse_head(text: &str) -> Option<HeadFile> {
     })
 }
 
+/// Makes all files of the directory durable. All at once at the end: the first call pays for the rest.
+fn make_durable(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    File::open(dir)?.sync_all()
+}
+
 /// Writes through a temporary name, so that a crash leaves the old file or the new one.
 fn write(dir: &Path, name: &str, text: &str) -> Result<(), SealError> {
     let path = dir.join(name);
@@ -115,7 +127,6 @@ fn write(dir: &Path, name: &str, text: &str) -> Result<(), SealError> {
     let attempt = || {
         let mut file = File::create(&half)?;
         file.write_all(text.as_bytes())?;
-        file.sync_all()?;
         fs::rename(&half, &path)
     };
     attempt().map_err(|source| SealError::Write { path: path.clone(), source })

@@ -15,7 +15,8 @@ use crate::{out, wiring};
 #[derive(Debug)]
 pub(crate) struct OpenRun {
     pub(crate) run_id: String,
-    pub(crate) environment: String,
+    /// Its environment, unless its ledger is too damaged to tell.
+    pub(crate) environment: Option<String>,
     pub(crate) what: Vec<String>,
     /// Whether a harness, a keeper or a recover holds its ledger.
     pub(crate) busy: bool,
@@ -29,14 +30,15 @@ pub(crate) fn open_runs(state: &StateDir) -> Result<Vec<OpenRun>, String> {
         let (contents, busy) = match Ledger::take_over(&path) {
             Ok(ledger) => (ledger.contents().clone(), false),
             Err(LedgerError::InUse { .. }) => (Ledger::look(&path).unwrap_or_default(), true),
-            Err(LedgerError::Io { .. }) => continue,
+            // Its harness or keeper was quicker.
+            Err(error) if error.is_missing() => continue,
+            Err(error) => return Err(error.to_string()),
         };
         let intents = contents.open();
         if intents.is_empty() {
             continue;
         }
-        let environment =
-            contents.opened().map_or_else(|| "unknown".to_owned(), |(_, name, ..)| name.to_owned());
+        let environment = contents.opened().map(|(_, name, ..)| name.to_owned());
         let what = intents.iter().map(|intent| format!("{} of {}", intent.kind, intent.target));
         let what = what.collect();
         open.push(OpenRun { run_id, environment, what, busy });
@@ -71,6 +73,7 @@ struct StillOpen {
 
 /// Takes back everything open, of any run.
 pub(crate) fn recover(state: &StateDir, args: FormatArgs) -> Outcome {
+    state.trusted().map_err(Failure::with(Code::NotReady))?;
     let ids = state.open_ledgers().map_err(|error| {
         Failure::new(Code::NotReady, format!("read {}: {error}", state.ledgers().display()))
     })?;
@@ -93,7 +96,22 @@ pub(crate) fn recover(state: &StateDir, args: FormatArgs) -> Outcome {
             }
             // Its harness or keeper was quicker.
             Err(error) if error.is_missing() => continue,
-            Err(error) => return Err(Failure::new(Code::LeftInPlace, error)),
+            // One that cannot be read does not stop the others.
+            Err(error) => {
+                all.push(Recovered {
+                    run_id,
+                    taken_back: Vec::new(),
+                    still_open: vec![StillOpen {
+                        what: "whatever its undo ledger says".to_owned(),
+                        error: error.to_string(),
+                        residue: Vec::new(),
+                        by_hand: "make the undo ledger readable, then: drdrill recover".to_owned(),
+                    }],
+                    busy: false,
+                    damaged_lines: 0,
+                });
+                continue;
+            }
         };
         let damaged_lines = ledger.contents().damaged;
         let reverted = runtime.block_on(revert_open(&mut ledger, &reverters));

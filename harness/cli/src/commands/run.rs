@@ -13,7 +13,7 @@ use drdrill_engine::history::Recorder;
 use drdrill_engine::ledger::{Ledger, Line};
 use drdrill_engine::lock::{EnvironmentLock, LockError};
 use drdrill_engine::state::{StateDir, new_run_id};
-use drdrill_reports::evidence::Head;
+use drdrill_reports::evidence::{Head, Signer};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,9 @@ pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
     let not_ready = Failure::with::<String>(Code::NotReady);
     let program = std::env::current_exe().map_err(|error| not_ready(error.to_string()))?;
     let environment = wiring::environment(&plan.inventory, &run_id, &run_dir, &program)?;
+    // Evidence that cannot be signed is no evidence: better known before anything is broken.
+    let key = args.key.clone().unwrap_or_else(|| state.root().join("signing_key"));
+    let signer = Signer::load_or_create(&key).map_err(Failure::with(Code::NotReady))?;
     // From here on a signal means undo; before, there is nothing to undo.
     let runtime = super::runtime()?;
     let interrupt = CancellationToken::new();
@@ -63,6 +66,7 @@ pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
         run_dir,
         program,
         started_at: now,
+        signer,
         runtime,
         interrupt,
     };
@@ -73,7 +77,10 @@ pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
 /// environment is locked, so that whoever is busy with one of its old runs takes it back and runs no drill.
 fn refuse_over_leftovers(state: &StateDir, environment: &str) -> Result<(), Failure> {
     let open = open_runs(state).map_err(Failure::with(Code::NotReady))?;
-    let Some(left) = open.iter().find(|run| run.environment == environment) else { return Ok(()) };
+    let mut here = open
+        .iter()
+        .filter(|run| run.environment.as_deref().is_none_or(|other| other == environment));
+    let Some(left) = here.next() else { return Ok(()) };
     if left.busy {
         let message = format!(
             "run {} is being taken back on {environment} right now; try again in a moment",
@@ -97,6 +104,7 @@ struct Prepared<'a> {
     run_dir: PathBuf,
     program: PathBuf,
     started_at: chrono::DateTime<chrono::Utc>,
+    signer: Signer,
     runtime: Runtime,
     interrupt: CancellationToken,
 }
@@ -173,6 +181,7 @@ impl Prepared<'_> {
             facts: wiring::facts(&self.plan.scenario, &self.plan.inventory, &*environment),
             make_fault: wiring::fault,
             reverters: wiring::reverters(Some(&environment)),
+            orphan_reverters: wiring::reverters(None),
             recovery: wiring::recovery(&self.plan.inventory, &environment),
             make_probe,
             restore_watch,
@@ -196,13 +205,15 @@ impl Prepared<'_> {
         if !made.whole {
             spoil(&mut record, "the history of this drill could not be written whole");
         }
-        let key = self.args.key.clone().unwrap_or_else(|| self.state.root().join("signing_key"));
-        let report = evidence::write(&self.run_dir, &record, &made.history, made.head, &key);
+        let report =
+            evidence::write(&self.run_dir, &record, &made.history, made.head, &self.signer);
         if let Err(error) = &report {
             let dir = self.run_dir.display();
             let reason = format!("the evidence in {dir} could not be written: {error}");
             crate::out::error(&format!("drdrill: {reason}"));
             spoil(&mut record, &reason);
+            // What stands on disk must not say more than what is said here, where it can be written at all.
+            let _ = evidence::write_record(&self.run_dir, &record);
         }
         super::print_record(&record, report.ok().as_deref(), self.args.drill.format);
         Ok(Code::of_number(record.exit_code))

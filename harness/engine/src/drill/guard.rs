@@ -61,6 +61,8 @@ impl<'a> Guard<'a> {
         work: impl Future<Output = T>,
     ) -> Result<T, Abort> {
         tokio::pin!(work);
+        // Also before the wait: many short waits in a row would else never look.
+        self.look()?;
         loop {
             tokio::select! {
                 biased;
@@ -71,15 +73,19 @@ impl<'a> Guard<'a> {
                     return Err(Abort { cause: AbortCause::StopCondition, reason });
                 }
                 done = &mut work => return Ok(done),
-                () = tokio::time::sleep(LOOK) => {
-                    if self.recorder.is_broken() {
-                        return Err(Abort::failure("the evidence cannot be written"));
-                    }
-                    if self.keeper.as_mut().is_some_and(|keeper| !keeper.is_alive()) {
-                        return Err(Abort::failure("the keeper is gone, without which nothing may stay injected"));
-                    }
-                }
+                () = tokio::time::sleep(LOOK) => self.look()?,
             }
         }
+    }
+
+    fn look(&mut self) -> Result<(), Abort> {
+        if self.recorder.is_broken() {
+            return Err(Abort::failure("the evidence cannot be written"));
+        }
+        if self.keeper.as_mut().is_some_and(|keeper| !keeper.is_alive()) {
+            let reason = "the keeper is gone, without which nothing may stay injected";
+            return Err(Abort::failure(reason));
+        }
+        Ok(())
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::guard::{Abort, Guard};
 use super::{Drill, faults};
 use crate::history::Recorder;
-use crate::ledger::{Intent, Ledger};
+use crate::ledger::{Intent, Ledger, LedgerError};
 use crate::revert::{Stuck, TOTAL_TIMEOUT, revert_one};
 
 /// Time between two looks at whether the drill may go on.
@@ -152,14 +152,11 @@ impl<'a> Stages<'a> {
     }
 
     /// A drill without faults ends with its samples, or after the soak time.
-    async fn watch_only(&mut self, sampling: &mut dyn Sampling) -> Result<(), Abort> {
+    async fn watch_only(&mut self, sampling: &dyn Sampling) -> Result<(), Abort> {
         if self.drill.scenario.probes.samples.is_none() {
             return self.guard.unless_stopped(sleep(self.drill.scenario.soak.0)).await;
         }
-        while !sampling.ended() {
-            self.guard.unless_stopped(sleep(Duration::from_millis(1))).await?;
-        }
-        Ok(())
+        self.guard.unless_stopped(sampling.ended()).await
     }
 
     /// Injects each fault in its turn; returns when the last was seen in effect.
@@ -170,6 +167,12 @@ impl<'a> Stages<'a> {
             let wait = began.plus(planned.at.0).since(self.journal.now());
             self.guard.unless_stopped(sleep(wait)).await?;
             if last.is_none() {
+                if self.failover.as_ref().is_some_and(|failover| failover.0.is_finished()) {
+                    // What follows would time the wrong thing: the fault would hit a site that serves nobody.
+                    let reason =
+                        "the machinery failed over, or gave up, before anything was broken";
+                    return Err(Abort::failure(reason));
+                }
                 self.journal.record(Event::StageStarted(Stage::Fault));
                 self.note_lag().await;
             }
@@ -199,7 +202,8 @@ impl<'a> Stages<'a> {
             if let Err(error) = outcome {
                 let text = format!("the failover did not succeed: {error}");
                 self.journal.record(Event::Note { text });
-                return Ok(());
+                // Rolled back or not, the service may still return by itself.
+                return self.wait_until_restored(give_up).await;
             }
         } else {
             self.wait_until_restored(give_up).await?;
@@ -264,11 +268,15 @@ impl<'a> Stages<'a> {
             Ok(()) => self.ledger.reverted(intent.id),
             Err(stuck) => self.ledger.stuck(intent.id, &stuck.error),
         };
+        self.note_of_ledger(noted);
+        result.map_err(|stuck| *stuck)
+    }
+
+    fn note_of_ledger(&self, noted: Result<(), LedgerError>) {
         if let Err(error) = noted {
             // The intent stays open, which is safe: a later recover finds it gone already.
             self.journal.record(Event::Note { text: error.to_string() });
         }
-        result.map_err(|stuck| *stuck)
     }
 
     async fn fail_back(&mut self) -> Result<(), Abort> {
@@ -281,10 +289,6 @@ impl<'a> Stages<'a> {
             return Ok(());
         }
         self.journal.record(Event::StageStarted(Stage::Failback));
-        self.journal.record(Event::Milestone {
-            milestone: Milestone::FailbackStarted,
-            at: self.journal.now(),
-        });
         let back =
             self.guard.unless_stopped(recovery.fail_back(self.journal.clone(), plan)).await?;
         if let Err(error) = back {
@@ -297,11 +301,11 @@ impl<'a> Stages<'a> {
             at: self.journal.now(),
         });
         let verify = &self.drill.scenario.verify;
-        let patience = self.drill.facts.measure.sustained.0;
+        let patience = self.drill.scenario.recovery.give_up_after.0;
         let work = recovery.verify(self.journal.clone(), verify, When::AfterFailback, patience);
         self.guard.unless_stopped(work).await?;
         // The last thing that clients do is seen as well.
-        self.guard.unless_stopped(sleep(patience)).await
+        self.guard.unless_stopped(sleep(self.drill.facts.measure.sustained.0)).await
     }
 
     async fn note_lag(&self) {
@@ -340,8 +344,14 @@ impl<'a> Stages<'a> {
     }
 
     async fn take_down(&mut self, environment: u32) {
-        if let Err(error) = self.drill.environment.down().await {
-            self.journal.record(Event::Note { text: error.to_string() });
+        // What a hanging or failing environment leaves is found and taken back below.
+        let down = tokio::time::timeout(TOTAL_TIMEOUT, self.drill.environment.down()).await;
+        let trouble = match down {
+            Ok(down) => down.err().map(|error| error.to_string()),
+            Err(_) => Some(format!("the environment is not down after {TOTAL_TIMEOUT:?}")),
+        };
+        if let Some(text) = trouble {
+            self.journal.record(Event::Note { text });
         }
         let intent = self.ledger.open().into_iter().find(|intent| intent.id == environment);
         let Some(intent) = intent else { return };
@@ -349,6 +359,17 @@ impl<'a> Stages<'a> {
         if let Err(Stuck { error, residue, by_hand, .. }) = self.revert(&intent, give_up).await {
             let (id, name) = (intent.id, intent.target);
             self.journal.record(Event::EnvironmentStuck { id, name, error, residue, by_hand });
+            return;
+        }
+        // A fault that could not be taken back may have gone with the environment it was in.
+        for fault in self.ledger.open() {
+            let from = self.journal.now();
+            if revert_one(&fault, &self.drill.orphan_reverters, give_up).await.is_ok() {
+                let noted = self.ledger.reverted(fault.id);
+                self.note_of_ledger(noted);
+                let (id, at) = (fault.id, self.journal.now());
+                self.journal.record(Event::FaultReverted { id, from, at });
+            }
         }
     }
 }
@@ -357,8 +378,15 @@ fn stop(sampling: &mut dyn Sampling) -> Result<(), Abort> {
     sampling.stop().map_err(|error| Abort::failure(format!("samples may be missing: {error}")))
 }
 
-/// Wall clock against monotonic clock; constant for as long as nobody steps the wall clock.
+/// Wall clock against monotonic clock; constant for as long as nobody steps the wall clock. Of several readings the one
+/// whose two clocks were read closest together, so that losing the processor in between is no step.
 fn wall_offset_ns() -> i64 {
-    let wall = i64::try_from(drdrill_clock::wall_nanos()).unwrap_or(i64::MAX);
-    wall.saturating_sub(i64::try_from(drdrill_clock::monotonic_nanos()).unwrap_or(i64::MAX))
+    let signed = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
+    let reading = || {
+        let before = drdrill_clock::monotonic_nanos();
+        let wall = drdrill_clock::wall_nanos();
+        let after = drdrill_clock::monotonic_nanos();
+        (after - before, signed(wall).saturating_sub(signed(before)))
+    };
+    (0..5).map(|_| reading()).min().map_or(0, |(_, offset)| offset)
 }

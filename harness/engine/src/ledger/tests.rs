@@ -118,7 +118,7 @@ fn lines_in_any_order_say_the_same() {
     let intent =
         |id| Line::Intent(Intent { id, kind: "k".into(), target: "t".into(), undo: undo("u") });
     let lines = [Line::Reverted { id: 1 }, intent(1), intent(0)];
-    assert_eq!(ids(&Contents { lines: lines.to_vec(), damaged: 0 }), [0]);
+    assert_eq!(ids(&Contents { lines: lines.to_vec(), damaged: 0, damaged_inside: 0 }), [0]);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use drdrill_core::environment::{
-    Function, HealthKind, HealthSource, Role, SiteControl, SiteStatus, TrafficControl,
+    HealthKind, HealthSource, Role, SiteControl, SiteStatus, TrafficControl,
 };
+use drdrill_core::event::StepOutcome;
 use drdrill_core::time::At;
 use drdrill_core::units::{Share, Span};
 
@@ -234,11 +235,17 @@ async fn whichever_step_of_the_failback_fails_the_dr_site_goes_on_serving() {
         let world = Arc::new(World::new(Some(call)));
         let machinery = machinery(&world);
         fail_over(&world, &machinery).await.1.unwrap();
-        let back = machinery.fail_back(Arc::new(Notes::default()), &way_back()).await;
+        let notes = Arc::new(Notes::default());
+        let back = machinery.fail_back(notes.clone(), &way_back()).await;
         if call == last - 1 {
             // The original site takes writes by then: only the redundancy is missing.
             back.unwrap();
             assert_eq!(machinery.serving_site(), "primary");
+            let failed = StepOutcome::Failed;
+            let events = notes.0.lock().unwrap();
+            let told =
+                |event: &Event| matches!(event, Event::Step { outcome, .. } if *outcome == failed);
+            assert!(events.iter().any(told), "a missing DR copy has to be told");
             continue;
         }
         back.unwrap_err();

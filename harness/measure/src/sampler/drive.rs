@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
 use drdrill_clock::{Sleeper, monotonic_nanos};
@@ -19,7 +19,7 @@ use super::schedule::{Slot, Slots};
 use super::{Shared, StreamPlan};
 
 /// Time between the start of the thread and the first slot, in nanoseconds: the runtime must be up by then.
-const HEAD_START: u64 = 2_000_000;
+const HEAD_START: u64 = 500_000;
 
 /// Attempts that may be under way beyond twice what deadlines and intervals ask for.
 const SPARE_ATTEMPTS: u64 = 1024;
@@ -31,6 +31,7 @@ pub(super) fn spawn(
     limit: Option<u64>,
     shared: Arc<Shared>,
     samples: Sender<Sample>,
+    delivery: Thread,
 ) -> io::Result<JoinHandle<io::Result<Duration>>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     std::thread::Builder::new().name("drdrill-sampler".to_owned()).spawn(move || {
@@ -39,6 +40,8 @@ pub(super) fn spawn(
         // A name lookup that hangs must not hold the drill up.
         runtime.shutdown_background();
         shared.ended.store(true, Ordering::SeqCst);
+        shared.over.notify_one();
+        delivery.unpark();
         result.map(|()| thread_cpu())
     })
 }

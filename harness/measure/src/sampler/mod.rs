@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     stop: AtomicBool,
     wake: Notify,
     ended: AtomicBool,
+    /// Told once the sampler has ended, for [`Sampler::until_ended`].
+    over: Notify,
     attempts: AtomicU64,
     in_flight: AtomicUsize,
     busiest: AtomicUsize,
@@ -111,7 +113,9 @@ impl Sampler {
             .name("drdrill-samples".to_owned())
             .spawn(move || deliver(&receiver, sink))
             .map_err(SamplerError::Start)?;
-        let driver = drive::spawn(origin_nanos, streams, limit, Arc::clone(&shared), sender)
+        let waiting = delivery.thread().clone();
+        let shared_with = Arc::clone(&shared);
+        let driver = drive::spawn(origin_nanos, streams, limit, shared_with, sender, waiting)
             .map_err(SamplerError::Start)?;
         Ok(Self { shared, driver: Some(driver), delivery: Some(delivery) })
     }
@@ -126,6 +130,13 @@ impl Sampler {
     #[must_use]
     pub fn ended(&self) -> bool {
         self.shared.ended.load(Ordering::SeqCst)
+    }
+
+    /// Waits until [`Sampler::ended`], without blocking. For one waiter.
+    pub async fn until_ended(&self) {
+        while !self.ended() {
+            self.shared.over.notified().await;
+        }
     }
 
     /// Sends no further attempt, waits for those under way (at most the longest deadline) and for the sink to
@@ -167,7 +178,8 @@ fn deliver(receiver: &Receiver<Sample>, mut sink: impl FnMut(Sample)) {
     loop {
         match receiver.try_recv() {
             Ok(sample) => sink(sample),
-            Err(TryRecvError::Empty) => std::thread::sleep(DELIVERY),
+            // The driver's end cuts the wait short.
+            Err(TryRecvError::Empty) => std::thread::park_timeout(DELIVERY),
             Err(TryRecvError::Disconnected) => return,
         }
     }
