@@ -58,11 +58,22 @@ impl SiteNetwork {
                 let detail = format!("clients still reach {} at {path}", self.site);
                 return Ok(Presence::Absent { detail });
             }
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) if is_the_networks(&error) => error.to_string(),
+            // Our own trouble, such as no free descriptor, proves nothing.
+            Ok(Err(error)) => return Err(ActionError::new("send a canary to", path, error)),
             Err(_) => format!("no answer within {CANARY_TIMEOUT:?}"),
         };
         let proof =
             format!("{} proxies are down; a canary to {path}: {canary}", self.links.proxies.len());
         Ok(Presence::InEffect { proof })
     }
+}
+
+/// Whether an error says something about the way to the site, and not about this machine.
+fn is_the_networks(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{
+        ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut,
+    };
+    let kinds = [ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut];
+    kinds.contains(&error.kind())
 }

@@ -32,7 +32,7 @@ impl Action for NetworkDown {
     }
 
     async fn plan(&self, _: &Tag) -> Result<Undo, ActionError> {
-        SiteUndo::of(&self.network, false).await.map(SiteUndo::into_undo)
+        SiteUndo::of(&self.network, &[]).await.map(SiteUndo::into_undo)
     }
 
     async fn apply(&self, _: &Tag) -> Result<(), ActionError> {

@@ -44,7 +44,8 @@ impl Action for SiteLoss {
     }
 
     async fn plan(&self, _: &Tag) -> Result<Undo, ActionError> {
-        if self.processes.processes(&self.network.site).await?.is_empty() {
+        let processes = self.processes.processes(&self.network.site).await?;
+        if processes.is_empty() {
             // A fault without a target would prove nothing.
             return Err(ActionError::new(
                 "lose",
@@ -52,7 +53,7 @@ impl Action for SiteLoss {
                 "no process of the site runs",
             ));
         }
-        SiteUndo::of(&self.network, true).await.map(SiteUndo::into_undo)
+        SiteUndo::of(&self.network, &processes).await.map(SiteUndo::into_undo)
     }
 
     async fn apply(&self, _: &Tag) -> Result<(), ActionError> {

@@ -24,19 +24,22 @@ pub struct SiteUndo {
     proxies: Vec<String>,
     /// The proxy server, where it ends with its environment: proxies of a server that is gone need no undo.
     server: Option<ProcessIdentity>,
-    /// Whether the processes of the site were killed, and have to be started again.
-    processes: bool,
+    /// Nodes whose processes ran before and were killed: they have to run again.
+    processes: Vec<String>,
 }
 
 impl SiteUndo {
-    /// The undo of what is about to be done to a site's network, and to its processes where `processes` says so.
-    pub(crate) async fn of(network: &SiteNetwork, processes: bool) -> Result<Self, ActionError> {
+    /// The undo of what is about to be done to a site's network, and to these processes of it.
+    pub(crate) async fn of(
+        network: &SiteNetwork,
+        processes: &[ProcessIdentity],
+    ) -> Result<Self, ActionError> {
         Ok(Self {
             site: network.site.clone(),
             api: network.control.api(),
             proxies: network.up_now().await?,
             server: network.links.server.clone(),
-            processes,
+            processes: processes.iter().map(|process| process.node.clone()).collect(),
         })
     }
 
@@ -106,7 +109,7 @@ impl Reverter for SiteReverter {
             links.set_up(&proxy, true).await?;
         }
         match &self.restart {
-            Some(restart) if undo.processes => restart.sites.start(&undo.site).await,
+            Some(restart) if !undo.processes.is_empty() => restart.sites.start(&undo.site).await,
             _ => Ok(()),
         }
     }
@@ -119,10 +122,11 @@ impl Reverter for SiteReverter {
                 residue.push(format!("proxy {proxy} is down"));
             }
         }
-        if let Some(restart) = self.restart.as_ref().filter(|_| undo.processes)
-            && restart.processes.processes(&undo.site).await?.is_empty()
-        {
-            residue.push(format!("no process of {} runs", undo.site));
+        if let Some(restart) = &self.restart {
+            let running = restart.processes.processes(&undo.site).await?;
+            let runs = |node: &String| running.iter().any(|process| process.node == *node);
+            let missing = undo.processes.iter().filter(|node| !runs(node));
+            residue.extend(missing.map(|node| format!("{node} does not run")));
         }
         Ok(residue)
     }
@@ -134,6 +138,8 @@ impl Reverter for SiteReverter {
         let call = |proxy: &String| {
             format!("curl -X PATCH {}/proxies/{proxy} -d '{{\"enabled\": true}}'", undo.api)
         };
-        undo.proxies.iter().map(call).collect::<Vec<_>>().join("; ")
+        let mut commands: Vec<String> = undo.proxies.iter().map(call).collect();
+        commands.push("drdrill recover".to_owned());
+        commands.join("; ")
     }
 }

@@ -31,7 +31,8 @@ pub const PROGRAMS: [&str; 5] = ["service", "worker", "backup", "gateway", "byst
 
 /// Runs one program of the lab until its standard input ends.
 ///
-/// `program` is one of [`PROGRAMS`]; `config` is that program's configuration as JSON.
+/// `program` is one of [`PROGRAMS`]; `config` is that program's configuration as JSON, or `-` for the first line of
+/// standard input: anybody on the machine can read a command line, and configurations carry secrets.
 /// The command line of the calling process must end in these two arguments, because the worker
 /// starts jobs through a copy of its own executable (program `job`, see [`worker`]).
 ///
@@ -39,6 +40,16 @@ pub const PROGRAMS: [&str; 5] = ["service", "worker", "backup", "gateway", "byst
 ///
 /// When the program is unknown, its configuration is not valid, or it cannot start.
 pub async fn run(program: &str, config: &str) -> Result<(), LabError> {
+    let mut line = String::new();
+    let config = if config == "-" {
+        // The lifeline reads on behind this line, through the same buffer.
+        std::io::stdin()
+            .read_line(&mut line)
+            .map_err(LabError::io("read the configuration from standard input"))?;
+        line.as_str()
+    } else {
+        config
+    };
     match program {
         "service" => service::run(parse(program, config)?).await,
         "worker" => worker::run(parse(program, config)?).await,

@@ -1,5 +1,7 @@
 //! Whole drills: what they say is true, and what they leave behind can be checked without drdrill.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support {
     pub(crate) mod proxies;
     pub(crate) mod quick;
@@ -77,7 +79,7 @@ fn acknowledged(ran: &Ran) -> BTreeSet<u64> {
         .collect()
 }
 
-/// Sequences of the writes in a database of the lab, read by SQLite itself.
+/// Sequences of the writes in a database of the lab, read without drdrill.
 fn present(database: &Path) -> BTreeSet<u64> {
     let database = Connection::open(database).unwrap();
     let mut query = database.prepare("SELECT id FROM entries WHERE id LIKE 'w-%'").unwrap();

@@ -54,6 +54,8 @@ pub struct Record {
     pub functionality: Vec<Functionality>,
     /// Streams outside the blast radius.
     pub bystanders: Vec<Stream>,
+    /// What clients saw on the way back; absent when no failback was asked for or the drill never came to it.
+    pub failback: Option<WayBack>,
     /// How far the standby was behind just before the fault.
     pub replication_lag_ms: Option<u64>,
     /// Sites that decided about writes at the same time.
@@ -205,6 +207,35 @@ pub struct Rlo {
     pub achieved: Option<f64>,
     /// Against the objective.
     pub verdict: Verdict,
+}
+
+/// What clients saw from when the drill began to take its faults back, failback included, to the last attempt.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct WayBack {
+    /// From: faults were being taken back, or failback began.
+    pub from_ms: f64,
+    /// To: the last attempt was sent.
+    pub to_ms: f64,
+    /// Each service.
+    pub services: Vec<ServiceWayBack>,
+}
+
+/// The way back of one service, from its streams that decide.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct ServiceWayBack {
+    /// Its name.
+    pub name: String,
+    /// The longest run of failures of one stream. Absent when nothing failed. What was still open from a fault that
+    /// the service had not recovered from is not counted here.
+    pub outage: Option<Interval>,
+    /// The stream that had it.
+    pub stream: Option<String>,
+    /// Counts of the deciding streams.
+    pub samples: Samples,
+    /// Share of these attempts that failed, our own errors left out; absent when none was usable.
+    pub failed_share: Option<f64>,
+    /// Writes lost on the way back; absent when nothing is known, as without a read-back.
+    pub lost: Option<u64>,
 }
 
 /// Counts of samples.

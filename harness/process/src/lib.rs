@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 
 use drdrill_core::environment::ProcessIdentity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -15,47 +17,56 @@ pub fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
-/// Start time of a process in clock ticks since boot (field 22 of `/proc/PID/stat`), `None` when there is no such process.
-#[must_use]
-pub fn start_time(pid: i32) -> Option<u64> {
+/// Start time of a process in clock ticks since boot (field 22 of `/proc/PID/stat`), `None` when there is no such
+/// process. A zombie still has one.
+fn start_time(pid: i32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the name in parentheses and may contain anything, so count from its end.
-    let after_name = stat.rsplit_once(')')?.1;
-    let mut fields = after_name.split_whitespace();
-    if matches!(fields.next(), Some("Z" | "X")) {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// The identity of a running process, `None` when there is no such process or it is a zombie.
+/// A descriptor of exactly this process; `None` when it is gone, whoever has its number now.
+///
+/// The descriptor is taken before the identity is compared: it names whoever has the number now and no later process,
+/// so that a successor cannot be meant.
+fn descriptor(process: &ProcessIdentity) -> io::Result<Option<OwnedFd>> {
+    let Some(pid) = Pid::from_raw(process.pid) else { return Ok(None) };
+    let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
+        Err(Errno::SRCH) => return Ok(None),
+        other => other?,
+    };
+    Ok((start_time(process.pid) == Some(process.start_time)).then_some(descriptor))
+}
+
+/// Whether the process of a descriptor has ended, all of its threads included: the descriptor is readable then.
+fn has_ended(descriptor: &OwnedFd) -> bool {
+    let mut waiting = [PollFd::new(descriptor, PollFlags::IN)];
+    poll(&mut waiting, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+}
+
+/// The identity of a running process, `None` when there is no such process or it has ended.
 #[must_use]
 pub fn of_process(node: &str, pid: i32) -> Option<ProcessIdentity> {
-    Some(ProcessIdentity { node: node.to_owned(), pid, start_time: start_time(pid)? })
+    let process = ProcessIdentity { node: node.to_owned(), pid, start_time: start_time(pid)? };
+    is_alive(&process).then_some(process)
 }
 
-/// Whether exactly this process still runs.
+/// Whether exactly this process still runs. Where that cannot be told (no descriptor is free) it counts as running.
 #[must_use]
 pub fn is_alive(process: &ProcessIdentity) -> bool {
-    start_time(process.pid) == Some(process.start_time)
+    match descriptor(process) {
+        Ok(Some(descriptor)) => !has_ended(&descriptor),
+        Ok(None) => false,
+        Err(_) => true,
+    }
 }
 
 /// Kills exactly this process; does nothing when it is gone, whoever has its number now.
 ///
-/// The descriptor is taken before the identity is compared: it names whoever has the number now and no later process,
-/// so that a successor cannot be hit.
-///
 /// # Errors
 /// When the process is there and may not be killed.
 pub fn kill(process: &ProcessIdentity) -> io::Result<()> {
-    let Some(pid) = Pid::from_raw(process.pid) else { return Ok(()) };
-    let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
-        Err(Errno::SRCH) => return Ok(()),
-        other => other?,
-    };
-    if !is_alive(process) {
-        return Ok(());
-    }
+    let Some(descriptor) = descriptor(process)? else { return Ok(()) };
     match pidfd_send_signal(&descriptor, Signal::KILL) {
         Err(Errno::SRCH) => Ok(()),
         other => Ok(other?),
@@ -90,7 +101,7 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while start_time(pid).is_some() {
+        while of_process("true", pid).is_some() {
             assert!(std::time::Instant::now() < deadline, "`true` did not end");
             std::thread::yield_now();
         }

@@ -1,5 +1,6 @@
 //! A drill while it runs.
 
+use std::fmt::Write;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -7,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -14,7 +16,7 @@ use super::sandbox::Outcome;
 use super::wait::until;
 
 /// A drill may take so long to say or do what it is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running drill, in a process group of its own as a shell would start it. Killed when dropped.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ impl Drill {
         let heard = said.clone();
         let stderr = thread::spawn(move || {
             for line in err.lines() {
-                *heard.lock().unwrap() += &format!("{}\n", line.unwrap());
+                writeln!(heard.lock().unwrap(), "{}", line.unwrap()).unwrap();
             }
         });
         Self { child, said, readers: Some((stdout, stderr)) }
@@ -68,8 +70,10 @@ impl Drill {
         Pid::from_raw(self.child.id().try_into().unwrap())
     }
 
+    /// Sends a signal, which one that has ended meanwhile does not mind.
     pub(crate) fn signal(&mut self, signal: Signal) -> &mut Self {
-        kill(self.pid(), signal).unwrap();
+        let sent = kill(self.pid(), signal);
+        assert!(matches!(sent, Ok(()) | Err(Errno::ESRCH)), "{sent:?}");
         self
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::sandbox::Sandbox;
 use super::wait::until;
@@ -11,7 +11,7 @@ use super::wait::until;
 /// The keeper has put everything back so long after the harness is gone.
 ///
 /// Source: undo-and-security goals, R1.
-pub(crate) const PUT_BACK: Duration = Duration::from_secs(5);
+const PUT_BACK: Duration = Duration::from_secs(5);
 
 /// Processes of any run of this state directory. Those of labs carry the mark of their run and log below it; keepers
 /// are told where it is.
@@ -43,53 +43,22 @@ pub(crate) fn runs(state: &Path) -> BTreeSet<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Local addresses, as the kernel writes them, on which these processes listen.
-pub(crate) fn listening(processes: &[(i32, String)]) -> BTreeSet<String> {
-    let descriptors = processes
-        .iter()
-        .flat_map(|(pid, _)| fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten());
-    let links = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
-    let theirs: BTreeSet<String> = links.map(|link| link.display().to_string()).collect();
-    let all = listeners().into_iter();
-    all.filter(|(_, socket)| theirs.contains(socket)).map(|(address, _)| address).collect()
-}
-
-/// Every listening TCP socket of this machine: its address, and its name among descriptors.
-fn listeners() -> Vec<(String, String)> {
-    let table = fs::read_to_string("/proc/net/tcp").unwrap();
-    let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
-    rows.filter(|row| row[3] == "0A")
-        .map(|row| (row[1].to_owned(), format!("socket:[{}]", row[9])))
-        .collect()
-}
-
 /// What there still is of any run of this state directory, a line each.
-fn left(state: &Path, listened: &BTreeSet<String>) -> Vec<String> {
+fn left(state: &Path) -> Vec<String> {
     let processes = processes(state).into_iter().map(|(pid, what)| format!("process {pid} {what}"));
-    let listening = listeners().into_iter().filter(|(address, _)| listened.contains(address));
-    let sockets = listening.map(|(address, _)| format!("listener on {address}"));
     let labs = runs(state).into_iter().map(|run| state.join("runs").join(run).join("lab"));
     let labs = labs.filter(|dir| dir.exists()).map(|dir| dir.display().to_string());
-    processes.chain(sockets).chain(labs).collect()
+    processes.chain(labs).collect()
 }
 
 /// Waits until nothing is left: no process and no file of a lab; and until `recover` knows of nothing either.
 #[track_caller]
 pub(crate) fn nothing_is_left(sandbox: &Sandbox) {
-    nothing_is_left_of(sandbox, &BTreeSet::new());
-}
-
-/// As [`nothing_is_left`], and nobody listens on these addresses any more.
-#[track_caller]
-pub(crate) fn nothing_is_left_of(sandbox: &Sandbox, listened: &BTreeSet<String>) {
-    let mut last = Vec::new();
-    let began = std::time::Instant::now();
-    while began.elapsed() < PUT_BACK {
-        last = left(&sandbox.state, listened);
-        if last.is_empty() {
-            break;
-        }
+    let began = Instant::now();
+    let mut last = left(&sandbox.state);
+    while !last.is_empty() && began.elapsed() < PUT_BACK {
         std::thread::sleep(Duration::from_millis(5));
+        last = left(&sandbox.state);
     }
     assert!(last.is_empty(), "left {PUT_BACK:?} after the end: {last:#?}");
     until("recover knows of nothing", PUT_BACK, || {

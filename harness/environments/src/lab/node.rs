@@ -9,8 +9,8 @@ use std::time::Duration;
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::ProcessIdentity;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
 /// Name of the variable in the environment of every process of a lab, its children included, that carries the id of
@@ -18,6 +18,8 @@ use tokio::time::timeout;
 pub const MARK: &str = "DRDRILL_LAB";
 /// Time a process may take until it listens. Debug builds on a busy machine take a second.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time a process may take to be gone once it was killed; measured: 13 to 19 ms for one of 256 MiB.
+const GONE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Lines of a process's log that an error shows.
 const LAST_LINES: usize = 5;
 
@@ -35,14 +37,18 @@ pub(super) struct Starter {
 pub(super) struct Node {
     child: Child,
     identity: ProcessIdentity,
+    /// Held open: its end is the end of the process.
+    _lifeline: ChildStdin,
 }
 
 impl Starter {
-    /// Starts `name` and waits until it says that it listens; returns it and what it said.
+    /// Starts `name` and waits until it says that it listens; returns it and what it said. Its configuration goes
+    /// through its standard input, because it may carry secrets and anybody can read a command line.
     pub(super) async fn start(
         &self,
         name: &str,
         arguments: &[OsString],
+        config: Option<&Value>,
     ) -> Result<(Node, Value), ActionError> {
         let fail = |reason: String| ActionError::new("start", name, reason);
         let log = self.dir.join("logs").join(format!("{}.log", name.replace('/', "-")));
@@ -60,6 +66,13 @@ impl Starter {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| fail(format!("{}: {error}", self.program.display())))?;
+        let lifeline = child.stdin.take();
+        let mut lifeline = lifeline.ok_or_else(|| fail("it has no standard input".to_owned()))?;
+        if let Some(config) = config {
+            let line = format!("{config}\n");
+            let written = lifeline.write_all(line.as_bytes()).await;
+            written.map_err(|error| fail(format!("{error}: {}", last_lines(&log))))?;
+        }
         let ready = match timeout(READY_TIMEOUT, ready_line(&mut child)).await {
             Ok(Some(ready)) => ready,
             Ok(None) => return Err(fail(format!("it ended: {}", last_lines(&log)))),
@@ -75,7 +88,7 @@ impl Starter {
             .id()
             .and_then(|pid| drdrill_process::of_process(name, i32::try_from(pid).ok()?))
             .ok_or_else(|| fail(format!("it ended: {}", last_lines(&log))))?;
-        Ok((Node { child, identity }, ready))
+        Ok((Node { child, identity, _lifeline: lifeline }, ready))
     }
 }
 
@@ -86,10 +99,11 @@ impl Node {
 
     /// Kills the process, where it still runs, and waits until it is gone.
     pub(super) async fn kill(mut self) -> Result<(), ActionError> {
-        self.child
-            .kill()
-            .await
-            .map_err(|error| ActionError::new("kill", &self.identity.node, error))
+        let fail = |reason: String| ActionError::new("kill", &self.identity.node, reason);
+        match timeout(GONE_TIMEOUT, self.child.kill()).await {
+            Ok(killed) => killed.map_err(|error| fail(error.to_string())),
+            Err(_) => Err(fail(format!("it is still there after {GONE_TIMEOUT:?}"))),
+        }
     }
 }
 

@@ -76,9 +76,16 @@ impl LabReverter {
     }
 }
 
+/// Reads an undo. What it names is removed, so it must be a lab's directory and nothing else.
 fn parse(node: &str, params: &Value) -> Result<LabUndo, ActionError> {
-    serde_json::from_value(params.clone())
-        .map_err(|error| ActionError::new("read the undo of", node, error))
+    let fail = |reason: String| ActionError::new("read the undo of", node, reason);
+    let lab: LabUndo =
+        serde_json::from_value(params.clone()).map_err(|error| fail(error.to_string()))?;
+    let is_id = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    let sound = !lab.run_id.is_empty()
+        && lab.run_id.bytes().all(is_id)
+        && Path::new(&lab.dir).ends_with(format!("runs/{}/lab", lab.run_id));
+    if sound { Ok(lab) } else { Err(fail(format!("{} is no directory of a lab", lab.dir))) }
 }
 
 #[async_trait]
@@ -107,7 +114,10 @@ impl Reverter for LabReverter {
                 links.delete(&name).await?;
             }
         }
-        match fs::remove_dir_all(&lab.dir) {
+        let dir = lab.dir.clone();
+        // Off the runtime, so that a disk that hangs cannot outlast the try.
+        let removed = tokio::task::spawn_blocking(move || fs::remove_dir_all(dir)).await;
+        match removed.map_err(|error| ActionError::new("remove", &lab.dir, error))? {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(ActionError::new("remove", &lab.dir, error))
             }
@@ -137,5 +147,29 @@ impl Reverter for LabReverter {
             super::node::MARK,
             run.as_str().unwrap_or_default(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_directory_of_a_lab_is_ever_removed() {
+        let undo = |run_id: &str, dir: &str| {
+            let params =
+                serde_json::json!({ "run_id": run_id, "dir": dir, "external_proxies": null });
+            parse("test", &params).is_ok()
+        };
+        assert!(undo("20261121-a1", "/state/runs/20261121-a1/lab"));
+        for (run_id, dir) in [
+            ("20261121-a1", "/home"),
+            ("20261121-a1", "/state/runs/other/lab"),
+            ("20261121-a1", "/state/runs/20261121-a1/lab/.."),
+            ("..", "/state/runs/../lab"),
+            ("", "/state/runs//lab"),
+        ] {
+            assert!(!undo(run_id, dir), "{dir}");
+        }
     }
 }

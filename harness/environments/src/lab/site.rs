@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::ProcessIdentity;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Shared;
 use super::node::Node;
@@ -67,9 +67,9 @@ fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A command line of the lab's programs.
-pub(super) fn arguments(program: &str, config: &Value) -> Vec<OsString> {
-    ["lab-node", program, &config.to_string()].map(OsString::from).to_vec()
+/// The command line of a program of the lab.
+pub(super) fn arguments(program: &str) -> Vec<OsString> {
+    ["lab-node", program, "-"].map(OsString::from).to_vec()
 }
 
 /// What the service of a site follows.
@@ -110,7 +110,7 @@ impl Shared {
             },
         });
         let name = format!("{site}/service");
-        let (node, ready) = self.starter.start(&name, &arguments("service", &config)).await?;
+        let (node, ready) = self.starter.start(&name, &arguments("service"), Some(&config)).await?;
         let address = |field: &str| {
             ready[field].as_str().map(str::to_owned).ok_or_else(|| {
                 ActionError::new("start", &name, format!("it does not say its address `{field}`"))
@@ -144,7 +144,7 @@ impl Shared {
         let mut nodes = Vec::new();
         for (program, config) in [("worker", worker), ("backup", backup)] {
             let name = format!("{site}/{program}");
-            nodes.push(self.starter.start(&name, &arguments(program, &config)).await?.0);
+            nodes.push(self.starter.start(&name, &arguments(program), Some(&config)).await?.0);
         }
         Ok(nodes)
     }

@@ -88,7 +88,7 @@ impl Shared {
         }
         let listen = format!("{}:0", hosts.host(10));
         let arguments = ["toxiproxy", "--listen", &listen].map(OsString::from);
-        let (process, ready) = self.start_outside("toxiproxy", &arguments).await?;
+        let (process, ready) = self.start_outside("toxiproxy", &arguments, None).await?;
         Ok(((self.make_links)(text(&ready, "api")?)?, Some(process)))
     }
 
@@ -96,8 +96,9 @@ impl Shared {
         &self,
         name: &str,
         arguments: &[OsString],
+        config: Option<&Value>,
     ) -> Result<(ProcessIdentity, Value), ActionError> {
-        let (node, ready) = self.starter.start(name, arguments).await?;
+        let (node, ready) = self.starter.start(name, arguments, config).await?;
         let process = node.identity().clone();
         self.running.lock().await.outside.push(node);
         Ok((process, ready))
@@ -139,7 +140,8 @@ impl Shared {
             "backends": backends,
             "weights": { PRIMARY: 100, DR: 0 },
         });
-        let (_, ready) = self.start_outside("gateway", &arguments("gateway", &config)).await?;
+        let (_, ready) =
+            self.start_outside("gateway", &arguments("gateway"), Some(&config)).await?;
         let listen = self.spec.listen.clone().unwrap_or_else(|| format!("{}:0", hosts.host(10)));
         let front = links.create(&self.proxy("front"), &listen, text(&ready, "http")?).await?;
         Ok((front, text(&ready, "admin")?.to_owned()))
@@ -151,7 +153,8 @@ impl Shared {
         hosts: &Hosts,
     ) -> Result<String, ActionError> {
         let config = json!({ "http": format!("{}:0", hosts.host(4)) });
-        let (_, ready) = self.start_outside("bystander", &arguments("bystander", &config)).await?;
+        let (_, ready) =
+            self.start_outside("bystander", &arguments("bystander"), Some(&config)).await?;
         let listen = format!("{}:0", hosts.host(10));
         links.create(&self.proxy("bystander"), &listen, text(&ready, "http")?).await
     }

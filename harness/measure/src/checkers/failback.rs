@@ -34,21 +34,15 @@ fn look(case: &Case<'_>) -> Vec<Finding> {
 mod tests {
     use super::super::testing::{Story, verdict_of};
     use drdrill_core::event::{Event, Milestone};
-    use drdrill_core::time::At;
     use drdrill_core::verdict::Verdict;
-
-    fn milestone(story: &mut Story, at: u64, milestone: Milestone) {
-        let at_instant = At::from_millis(at);
-        story.add(at, Event::Milestone { milestone, at: at_instant });
-    }
 
     #[test]
     fn a_finished_failback_passes_and_an_unfinished_one_fails() {
         let mut story = Story::recovered();
         story.asks_for_failback();
-        milestone(&mut story, 10_300, Milestone::FailbackStarted);
+        story.milestone(10_300, Milestone::FailbackStarted);
         assert_eq!(verdict_of(super::RULE, &story), Verdict::Fail);
-        milestone(&mut story, 10_600, Milestone::FailbackFinished);
+        story.milestone(10_600, Milestone::FailbackFinished);
         assert_eq!(verdict_of(super::RULE, &story), Verdict::Pass);
     }
 

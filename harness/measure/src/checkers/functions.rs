@@ -24,8 +24,11 @@ fn look(case: &Case<'_>) -> Vec<Finding> {
         found.push(unknown(NAME, format!("`{name}` was never tried after the recovery")));
     }
     let failback = functions_at(case, When::AfterFailback);
-    for name in failback.never_passed.iter().chain(&failback.unclear) {
+    for name in &failback.never_passed {
         found.push(critical(NAME, format!("`{name}` does not work after failback")));
+    }
+    for name in &failback.unclear {
+        found.push(unknown(NAME, format!("whether `{name}` works after failback could not be told")));
     }
     if found.is_empty() {
         let tried = case.digest.functions.len();
@@ -67,6 +70,40 @@ mod tests {
         let record = crate::judge::judge(&story.entries).unwrap();
         assert_eq!(record.services[0].rto.at_most_ms, None);
         assert_eq!(record.services[0].rto.verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn a_function_for_which_the_time_was_up_is_unknown_and_establishes_no_recovery() {
+        for verdicts in [
+            &[(8_500, Verdict::Unknown)][..],
+            &[(8_500, Verdict::Fail), (8_700, Verdict::Fail), (8_900, Verdict::Unknown)],
+        ] {
+            let story = story(verdicts);
+            assert_eq!(verdict_of(super::RULE, &story), Verdict::Unknown);
+            let record = crate::judge::judge(&story.entries).unwrap();
+            assert_eq!((record.verdict, record.exit_code), (Verdict::Unknown, 11));
+            let rto = record.services[0].rto;
+            assert_eq!((rto.at_most_ms, rto.verdict), (None, Verdict::Unknown), "{rto:?}");
+            let reasons = record.reasons.join("\n");
+            assert!(reasons.contains("whether `login` works again could not be told"), "{reasons}");
+            assert!(!reasons.contains("never worked again"), "{reasons}");
+        }
+    }
+
+    #[test]
+    fn a_function_that_could_not_be_told_after_failback_is_unknown_and_not_broken() {
+        let mut story = story(&[(8_500, Verdict::Pass)]);
+        story.function("login", When::AfterFailback, 10_700, Verdict::Unknown);
+        assert_eq!(verdict_of(super::RULE, &story), Verdict::Unknown);
+        story.function("login", When::AfterFailback, 10_800, Verdict::Fail);
+        assert_eq!(verdict_of(super::RULE, &story), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_function_that_could_not_be_told_at_first_moves_only_the_upper_bound() {
+        let story = story(&[(8_500, Verdict::Unknown), (8_700, Verdict::Pass)]);
+        let rto = crate::judge::judge(&story.entries).unwrap().services[0].rto;
+        assert_eq!((rto.at_least_ms, rto.at_most_ms), (Some(1987.0), Some(3718.0)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod completeness;
 mod failback;
 mod faults;
 mod functions;
+mod premature;
 mod probing;
 mod relapse;
 mod split_brain;
@@ -16,6 +17,7 @@ mod steady;
 mod steps;
 #[cfg(test)]
 pub(crate) mod testing;
+mod wayback;
 mod writes;
 
 use std::fmt;
@@ -35,8 +37,9 @@ pub struct Rule {
 }
 
 /// All rules, in the order in which their findings stand in the record.
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 14] = [
     faults::RULE,
+    premature::RULE,
     baseline::RULE,
     completeness::RULE,
     functions::RULE,
@@ -45,6 +48,7 @@ const RULES: [Rule; 12] = [
     split_brain::RULE,
     bystanders::RULE,
     failback::RULE,
+    wayback::RULE,
     steps::RULE,
     steady::RULE,
     probing::RULE,

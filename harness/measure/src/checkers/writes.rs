@@ -1,6 +1,7 @@
 //! Writes that came back wrong: twice, altered, from nowhere, or from the dead.
 
 use drdrill_core::checker::Finding;
+use drdrill_core::event::{Milestone, When};
 
 use super::{Rule, critical, fine, unknown, warning};
 use crate::judge::case::Case;
@@ -34,6 +35,7 @@ fn look(case: &Case<'_>) -> Vec<Finding> {
         }
         found.extend(elsewhere(case, name, &story.lost));
     }
+    found.extend(not_read_back(case));
     for (site, _, error) in &case.digest.unreadable {
         found.push(warning(NAME, format!("the writes of {site} could not be read back: {error}")));
     }
@@ -47,6 +49,28 @@ fn look(case: &Case<'_>) -> Vec<Finding> {
         });
     }
     found
+}
+
+/// Services whose writes nobody read back after a failback that was finished: what it lost is not known.
+fn not_read_back(case: &Case<'_>) -> Vec<Finding> {
+    let finished = case.digest.milestone(Milestone::FailbackFinished).is_some();
+    if case.digest.start.scenario.failback.is_none() || !finished {
+        return Vec::new();
+    }
+    let written = case.services.iter().filter(|service| service.rpo.is_some());
+    let unread = written.filter(|service| {
+        !case.digest.reads.iter().any(|read| {
+            read.authoritative
+                && read.when == When::AfterFailback
+                && read.service == service.facts.name
+        })
+    });
+    unread
+        .map(|service| {
+            let name = &service.facts.name;
+            unknown(NAME, format!("{name}: the writes were not read back after failback"))
+        })
+        .collect()
 }
 
 /// Lost writes that a side which does not decide still holds: they can be salvaged by hand.
@@ -70,6 +94,7 @@ fn elsewhere(case: &Case<'_>, service: &str, lost: &[u64]) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Story, verdict_of};
+    use drdrill_core::event::{Event, When};
     use drdrill_core::verdict::Verdict;
 
     #[test]
@@ -91,6 +116,41 @@ mod tests {
             story.found(break_it);
             assert_eq!(verdict_of(super::RULE, &story), Verdict::Fail);
         }
+    }
+
+    #[test]
+    fn a_failback_after_which_nobody_read_the_writes_is_unknown() {
+        let mut story = Story::failed_back();
+        assert_eq!(verdict_of(super::RULE, &story), Verdict::Pass);
+        story.entries.retain(|entry| {
+            !matches!(entry.event, Event::WritesFound { when: When::AfterFailback, .. })
+        });
+        let unreadable = Event::WritesUnreadable {
+            site: "primary".into(),
+            when: When::AfterFailback,
+            error: "500".into(),
+        };
+        story.add(11_100, unreadable);
+        assert_eq!(verdict_of(super::RULE, &story), Verdict::Unknown);
+        let record = crate::judge::judge(&story.entries).unwrap();
+        assert_eq!((record.verdict, record.exit_code), (Verdict::Unknown, 11));
+        let reason = &record.reasons[0];
+        assert!(reason.contains("the writes were not read back after failback"), "{reason}");
+        assert_eq!(record.services[0].rpo.as_ref().unwrap().failback_lost, None);
+        assert_eq!(record.failback.unwrap().services[0].lost, None);
+    }
+
+    #[test]
+    fn a_read_back_of_a_side_that_does_not_decide_is_none() {
+        let mut story = Story::failed_back();
+        for entry in &mut story.entries {
+            if let Event::WritesFound { when: When::AfterFailback, authoritative, .. } =
+                &mut entry.event
+            {
+                *authoritative = false;
+            }
+        }
+        assert_eq!(verdict_of(super::RULE, &story), Verdict::Unknown);
     }
 
     #[test]

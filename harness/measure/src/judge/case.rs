@@ -1,6 +1,6 @@
 //! A history taken apart: everything that figures and checkers are made of.
 
-use drdrill_core::event::{Entry, When};
+use drdrill_core::event::{Entry, Milestone, When};
 use drdrill_core::inventory::ServiceFacts;
 use drdrill_core::probe::Purpose;
 use drdrill_core::time::At;
@@ -89,8 +89,10 @@ impl<'a> Case<'a> {
             &self.functions,
             target(facts.targets.rto),
             self.waiting,
+            self.failed_over_early(),
         );
         let first = self.disasters.first().copied();
+        let first = first.filter(|_| !self.failed_over_early());
         let rpo = rpo::judge(self.digest, &facts.name, first, target(facts.targets.rpo));
         ServiceStory { facts, streams, rto, rpo }
     }
@@ -104,9 +106,22 @@ impl<'a> Case<'a> {
         self.digest.start.environment.measure.sustained.0
     }
 
+    /// Whether the system failed over before anything was broken.
+    pub(crate) fn failed_over_early(&self) -> bool {
+        self.digest.failed_over_early().is_some()
+    }
+
     /// Whether this drill was meant to break something.
     pub(crate) fn has_faults(&self) -> bool {
         !self.digest.start.scenario.faults.is_empty() || !self.digest.faults.is_empty()
+    }
+
+    /// When the drill began to take its faults back, or failback began.
+    pub(crate) fn way_back(&self) -> Option<At> {
+        use drdrill_core::event::Stage::{Failback, Undo};
+        let stages = self.digest.stages.iter();
+        let stages = stages.filter(|(_, stage)| matches!(stage, Undo | Failback)).map(|(at, _)| *at);
+        stages.chain(self.digest.milestone(Milestone::FailbackStarted)).min()
     }
 
     /// The last instant that is still the system's own doing.

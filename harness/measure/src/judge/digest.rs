@@ -314,10 +314,30 @@ impl<'a> Digest<'a> {
         stages.chain(failback).chain(reverts).min()
     }
 
+    /// When the drill first touched the system: F− of its first fault, whether that was seen in effect or not.
+    pub(crate) fn first_applied(&self) -> Option<At> {
+        self.faults.values().filter_map(|fault| fault.applying).min()
+    }
+
+    /// When the system decided to fail over, or did, although nothing had been broken yet.
+    pub(crate) fn failed_over_early(&self) -> Option<At> {
+        let applied = self.first_applied();
+        let mut early = self.milestones.iter().filter(|(at, milestone)| {
+            matches!(milestone, Milestone::Decided | Milestone::FailedOver)
+                && applied.is_none_or(|applied| *at < applied)
+        });
+        early.next().map(|(at, _)| *at)
+    }
+
+    /// When a milestone was first passed at `from` or later.
+    pub(crate) fn milestone_since(&self, wanted: Milestone, from: At) -> Option<At> {
+        let mut found = self.milestones.iter().filter(|(at, m)| *m == wanted && *at >= from);
+        found.next().map(|(at, _)| *at)
+    }
+
     /// When a milestone was first passed.
     pub(crate) fn milestone(&self, wanted: Milestone) -> Option<At> {
-        let mut found = self.milestones.iter().filter(|(_, m)| *m == wanted);
-        found.next().map(|(at, _)| *at)
+        self.milestone_since(wanted, At(0))
     }
 
     /// Whether the drill went its whole way: it was neither aborted nor cut off.

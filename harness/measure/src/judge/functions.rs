@@ -13,7 +13,7 @@ use super::digest::FunctionFacts;
 pub(crate) struct FunctionsAfter {
     /// When the last check began that failed and was passed later.
     pub(crate) last_failing: Option<At>,
-    /// When the last of the functions that failed first had passed.
+    /// When the last of the functions that failed or could not be told at first had passed.
     pub(crate) first_passing_after_failing: Option<At>,
     /// Functions whose last word was a failure.
     pub(crate) never_passed: Vec<String>,
@@ -45,14 +45,11 @@ impl FunctionsAfter {
             Some(Verdict::Unknown) => self.unclear.push(name.to_owned()),
             Some(Verdict::Pass) => {}
         }
-        let Some(failing) = checks.iter().rposition(|check| check.verdict == Verdict::Fail) else {
-            return;
-        };
-        self.last_failing = self.last_failing.max(Some(checks[failing].started));
-        let mut later = checks[failing..].iter();
-        if let Some(passing) = later.find(|check| check.verdict == Verdict::Pass) {
-            self.first_passing_after_failing =
-                self.first_passing_after_failing.max(Some(passing.finished));
-        }
+        let failing = checks.iter().rfind(|check| check.verdict == Verdict::Fail);
+        self.last_failing = self.last_failing.max(failing.map(|check| check.started));
+        let not_passed = checks.iter().rposition(|check| check.verdict != Verdict::Pass);
+        let passing = not_passed.and_then(|last| checks.get(last + 1));
+        self.first_passing_after_failing =
+            self.first_passing_after_failing.max(passing.map(|check| check.finished));
     }
 }

@@ -4,7 +4,7 @@
 //! `drdrill check RUN` judges an old run with it again. Definitions: measurement.md section 2.
 //!
 //! Read in this order: `digest` sorts the history, `shots` reduces samples, `baseline` and `recovery` say when a
-//! stream is restored, `rto`, `outage`, `goodput` and `rpo` make figures of that, `case` holds it all together.
+//! stream is restored, `rto`, `outage`, `goodput`, `rpo` and `wayback` make figures of that, `case` holds it all together.
 
 mod account;
 pub(crate) mod baseline;
@@ -25,6 +25,7 @@ pub(crate) mod streams;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
+pub(crate) mod wayback;
 
 pub use digest::JudgeError;
 
@@ -79,6 +80,7 @@ pub fn judge(history: &[Entry]) -> Result<Record, JudgeError> {
         steps: account::steps(&digest),
         functionality: account::functionality(&digest),
         bystanders: case.bystanders.iter().map(streams::StreamStory::record).collect(),
+        failback: wayback::record(&case),
         replication_lag_ms: replication_lag(&digest, &case),
         split_brain: split_brain(&case),
         findings,

@@ -9,7 +9,7 @@ use super::digest::Disaster;
 use super::recovery::{Recovery, Scan};
 
 /// Successes in a row that make a return: a single one may be an answer that was under way when the service died.
-const RETURN: usize = 3;
+pub(crate) const RETURN: usize = 3;
 
 /// The edges of one stream's outage.
 ///

@@ -14,6 +14,7 @@ use drdrill_core::time::{At, Bounds, millis};
 use drdrill_core::verdict::Verdict;
 
 use super::digest::{Digest, Disaster, ReadBack};
+use super::rto::EARLY;
 use super::shots::{Class, Shot, StreamShots, ratio};
 use super::text::{percent, show, show_bounds};
 
@@ -48,7 +49,7 @@ pub(crate) fn judge(
     }
     let own = digest.reads.iter().filter(|read| read.service == service);
     let reads: Vec<&ReadBack<'_>> = own.filter(|read| read.authoritative).collect();
-    let audit = Audit::new(writer, &reads, digest.finished.is_some());
+    let audit = Audit::new(writer, &reads, digest);
     Some(audit.judge(service, disaster, target))
 }
 
@@ -62,17 +63,24 @@ struct Audit<'a> {
     failback: Option<&'a ReadBack<'a>>,
     /// Whether the history has a sample of every attempt.
     complete: bool,
+    /// Whether the system failed over before anything was broken.
+    early: bool,
 }
 
 impl<'a> Audit<'a> {
-    fn new(writer: &'a StreamShots, reads: &'a [&'a ReadBack<'a>], complete: bool) -> Self {
+    fn new(
+        writer: &'a StreamShots,
+        reads: &'a [&'a ReadBack<'a>],
+        digest: &Digest<'_>,
+    ) -> Self {
         let last = |when| reads.iter().rev().find(|read| read.when == when).copied();
         Self {
             writer,
             reads,
             recovery: last(When::AfterRecovery),
             failback: last(When::AfterFailback),
-            complete,
+            complete: digest.finished.is_some(),
+            early: digest.failed_over_early().is_some(),
         }
     }
 
@@ -88,7 +96,8 @@ impl<'a> Audit<'a> {
             return unmeasured(service, target, writes, why);
         };
         let Some(disaster) = disaster else {
-            return unmeasured(service, target, writes, "no fault was in effect");
+            let why = if self.early { EARLY } else { "no fault was in effect" };
+            return unmeasured(service, target, writes, why);
         };
         if writes.acknowledged == 0 {
             return unmeasured(service, target, writes, "no write was acknowledged");

@@ -12,6 +12,9 @@ use super::recovery::Recovery;
 use super::streams::StreamStory;
 use super::text::{show, show_bounds};
 
+/// Why nothing is measured of a system that had failed over already when the fault came.
+pub(crate) const EARLY: &str = "the system failed over before anything was broken";
+
 /// The recovery time of a service, and why it is judged as it is.
 #[derive(Clone, Debug)]
 pub(crate) struct RtoStory {
@@ -51,13 +54,15 @@ struct Sum {
 }
 
 /// Judges one service: it is restored when all of its headline streams are and every function works again. With
-/// several faults the worst recovery counts, each from its own fault.
+/// several faults the worst recovery counts, each from its own fault. `early` says that the system failed over before
+/// anything was broken: there is no recovery to measure.
 pub(crate) fn judge(
     service: &str,
     stories: &[&StreamStory<'_>],
     functions: &FunctionsAfter,
     target: Option<Duration>,
     waiting: Waiting,
+    early: bool,
 ) -> RtoStory {
     let mut sum = Sum { at_most: Some(Duration::ZERO), ..Sum::default() };
     for (disaster, recovery, _) in stories.iter().flat_map(|story| &story.recoveries) {
@@ -65,8 +70,10 @@ pub(crate) fn judge(
         sum.add_functions(*disaster, functions);
     }
     let measured = stories.iter().any(|story| !story.recoveries.is_empty());
-    if !measured || sum.worst == Worst::Unseen {
-        let why = if stories.is_empty() {
+    if early || !measured || sum.worst == Worst::Unseen {
+        let why = if early {
+            EARLY
+        } else if stories.is_empty() {
             "no probe with fresh connections watches it"
         } else if measured {
             "a stream has no attempt after the fault"
@@ -127,7 +134,7 @@ impl Sum {
             self.at_most = self.at_most.map(|at_most| at_most.max(passing_after));
             self.restored_by = self.restored_by.max(passing);
         }
-        if !functions.never_passed.is_empty() {
+        if !functions.never_passed.is_empty() || !functions.unclear.is_empty() {
             self.at_most = None;
         }
     }
@@ -160,6 +167,12 @@ impl Sum {
         } else if let [name, ..] = &functions.never_passed[..] {
             let reason = format!("not restored: `{name}` never worked again; {objective}");
             (Verdict::Fail, reason)
+        } else if let [name, ..] = &functions.unclear[..] {
+            let reason = format!(
+                "recovery time at least {}, not established: whether `{name}` works again could not be told",
+                show(bounds.at_least)
+            );
+            (Verdict::Unknown, reason)
         } else if self.worst == Worst::NotEstablished {
             let reason = format!(
                 "recovery time at least {}, not established: the service was not watched long enough after it \

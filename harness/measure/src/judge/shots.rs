@@ -89,17 +89,7 @@ impl StreamShots {
 
     /// Counts of all attempts.
     pub(crate) fn counts(&self) -> Samples {
-        let mut counts = Samples::default();
-        for shot in &self.shots {
-            counts.sent += 1;
-            *match shot.class {
-                Class::Ok => &mut counts.ok,
-                Class::Failed => &mut counts.failed,
-                Class::Unknown => &mut counts.unknown,
-                Class::Ours => &mut counts.prober_error,
-            } += 1;
-        }
-        counts
+        counts(&self.shots)
     }
 
     /// Worst distance between a due time and the sending.
@@ -112,6 +102,21 @@ impl StreamShots {
 /// As [`StreamShots::is_headline`].
 pub(crate) fn is_headline(facts: &StreamFacts) -> bool {
     facts.connection == Connection::Fresh && matches!(facts.purpose, Purpose::Write | Purpose::Read)
+}
+
+/// Counts of attempts.
+pub(crate) fn counts(shots: &[Shot]) -> Samples {
+    let mut counts = Samples::default();
+    for shot in shots {
+        counts.sent += 1;
+        *match shot.class {
+            Class::Ok => &mut counts.ok,
+            Class::Failed => &mut counts.failed,
+            Class::Unknown => &mut counts.unknown,
+            Class::Ours => &mut counts.prober_error,
+        } += 1;
+    }
+    counts
 }
 
 /// Sums counts.
