@@ -13,7 +13,6 @@ use drdrill_core::inventory::EnvironmentFacts;
 use drdrill_core::parts::{EntrySink, RestoreWatch, SampleSink, Sampling, StreamPlan};
 use drdrill_core::probe::Probe;
 use drdrill_core::sample::Sample;
-use drdrill_core::scenario::Scenario;
 use drdrill_core::time::At;
 use drdrill_reports::evidence::{ChainWriter, Head};
 
@@ -87,7 +86,6 @@ impl RestoreWatch for Watch {
 pub(crate) fn restore_watch(
     streams: &[StreamFacts],
     facts: &EnvironmentFacts,
-    _: &Scenario,
 ) -> Arc<dyn RestoreWatch> {
     let watch = drdrill_measure::RestoreWatch::new(streams, &facts.services, facts.measure);
     Arc::new(Watch(Mutex::new(watch)))

@@ -1,6 +1,7 @@
 //! Scenarios and environments: those shipped in the program, and files on disk.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 
 use drdrill_core::inventory::Inventory;
 use drdrill_core::names::known_names;
@@ -78,7 +79,7 @@ fn find(class: &str, name: &str, shipped: &[Shipped]) -> Result<Source, Failure>
     let is_path = name.contains('/')
         || [".yaml", ".yml"].iter().any(|ending| name.to_lowercase().ends_with(ending));
     if is_path {
-        let text = fs::read_to_string(name)
+        let text = read_start(name)
             .map_err(|error| Failure::new(Code::InvalidFile, format!("read {name}: {error}")))?;
         return Ok(Source { path: name.to_owned(), text });
     }
@@ -88,6 +89,14 @@ fn find(class: &str, name: &str, shipped: &[Shipped]) -> Result<Source, Failure>
         Failure::new(Code::Usage, format!("there is no {class} `{name}`; {known}; {hint}"))
     })?;
     Ok(Source { path: found.path.to_owned(), text: found.text.to_owned() })
+}
+
+/// So much of a file that the parser can tell that it is too long.
+fn read_start(path: &str) -> io::Result<String> {
+    let most = u64::try_from(scenario::LARGEST_FILE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    let mut text = String::new();
+    File::open(path)?.take(most).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code.into(),
         Err(error) => {
-            out::error(&format!("drdrill: {}", error.message));
+            out::error(&format!("drdrill: {}", out::harmless(&error.message)));
             error.code.into()
         }
     }

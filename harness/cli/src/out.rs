@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 
+use drdrill_reports::escape;
+
 /// Prints to standard output.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
@@ -12,6 +14,12 @@ pub(crate) fn print(text: &str) {
 /// Prints a line to standard output.
 pub(crate) fn line(text: &str) {
     print(&format!("{text}\n"));
+}
+
+/// Text that came from files or from the system under drill, made harmless for terminals and CI logs line by line.
+pub(crate) fn harmless(text: &str) -> String {
+    let lines = text.lines().map(|line| escape::ci_log(line));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a line to standard error.

@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use console::style;
 use drdrill_core::event::{Entry, Event, Milestone, Stage, StepOutcome, StreamFacts};
@@ -11,6 +13,7 @@ use drdrill_core::probe::{Connection, Purpose};
 use drdrill_core::sample::Sample;
 use drdrill_core::time::At;
 use drdrill_core::verdict::Verdict;
+use drdrill_engine::history::Observer;
 use drdrill_reports::escape;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -19,9 +22,55 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// Time between two changes of the live line.
 const REDRAW: Duration = Duration::from_millis(100);
 
+/// Lines of the history that may wait to be shown; more are dropped from the screen, never from the evidence.
+const WAITING: usize = 10_000;
+/// Time the last lines may take to be shown.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
+/// Shows a drill on a thread of its own: a terminal that takes no output must hold nothing up.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    lines: SyncSender<Entry>,
+    thread: JoinHandle<()>,
+}
+
+impl Screen {
+    /// Begins with `intro`.
+    pub(crate) fn start(intro: &str) -> Self {
+        let (lines, shown) = sync_channel::<Entry>(WAITING);
+        let intro = intro.to_owned();
+        let thread = std::thread::spawn(move || {
+            let mut progress = Progress::new();
+            progress.say(&intro);
+            while let Ok(entry) = shown.recv() {
+                progress.show(&entry);
+            }
+            progress.end();
+        });
+        Self { lines, thread }
+    }
+
+    /// What shows the history as it grows.
+    pub(crate) fn observer(&self) -> Observer {
+        let lines = self.lines.clone();
+        Box::new(move |entry| {
+            let _ = lines.try_send(entry.clone());
+        })
+    }
+
+    /// Ends once everything is shown, or soon.
+    pub(crate) fn end(self) {
+        drop(self.lines);
+        let give_up = Instant::now() + LAST_LINES;
+        while !self.thread.is_finished() && Instant::now() < give_up {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
 /// Shows a drill as its history grows.
 #[derive(Debug)]
-pub(crate) struct Progress {
+struct Progress {
     live: Option<ProgressBar>,
     deciding: Vec<StreamFacts>,
     recent: VecDeque<(At, bool)>,
@@ -33,7 +82,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// A live line where standard error is a terminal and nobody says that this is a CI job; else plain lines.
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         let live = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
         let live = live.then(|| {
             let bar = ProgressBar::new_spinner();
@@ -56,7 +105,7 @@ impl Progress {
     }
 
     /// Shows what happens before the history begins.
-    pub(crate) fn say(&self, text: &str) {
+    fn say(&self, text: &str) {
         match &self.live {
             Some(bar) => bar.println(text),
             None => crate::out::error(text),
@@ -64,14 +113,14 @@ impl Progress {
     }
 
     /// Ends the live line.
-    pub(crate) fn end(&self) {
+    fn end(&self) {
         if let Some(bar) = &self.live {
             bar.finish_and_clear();
         }
     }
 
     /// Shows one line of the history.
-    pub(crate) fn show(&mut self, entry: &Entry) {
+    fn show(&mut self, entry: &Entry) {
         if let Event::DrillStarted(started) = &entry.event {
             let decides = |stream: &&StreamFacts| {
                 stream.connection == Connection::Fresh && stream.purpose != Purpose::Bystander

@@ -3,6 +3,7 @@
 use drdrill_core::inventory::{Inventory, LabSpec, Provider};
 use drdrill_core::names::known_names;
 use drdrill_core::scenario::{Failover, Scenario};
+use garde::Validate;
 
 use crate::exit::{Code, Failure};
 
@@ -86,8 +87,9 @@ pub(crate) fn apply(
             usage(format!("there is no such setting; {}", known_names(name, names)))
         })?;
         change(scenario, inventory, value).map_err(usage)?;
-        garde::Validate::validate_with(scenario, &drdrill_core::scenario::Known::default())
-            .map_err(|report| usage(report.to_string().trim().to_owned()))?;
+        let known = drdrill_core::scenario::Known::default();
+        let sound = scenario.validate_with(&known).and_then(|()| inventory.validate());
+        sound.map_err(|report| usage(report.to_string().trim().to_owned()))?;
     }
     Ok(())
 }

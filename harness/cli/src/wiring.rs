@@ -64,10 +64,11 @@ pub(crate) fn environment(
     run_id: &str,
     run_dir: &Path,
     program: &Path,
+    seed: u64,
 ) -> Result<Arc<dyn Environment>, Failure> {
     Ok(match &inventory.provider {
         Provider::Lab(spec) => {
-            let lab = Lab::new(inventory, spec, run_id, run_dir, program, Links::of_server);
+            let lab = Lab::new(inventory, spec, run_id, run_dir, program, seed, Links::of_server);
             Arc::new(lab.map_err(Failure::with(Code::NotReady))?)
         }
         Provider::Host(spec) => Arc::new(Host::new(inventory, spec)),
@@ -97,7 +98,7 @@ pub(crate) fn needed(scenario: &Scenario) -> Vec<Power> {
 /// Refuses a scenario that needs a power which its environment lacks.
 pub(crate) fn check_powers(plan: &Plan) -> Result<(), Failure> {
     let nowhere = Path::new("");
-    let environment = environment(&plan.inventory, "", nowhere, nowhere)?;
+    let environment = environment(&plan.inventory, "", nowhere, nowhere, 0)?;
     let has = environment.powers();
     let lacks: Vec<&str> = needed(&plan.scenario)
         .into_iter()

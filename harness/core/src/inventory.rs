@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::probe::Purpose;
 use crate::scenario::Targets;
-use crate::units::Span;
+use crate::units::{Span, within};
 
 /// Name of a site, which is its role in scenarios: `primary`, `dr`.
 pub type SiteName = String;
@@ -77,16 +77,16 @@ pub enum Provider {
 pub struct LabSpec {
     /// A change is shipped to the DR site so long after it was committed. What was acknowledged within that time
     /// is lost with the primary site.
-    #[garde(skip)]
+    #[garde(custom(within(Duration::ZERO, Duration::from_hours(1))))]
     pub replication_lag: Span,
     /// Time between two full backups.
-    #[garde(skip)]
+    #[garde(custom(within(Duration::from_millis(100), Duration::from_hours(24))))]
     pub backup_interval: Span,
     /// Time between two backups of the change log.
-    #[garde(skip)]
+    #[garde(custom(within(Duration::from_millis(100), Duration::from_hours(24))))]
     pub log_interval: Span,
     /// Time the application thinks about each request.
-    #[garde(skip)]
+    #[garde(custom(within(Duration::ZERO, Duration::from_secs(10))))]
     pub think_time: Span,
     /// Connect client and sites directly instead of through proxies: faults of the network then have no effect.
     #[garde(skip)]
@@ -187,7 +187,7 @@ pub struct TcpAttempt {
 #[serde(deny_unknown_fields, default)]
 pub struct Measure {
     /// How long the service must be good again to count as restored. The clock stops at the start of that time.
-    #[garde(skip)]
+    #[garde(custom(within(Duration::from_millis(500), Duration::from_hours(1))))]
     pub sustained: Span,
 }
 
@@ -198,27 +198,20 @@ impl Default for Measure {
 }
 
 /// The machinery that fails over.
-#[derive(
-    Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate,
-)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields, default)]
 pub struct Machinery {
     /// The health monitor.
     #[garde(dive)]
     pub monitor: Monitor,
     /// Time one step of a plan may take.
-    #[garde(skip)]
-    pub step_timeout: StepTimeout,
+    #[garde(custom(within(Duration::from_secs(1), Duration::from_hours(24))))]
+    pub step_timeout: Span,
 }
 
-/// Time one step of a plan may take; 60 s when nothing is said.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct StepTimeout(pub Span);
-
-impl Default for StepTimeout {
+impl Default for Machinery {
     fn default() -> Self {
-        Self(Span(Duration::from_mins(1)))
+        Self { monitor: Monitor::default(), step_timeout: Span(Duration::from_mins(1)) }
     }
 }
 
@@ -227,10 +220,10 @@ impl Default for StepTimeout {
 #[serde(deny_unknown_fields, default)]
 pub struct Monitor {
     /// Time between two rounds of checks.
-    #[garde(skip)]
+    #[garde(custom(within(Duration::from_millis(10), Duration::from_hours(1))))]
     pub interval: Span,
     /// Time one check may take.
-    #[garde(skip)]
+    #[garde(custom(within(Duration::from_millis(1), Duration::from_hours(1))))]
     pub timeout: Span,
     /// Rounds in a row in which a kind of check must fail.
     #[garde(range(min = 1, max = 100))]

@@ -84,6 +84,16 @@ impl fmt::Display for Share {
     }
 }
 
+/// A check of a duration in a file, both ends included.
+pub(crate) fn within<C>(least: Duration, most: Duration) -> impl Fn(&Span, &C) -> garde::Result {
+    move |span, _| {
+        if (least..=most).contains(&span.0) {
+            return Ok(());
+        }
+        Err(garde::Error::new(format!("must be from {} to {}", Span(least), Span(most))))
+    }
+}
+
 struct Unit<T>(&'static str, std::marker::PhantomData<T>);
 
 impl<T: std::str::FromStr<Err = String>> de::Visitor<'_> for Unit<T> {

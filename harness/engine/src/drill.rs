@@ -53,12 +53,12 @@ pub struct Drill {
     pub reverters: Reverters,
     /// Those who take changes back knowing only the ledger, once the environment is gone.
     pub orphan_reverters: Reverters,
-    /// The machinery; `None` when the environment has none, or when nobody is to fail over and nothing to verify.
+    /// The machinery; `None` when the environment has none.
     pub recovery: Option<Arc<dyn Recovery>>,
     /// Makes the probe of a stream.
     pub make_probe: fn(&ProbeStream) -> Result<Arc<dyn Probe>, ActionError>,
     /// Makes the live watch of the restored service, once the streams are known.
-    pub restore_watch: fn(&[StreamFacts], &EnvironmentFacts, &Scenario) -> Arc<dyn RestoreWatch>,
+    pub restore_watch: fn(&[StreamFacts], &EnvironmentFacts) -> Arc<dyn RestoreWatch>,
     /// Where the run's directory and its ledger are.
     pub state: StateDir,
     /// This program, to start the keeper with.
@@ -103,7 +103,13 @@ pub async fn run(
     recorder: &Recorder,
     mut ledger: Ledger,
 ) -> Result<(), NotReady> {
-    let mut keeper = start_keeper(drill)?;
+    let mut keeper = match start_keeper(drill) {
+        Ok(keeper) => keeper,
+        Err(not_ready) => {
+            close(drill, ledger, None);
+            return Err(not_ready);
+        }
+    };
     let environment =
         ledger.intend("environment", drill.environment.name(), drill.environment.undo())?;
     let streams = match bring_up(drill).await {

@@ -139,7 +139,7 @@ impl BuiltIn {
     }
 
     async fn carry_out(&self, steps: &[Step], journal: &dyn Journal) -> Result<(), ActionError> {
-        plan::carry_out(steps, &self.powers, self.settings.step_timeout.0.0, journal).await
+        plan::carry_out(steps, &self.powers, self.settings.step_timeout.0, journal).await
     }
 }
 

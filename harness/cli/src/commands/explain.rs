@@ -16,7 +16,7 @@ pub(crate) fn explain(args: &DrillArgs) -> Outcome {
         out::json(&json!({ "scenario": plan.scenario, "environment": plan.inventory }));
         return Ok(Code::Passed);
     }
-    out::print(&words(&plan.scenario, &plan.inventory));
+    out::line(&out::harmless(&words(&plan.scenario, &plan.inventory)));
     Ok(Code::Passed)
 }
 

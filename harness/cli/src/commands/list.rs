@@ -83,5 +83,5 @@ pub(super) fn table<T: Tabled>(rows: &[T]) -> String {
     if terminal.is_term() {
         table.with(Width::wrap(usize::from(terminal.size().1)).keep_words(true));
     }
-    table.to_string()
+    crate::out::harmless(&table.to_string())
 }

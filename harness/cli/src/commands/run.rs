@@ -3,13 +3,14 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use drdrill_core::event::Entry;
 use drdrill_core::record::Record;
 use drdrill_core::verdict::Verdict;
 use drdrill_engine::drill::{self, Drill, NotReady};
-use drdrill_engine::history::Recorder;
+use drdrill_engine::history::{Observer, Recorder};
 use drdrill_engine::ledger::{Ledger, Line};
 use drdrill_engine::lock::{EnvironmentLock, LockError};
 use drdrill_engine::state::{StateDir, new_run_id};
@@ -23,7 +24,7 @@ use crate::adapters::{History, Probes, make_probe, restore_watch};
 use crate::args::RunArgs;
 use crate::evidence::{self, EVENTS_FILE};
 use crate::exit::{Code, Failure, Outcome};
-use crate::progress::Progress;
+use crate::progress;
 use crate::wiring::{self, Plan};
 
 /// Runs a drill.
@@ -45,7 +46,9 @@ pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
     let run_dir = state.run(&run_id);
     let not_ready = Failure::with::<String>(Code::NotReady);
     let program = std::env::current_exe().map_err(|error| not_ready(error.to_string()))?;
-    let environment = wiring::environment(&plan.inventory, &run_id, &run_dir, &program)?;
+    // Small enough to be the same number in every JSON reader.
+    let seed = u64::from(rand::random::<u32>());
+    let environment = wiring::environment(&plan.inventory, &run_id, &run_dir, &program, seed)?;
     // Evidence that cannot be signed is no evidence: better known before anything is broken.
     let key = args.key.clone().unwrap_or_else(|| state.root().join("signing_key"));
     let signer = Signer::load_or_create(&key).map_err(Failure::with(Code::NotReady))?;
@@ -65,6 +68,7 @@ pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
         run_id,
         run_dir,
         program,
+        seed,
         started_at: now,
         signer,
         runtime,
@@ -103,6 +107,7 @@ struct Prepared<'a> {
     run_id: String,
     run_dir: PathBuf,
     program: PathBuf,
+    seed: u64,
     started_at: chrono::DateTime<chrono::Utc>,
     signer: Signer,
     runtime: Runtime,
@@ -118,13 +123,6 @@ struct Made {
 
 impl Prepared<'_> {
     fn run(self, environment: Arc<dyn drdrill_core::environment::Environment>) -> Outcome {
-        let progress = Arc::new(Mutex::new(Progress::new()));
-        let lock = |progress: &Arc<Mutex<Progress>>| {
-            let progress = progress.clone();
-            move |entry: &Entry| {
-                progress.lock().unwrap_or_else(PoisonError::into_inner).show(entry);
-            }
-        };
         let intro = format!(
             "drdrill {}  run {}  {} on {}",
             env!("CARGO_PKG_VERSION"),
@@ -132,9 +130,9 @@ impl Prepared<'_> {
             self.plan.scenario.scenario,
             self.plan.inventory.environment
         );
-        progress.lock().unwrap_or_else(PoisonError::into_inner).say(&intro);
-        let made = self.drill(environment, Box::new(lock(&progress)));
-        progress.lock().unwrap_or_else(PoisonError::into_inner).end();
+        let screen = progress::Screen::start(&intro);
+        let made = self.drill(environment, screen.observer());
+        screen.end();
         let made = match made {
             Ok(made) => made,
             Err(failure) => {
@@ -151,7 +149,7 @@ impl Prepared<'_> {
     fn drill(
         &self,
         environment: Arc<dyn drdrill_core::environment::Environment>,
-        show: Box<dyn FnMut(&Entry) + Send>,
+        show: Observer,
     ) -> Result<Made, Failure> {
         let not_ready = |error: io::Error| {
             Failure::new(Code::NotReady, format!("write to {}: {error}", self.run_dir.display()))
@@ -166,10 +164,10 @@ impl Prepared<'_> {
             harness,
             boot_id: drdrill_process::boot_id().map_err(not_ready)?,
         };
-        let ledger = Ledger::create(&self.state.ledger(&self.run_id), first)
-            .map_err(Failure::with(Code::NotReady))?;
         let (sink, head) = History::start(&self.run_dir.join(EVENTS_FILE)).map_err(not_ready)?;
         let recorder = Recorder::start(Box::new(sink)).map_err(not_ready)?;
+        let ledger = Ledger::create(&self.state.ledger(&self.run_id), first)
+            .map_err(Failure::with(Code::NotReady))?;
         recorder.watch(show);
         let drill = Drill {
             run_id: self.run_id.clone(),
@@ -177,7 +175,7 @@ impl Prepared<'_> {
             scenario_sha256: self.plan.source.sha256(),
             tool: wiring::tool(),
             started_at: self.started_at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-            seed: 0,
+            seed: self.seed,
             facts: wiring::facts(&self.plan.scenario, &self.plan.inventory, &*environment),
             make_fault: wiring::fault,
             reverters: wiring::reverters(Some(&environment)),
@@ -199,9 +197,21 @@ impl Prepared<'_> {
         Ok(Made { history, whole, head })
     }
 
+    /// Whether the ledger, which knows better than any history, has something open.
+    fn left_in_place(&self) -> bool {
+        Ledger::look(&self.state.ledger(&self.run_id))
+            .is_ok_and(|contents| !contents.open().is_empty())
+    }
+
     fn conclude(&self, made: &Made) -> Outcome {
-        let mut record = evidence::judge(&made.history)
-            .map_err(|error| Failure::new(Code::Bug, format!("judge the run: {error}")))?;
+        let left = self.left_in_place();
+        let mut record = evidence::judge(&made.history).map_err(|error| {
+            let code = if left { Code::LeftInPlace } else { Code::Bug };
+            Failure::new(code, format!("judge the run: {error}"))
+        })?;
+        if left {
+            record.exit_code = Code::LeftInPlace as u8;
+        }
         if !made.whole {
             spoil(&mut record, "the history of this drill could not be written whole");
         }
@@ -244,6 +254,9 @@ fn could_not_begin(error: &NotReady, interrupted: bool) -> Failure {
     Failure::new(code, message)
 }
 
+/// Time a message may take on its way out of a process that leaves.
+const LAST_WORD: Duration = Duration::from_millis(50);
+
 /// The first interrupt ends the drill in order: undo, evidence, exit code 15. The second ends this process at once;
 /// the keeper, which is a process of its own, then puts everything back.
 fn listen_for_interrupts(interrupt: CancellationToken) -> io::Result<()> {
@@ -257,16 +270,22 @@ fn listen_for_interrupts(interrupt: CancellationToken) -> io::Result<()> {
                 _ = terminations.recv() => {}
                 _ = hangups.recv() => {}
             }
+            // First the deed and then the word: a terminal that takes no output must not stop either.
             if interrupt.is_cancelled() {
-                crate::out::error(
-                    "drdrill: leaving at once; the keeper puts everything back (drdrill recover tells)",
-                );
+                tokio::task::spawn_blocking(|| {
+                    crate::out::error(
+                        "drdrill: leaving at once; the keeper puts everything back (drdrill recover tells)",
+                    );
+                });
+                tokio::time::sleep(LAST_WORD).await;
                 std::process::exit(Code::Aborted as i32);
             }
-            crate::out::error(
-                "drdrill: interrupted: everything is put back, the evidence is kept (again: leave at once)",
-            );
             interrupt.cancel();
+            tokio::task::spawn_blocking(|| {
+                crate::out::error(
+                    "drdrill: interrupted: everything is put back, the evidence is kept (again: leave at once)",
+                );
+            });
         }
     });
     Ok(())

@@ -14,7 +14,10 @@ pub(crate) fn validate(args: &DrillArgs) -> Outcome {
             &serde_json::json!({ "valid": true, "scenario": scenario, "environment": environment }),
         );
     } else {
-        out::line(&format!("{} is valid and can run on {environment}", plan.source.path));
+        out::line(&out::harmless(&format!(
+            "{} is valid and can run on {environment}",
+            plan.source.path
+        )));
     }
     Ok(Code::Passed)
 }

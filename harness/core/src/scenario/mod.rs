@@ -12,7 +12,7 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Share, Span};
+use crate::units::{Share, Span, within};
 
 /// A drill, as written in a file.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
@@ -143,15 +143,6 @@ impl Default for ProbePlan {
             deadline: Span(LONGEST_DEADLINE),
             samples: None,
         }
-    }
-}
-
-fn within<C>(least: Duration, most: Duration) -> impl Fn(&Span, &C) -> garde::Result {
-    move |span, _| {
-        if (least..=most).contains(&span.0) {
-            return Ok(());
-        }
-        Err(garde::Error::new(format!("must be from {} to {}", Span(least), Span(most))))
     }
 }
 

@@ -53,7 +53,7 @@ impl<'a> Stages<'a> {
         guard: Guard<'a>,
     ) -> Self {
         let facts: Vec<_> = streams.iter().map(|stream| stream.facts.clone()).collect();
-        let watch = (drill.restore_watch)(&facts, &drill.facts, &drill.scenario);
+        let watch = (drill.restore_watch)(&facts, &drill.facts);
         let watcher = watch.clone();
         recorder.watch(Box::new(move |entry| {
             if let Event::Sample(sample) = &entry.event {

@@ -67,6 +67,7 @@ struct Shared {
     services: Vec<ServiceFacts>,
     spec: LabSpec,
     starter: Starter,
+    seed: u64,
     make_links: MakeLinks,
     http: Http,
     secrets: Secrets,
@@ -113,7 +114,7 @@ struct Addresses {
 
 impl Lab {
     /// The lab of `inventory`, whose provider is `spec`, for one run: its files go below `run_dir`, its processes are
-    /// subcommands of `program`.
+    /// subcommands of `program`, its addresses follow from `seed`.
     ///
     /// # Errors
     /// When no HTTP client can be made.
@@ -123,6 +124,7 @@ impl Lab {
         run_id: &str,
         run_dir: &Path,
         program: &Path,
+        seed: u64,
         make_links: MakeLinks,
     ) -> Result<Self, ActionError> {
         let secret = || format!("{:032x}", rand::random::<u128>());
@@ -135,6 +137,7 @@ impl Lab {
                 run_id: run_id.to_owned(),
                 dir: run_dir.join("lab"),
             },
+            seed,
             make_links,
             http: Http::new()?,
             secrets: Secrets { token: secret(), worker: secret(), password: secret() },

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::{LinkControl, ProcessIdentity};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
@@ -24,8 +26,8 @@ pub(super) const LANDMARK: &str = "landmark";
 struct Hosts([u8; 2]);
 
 impl Hosts {
-    fn random() -> Self {
-        let [a, b]: [u8; 2] = rand::random();
+    fn of_seed(seed: u64) -> Self {
+        let [a, b, ..] = SmallRng::seed_from_u64(seed).next_u64().to_le_bytes();
         // 127.0.x.x is left to others.
         Self([a.max(1), b])
     }
@@ -40,7 +42,7 @@ impl Shared {
         if self.addresses.get().is_some() {
             return Ok(());
         }
-        let hosts = Hosts::random();
+        let hosts = Hosts::of_seed(self.seed);
         let (links, proxy_server) = self.proxy_server(&hosts).await?;
         let proxy_host = hosts.host(10);
         let mut sites: BTreeMap<String, SiteAddresses> = BTreeMap::new();

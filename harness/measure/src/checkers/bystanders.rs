@@ -38,7 +38,10 @@ fn in_effect(story: &StreamStory<'_>, case: &Case<'_>) -> Finding {
     let (failed, usable) = count(story, |shot| shot.done > from && shot.sent <= until);
     let text = format!("bystander {name}: {failed} of {usable} attempts failed");
     if case.has_faults() && case.disasters.is_empty() {
-        unknown(NAME, format!("bystander {name}: no fault was in effect that could have reached it"))
+        unknown(
+            NAME,
+            format!("bystander {name}: no fault was in effect that could have reached it"),
+        )
     } else if usable == 0 {
         unknown(NAME, format!("bystander {name} was not watched while the fault was in effect"))
     } else if let Some(why) = story.baseline.unhealthy().filter(|_| case.has_faults()) {

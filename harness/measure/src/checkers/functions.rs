@@ -28,7 +28,10 @@ fn look(case: &Case<'_>) -> Vec<Finding> {
         found.push(critical(NAME, format!("`{name}` does not work after failback")));
     }
     for name in &failback.unclear {
-        found.push(unknown(NAME, format!("whether `{name}` works after failback could not be told")));
+        found.push(unknown(
+            NAME,
+            format!("whether `{name}` works after failback could not be told"),
+        ));
     }
     if found.is_empty() {
         let tried = case.digest.functions.len();

@@ -17,7 +17,8 @@ fn look(case: &Case<'_>) -> Vec<Finding> {
         if let Some(brain) = &story.split_brain {
             found.push(critical(NAME, brain.detail.clone()));
         } else if story.rpo.at_least_ms.is_none() && case.has_faults() {
-            found.push(unknown(NAME, "the recovery point was not measured, so nothing can be told"));
+            found
+                .push(unknown(NAME, "the recovery point was not measured, so nothing can be told"));
         }
     }
     if found.is_empty() {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use drdrill_core::action::Undo;
 use drdrill_core::checker::Checker;
 use drdrill_core::environment::FoundWrites;
-use drdrill_core::event::{DrillStarted, Entry, Event, Stage, StreamFacts, When};
+use drdrill_core::event::{
+    DrillStarted, Entry, Event, Milestone, Stage, StepOutcome, StreamFacts, When,
+};
 use drdrill_core::inventory::{EnvironmentFacts, Measure, ServiceFacts};
 use drdrill_core::probe::{Connection, Purpose};
 use drdrill_core::record::Tool;
@@ -79,6 +81,16 @@ impl Story {
         story
     }
 
+    /// As [`Story::recovered`], failed back from 10.1 to 10.5 s, and read back again after it.
+    pub(crate) fn failed_back() -> Self {
+        let mut story = Self::recovered();
+        story.asks_for_failback();
+        story.milestone(10_100, Milestone::FailbackStarted);
+        story.milestone(10_500, Milestone::FailbackFinished);
+        story.read_back_from("primary", When::AfterFailback, 11_000);
+        story
+    }
+
     pub(crate) fn without_faults(works: impl Fn(u64) -> bool) -> Self {
         let mut story = Self::bare(false);
         story.stream(0, works);
@@ -138,7 +150,11 @@ impl Story {
     }
 
     fn read_back(&mut self) {
-        let started = At::from_millis(9_500);
+        self.read_back_from("dr", When::AfterRecovery, 9_500);
+    }
+
+    fn read_back_from(&mut self, site: &str, when: When, ms: u64) {
+        let started = At::from_millis(ms);
         let acked = self.entries.iter().filter_map(|entry| match &entry.event {
             Event::Sample(sample) if sample.outcome.is_ok() && sample.done < started => {
                 Some(sample.sequence)
@@ -147,11 +163,11 @@ impl Story {
         });
         let found = FoundWrites { present: acked.collect(), ..FoundWrites::default() };
         self.add(
-            9_600,
+            ms + 100,
             Event::WritesFound {
-                site: "dr".into(),
+                site: site.into(),
                 service: "app".into(),
-                when: When::AfterRecovery,
+                when,
                 started,
                 authoritative: true,
                 found,
@@ -162,6 +178,21 @@ impl Story {
     pub(crate) fn add(&mut self, ms: u64, event: Event) {
         let at = At::from_millis(ms);
         self.entries.push(Entry { at, event });
+    }
+
+    pub(crate) fn milestone(&mut self, ms: u64, milestone: Milestone) {
+        let at = At::from_millis(ms);
+        self.add(ms, Event::Milestone { milestone, at });
+    }
+
+    /// All attempts of `stream` sent from .. to fail.
+    pub(crate) fn fails(&mut self, stream: u16, from: u64, to: u64) {
+        let (from, to) = (At::from_millis(from), At::from_millis(to));
+        self.samples(|sample| {
+            if sample.stream == stream && sample.sent >= from && sample.sent < to {
+                sample.outcome = Outcome::Failed("refused".into());
+            }
+        });
     }
 
     pub(crate) fn samples(&mut self, mut change: impl FnMut(&mut Sample)) {
@@ -214,6 +245,16 @@ impl Story {
     pub(crate) fn asks_for_failback(&mut self) {
         self.start().scenario.failback =
             Some(Failback { shift: vec![Share::percent(100)], hold: Span(Duration::from_secs(1)) });
+    }
+
+    pub(crate) fn step(&mut self, name: &str, ms: u64, outcome: StepOutcome, rollback: bool) {
+        let (started, finished) = (At::from_millis(ms), At::from_millis(ms + 20));
+        let (name, action, site) = (name.into(), "promote".into(), "dr".into());
+        let detail = "seen".into();
+        self.add(
+            ms + 20,
+            Event::Step { name, action, site, started, finished, outcome, rollback, detail },
+        );
     }
 
     pub(crate) fn function(&mut self, name: &str, when: When, ms: u64, verdict: Verdict) {

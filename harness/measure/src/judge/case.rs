@@ -120,7 +120,8 @@ impl<'a> Case<'a> {
     pub(crate) fn way_back(&self) -> Option<At> {
         use drdrill_core::event::Stage::{Failback, Undo};
         let stages = self.digest.stages.iter();
-        let stages = stages.filter(|(_, stage)| matches!(stage, Undo | Failback)).map(|(at, _)| *at);
+        let stages =
+            stages.filter(|(_, stage)| matches!(stage, Undo | Failback)).map(|(at, _)| *at);
         stages.chain(self.digest.milestone(Milestone::FailbackStarted)).min()
     }
 

@@ -68,11 +68,7 @@ struct Audit<'a> {
 }
 
 impl<'a> Audit<'a> {
-    fn new(
-        writer: &'a StreamShots,
-        reads: &'a [&'a ReadBack<'a>],
-        digest: &Digest<'_>,
-    ) -> Self {
+    fn new(writer: &'a StreamShots, reads: &'a [&'a ReadBack<'a>], digest: &Digest<'_>) -> Self {
         let last = |when| reads.iter().rev().find(|read| read.when == when).copied();
         Self {
             writer,
