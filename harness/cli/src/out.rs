@@ -18,7 +18,7 @@ pub(crate) fn line(text: &str) {
 
 /// Text that came from files or from the system under drill, made harmless for terminals and CI logs line by line.
 pub(crate) fn harmless(text: &str) -> String {
-    let lines = text.lines().map(|line| escape::ci_log(line));
+    let lines = text.lines().map(escape::ci_log);
     lines.collect::<Vec<_>>().join("\n")
 }
 
