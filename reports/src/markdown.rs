@@ -95,6 +95,9 @@ fn objectives(record: &Record) -> String {
             code(&service.name),
             words::samples(service.samples)
         );
+        if let Some(back) = words::way_back(record, service) {
+            let _infallible = writeln!(out, "\nWay back: {}.", inline(&back));
+        }
     }
     out
 }

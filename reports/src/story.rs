@@ -1,6 +1,6 @@
 //! The run in a sentence or two, for somebody who reads nothing else.
 
-use drdrill_core::record::{Record, Rpo, Service};
+use drdrill_core::record::{Record, Rpo, Rto, Service};
 use drdrill_core::scenario::Kind;
 use drdrill_core::verdict::Verdict;
 
@@ -47,23 +47,40 @@ pub fn summary(record: &Record) -> String {
 
 fn service(service: &Service) -> String {
     let name = &service.name;
-    let recovery = match (service.rto.at_least_ms, service.rto.at_most_ms) {
+    let rto = &service.rto;
+    let recovery = match (rto.at_least_ms, rto.at_most_ms) {
         (None, _) => format!("The recovery of {name} was not measured"),
-        (Some(at_least), None) => format!(
-            "{name} did not come back within the {} that it was watched after the fault",
-            duration(rounded(at_least))
-        ),
+        (Some(at_least), None) => unfinished(name, at_least, rto),
         (Some(at_least), Some(at_most)) => format!(
-            "{name} was restored {} after the fault",
-            duration(rounded(f64::midpoint(at_least, at_most)))
+            "{name} was restored {} after the fault{}",
+            duration(rounded(f64::midpoint(at_least, at_most))),
+            against(rto.target_ms, rto.verdict)
         ),
     };
-    let measured = service.rto.at_least_ms.is_some();
-    let recovery =
-        recovery + &against(service.rto.target_ms.filter(|_| measured), service.rto.verdict);
     match &service.rpo {
         None => format!("{recovery}."),
         Some(rpo) => format!("{recovery}; {}.", loss(rpo)),
+    }
+}
+
+/// A recovery whose end was not seen. What was not watched for as long as the target was neither met nor missed.
+fn unfinished(name: &str, at_least: f64, rto: &Rto) -> String {
+    let watched = duration(rounded(at_least));
+    let missed = rto.target_ms.filter(|target| at_least > *target);
+    match (rto.verdict, missed) {
+        (Verdict::Fail, None) => {
+            format!(
+                "{name} was not restored within the {watched} that it was watched after the fault"
+            )
+        }
+        (Verdict::Fail, target) => format!(
+            "{name} was not restored within the {watched} that it was watched after the fault{}",
+            against(target, Verdict::Fail)
+        ),
+        _ => format!(
+            "{name} was out for at least {watched} after the fault, and was not seen restored for long enough{}",
+            against(rto.target_ms, rto.verdict)
+        ),
     }
 }
 
@@ -112,6 +129,9 @@ fn rounded(ms: f64) -> f64 {
     };
     (ms / step).round() * step
 }
+
+#[cfg(test)]
+mod tests;
 
 /// The kind of drill in words.
 #[must_use]

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use drdrill_core::checker::Severity;
 use drdrill_core::event::{Milestone, Stage, StepOutcome, SystemState, When};
 use drdrill_core::probe::Connection;
-use drdrill_core::record::{Rpo, Samples};
+use drdrill_core::record::{Record, Rpo, Samples, Service};
 
-use crate::figures::{count, counted, is_measured};
+use crate::figures::{self, count, counted, is_measured};
 
 pub(crate) const fn when(when: When) -> &'static str {
     match when {
@@ -108,6 +108,33 @@ pub(crate) fn writes(rpo: &Rpo) -> String {
         format!("{} acknowledged · {} lost", count(writes.acknowledged), count(writes.lost));
     append(&mut text, &rest);
     text
+}
+
+/// What clients of a service saw on the way back: `write unavailable 310 ms [289, 331]; 21 of 100 attempts failed
+/// (21 %); 0 lost`. `None` without a way back.
+pub(crate) fn way_back(record: &Record, service: &Service) -> Option<String> {
+    let mut services = record.failback.as_ref()?.services.iter();
+    let back = services.find(|back| back.name == service.name)?;
+    let failed = back.samples.failed + back.samples.unknown;
+    let usable = failed + back.samples.ok;
+    let of = format!("{} of {} attempts failed", count(failed), count(usable));
+    let seen = match (&back.outage, usable, failed) {
+        (_, 0, _) => "not watched".to_owned(),
+        (None, _, 0) => format!("no failure in {} attempts", count(usable)),
+        (None, ..) => format!("no outage but that of the fault; {of}"),
+        (Some(outage), ..) => format!(
+            "{} unavailable {}; {of} ({})",
+            back.stream.as_deref().unwrap_or(&back.name),
+            figures::outage(Some(*outage)),
+            figures::share(failed, usable)
+        ),
+    };
+    let lost = match back.lost {
+        _ if service.rpo.is_none() => String::new(),
+        Some(lost) => format!("; {} lost", count(lost)),
+        None => "; what was lost is not known".to_owned(),
+    };
+    Some(seen + &lost)
 }
 
 fn append(text: &mut String, counts: &[(u64, &str)]) {

@@ -6,6 +6,7 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::names::simple_name;
 use crate::probe::Purpose;
 use crate::scenario::Targets;
 use crate::units::{Span, within};
@@ -17,8 +18,9 @@ pub type SiteName = String;
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Inventory {
-    /// Name: lower-case letters, digits and underscores.
-    #[garde(pattern(r"^[a-z0-9_]{1,64}$"))]
+    /// Name: lower-case letters, digits, `_` and `-`.
+    #[garde(custom(simple_name))]
+    #[schemars(regex(pattern = r"^[a-z0-9_-]{1,64}$"))]
     pub environment: String,
     /// Title, for people.
     #[serde(default)]
@@ -50,7 +52,8 @@ pub struct Inventory {
 #[serde(deny_unknown_fields)]
 pub struct ServiceFacts {
     /// Its name.
-    #[garde(pattern(r"^[a-z0-9_-]{1,64}$"))]
+    #[garde(custom(simple_name))]
+    #[schemars(regex(pattern = r"^[a-z0-9_-]{1,64}$"))]
     pub name: String,
     /// Its tier, 1 (most critical) to 4.
     #[garde(range(min = 1, max = 4))]
@@ -132,7 +135,8 @@ pub struct HostSpec {
 #[serde(deny_unknown_fields)]
 pub struct HostProbe {
     /// Name of the stream.
-    #[garde(pattern(r"^[a-z0-9_-]{1,64}$"))]
+    #[garde(custom(simple_name))]
+    #[schemars(regex(pattern = r"^[a-z0-9_-]{1,64}$"))]
     pub name: String,
     /// The service that it watches.
     #[garde(length(min = 1, max = 64))]

@@ -32,7 +32,7 @@ pub(super) fn view(run: Run<'_>, style: &str) -> Value {
         summary => story::summary(record),
         reasons => &record.reasons,
         leftovers => record.leftovers.iter().map(leftover).collect::<Vec<_>>(),
-        services => record.services.iter().map(service).collect::<Vec<_>>(),
+        services => record.services.iter().map(|one| service(record, one)).collect::<Vec<_>>(),
         charts => charts(run),
         phases => phase_view(record),
         recommendations => record.recommendations.iter().map(|advice| context! {
@@ -83,7 +83,7 @@ fn phase_view(record: &Record) -> Value {
     context! { bar => Value::from_safe_string(bar), legend => legend }
 }
 
-fn service(service: &Service) -> Value {
+fn service(record: &Record, service: &Service) -> Value {
     let mut cards = vec![rto(service)];
     cards.extend(service.rpo.as_ref().map(rpo));
     cards.push(rlo(service));
@@ -102,7 +102,8 @@ fn service(service: &Service) -> Value {
         notes.push(format!("It came back and failed again {times}."));
     }
     notes.push(format!("{}.", words::samples(service.samples)));
-    context! { name => &service.name, tier => service.tier, cards => cards, notes => notes.join(" ") }
+    let back = words::way_back(record, service).map(|back| format!("Way back: {back}."));
+    context! { name => &service.name, tier => service.tier, cards => cards, notes => notes.join(" "), way_back => back }
 }
 
 fn card(

@@ -23,7 +23,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "rto_not_established",
-        when: "the interval of the recovery time lies across the objective",
+        when: "the interval of the recovery time lies across the objective, or its end was not established",
         advise: rto_not_established,
     },
     Rule {
@@ -119,7 +119,7 @@ fn never_recovered(record: &Record) -> Vec<Advice> {
         .map(|step| format!("step {} at {} failed: {}", step.name, step.site, step.detail));
     each(record, |service| {
         let at_least = service.rto.at_least_ms?;
-        if service.rto.at_most_ms.is_some() {
+        if service.rto.at_most_ms.is_some() || service.rto.verdict != Verdict::Fail {
             return None;
         }
         let figure = format!(
@@ -156,7 +156,16 @@ fn rto_figure(service: &Service) -> String {
 
 fn rto_not_established(record: &Record) -> Vec<Advice> {
     each(record, |service| {
-        let (low, high) = (service.rto.at_least_ms?, service.rto.at_most_ms?);
+        let low = service.rto.at_least_ms?;
+        let Some(high) = service.rto.at_most_ms else {
+            let text = format!(
+                "Whether {} was restored was not established. See why under Findings, and run the drill again to its \
+                 end.",
+                service.name
+            );
+            let unknown = service.rto.verdict == Verdict::Unknown;
+            return unknown.then(|| Advice::new(text, [rto_figure(service)]));
+        };
         let target = service.rto.target_ms?;
         (low <= target && target < high).then(|| {
             let width = figures::duration(high - low);

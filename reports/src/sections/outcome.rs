@@ -79,11 +79,11 @@ pub(super) fn writes(record: &Record) -> Section {
             note.join(" ")
         },
         columns: &["Service", "Class", "Writes"],
-        rows: measured().flat_map(|(name, rpo)| classes(name, rpo)).collect(),
+        rows: measured().flat_map(|(name, rpo)| classes(name, rpo, record)).collect(),
     }
 }
 
-fn classes(name: &str, rpo: &Rpo) -> Vec<Vec<Cell>> {
+fn classes(name: &str, rpo: &Rpo, record: &Record) -> Vec<Vec<Cell>> {
     let writes = rpo.writes;
     let classes = [
         ("acknowledged", writes.acknowledged),
@@ -110,7 +110,10 @@ fn classes(name: &str, rpo: &Rpo) -> Vec<Vec<Cell>> {
             ("from the first to the last lost acknowledgement", Cell::duration(rpo.span_ms)),
         );
     }
-    let failback = rpo.failback_lost.map_or_else(|| "no failback".to_owned(), count);
+    let phases = &record.phases;
+    let begun = phases.failback_started_ms.or(phases.failback_finished_ms).is_some();
+    let unknown = if begun { "not known" } else { "no failback" };
+    let failback = rpo.failback_lost.map_or_else(|| unknown.to_owned(), count);
     rows.push(("lost on the way back", Cell::Figure(failback)));
     let row = |(class, cell)| vec![Cell::code(name), Cell::text(class), cell];
     rows.into_iter().map(row).collect()

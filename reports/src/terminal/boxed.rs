@@ -241,6 +241,9 @@ impl Page {
             if let Some(rpo) = &service.rpo {
                 self.labelled("Writes", &crate::words::writes(rpo));
             }
+            if let Some(back) = words::way_back(record, service) {
+                self.labelled("Way back", &back);
+            }
             self.labelled("Samples", &words::samples(service.samples));
         }
         if let Some(lag) = record.replication_lag_ms {

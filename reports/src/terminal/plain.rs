@@ -17,7 +17,7 @@ pub(super) fn summary(record: &Record, report: Option<&str>) -> String {
         format!("summary: {}", story::summary(record)),
     ];
     lines.extend(record.reasons.iter().map(|reason| format!("reason: {reason}")));
-    lines.extend(record.services.iter().flat_map(service));
+    lines.extend(record.services.iter().flat_map(|one| service(record, one)));
     lines.extend(
         phases::told(record)
             .iter()
@@ -55,7 +55,7 @@ pub(super) fn summary(record: &Record, report: Option<&str>) -> String {
     lines.iter().map(|line| clean(line) + "\n").collect()
 }
 
-fn service(service: &Service) -> Vec<String> {
+fn service(record: &Record, service: &Service) -> Vec<String> {
     let name = &service.name;
     let mut lines = vec![format!(
         "rto {name}: {}, target {}, {}",
@@ -82,6 +82,7 @@ fn service(service: &Service) -> Vec<String> {
     lines.extend(
         kept(service).map(|stream| format!("kept connection {name}: {}", kept_line(stream))),
     );
+    lines.extend(words::way_back(record, service).map(|back| format!("way back {name}: {back}")));
     lines.push(format!("samples {name}: {}", words::samples(service.samples)));
     lines
 }

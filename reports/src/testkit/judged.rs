@@ -5,7 +5,7 @@ use drdrill_core::event::{Entry, Event, StepOutcome, When};
 use drdrill_core::probe::Connection;
 use drdrill_core::record::{
     EnvironmentRef, Fault, Functionality, Interval, Latency, Leftover, Phases, Record, Rlo, Rpo,
-    Rto, SCHEMA, Samples, ScenarioRef, Service, Step, Stream, Writes,
+    Rto, SCHEMA, Samples, ScenarioRef, Service, ServiceWayBack, Step, Stream, WayBack, Writes,
 };
 use drdrill_core::sample::Outcome;
 use drdrill_core::scenario::Kind;
@@ -59,6 +59,7 @@ pub(super) fn record(case: Case, history: &[Entry]) -> Record {
         phases: phases(case),
         functionality,
         bystanders: vec![stream(history, 3, "bystander", Connection::Fresh, None)],
+        failback: way_back(case, history),
         replication_lag_ms: Some(250),
         split_brain: Vec::new(),
         findings: findings(case),
@@ -210,6 +211,39 @@ fn stream(
         baseline_latency: Some(Latency { p50_ms: 2.31, p99_ms: 8.04, max_ms: 8.97 }),
         worst_lateness_ms: if samples.prober_error > 0 { 31.0 } else { 0.3 },
     }
+}
+
+fn way_back(case: Case, history: &[Entry]) -> Option<WayBack> {
+    if case == Case::Invalid {
+        return None;
+    }
+    let later: Vec<Entry> = history
+        .iter()
+        .filter(|entry| match &entry.event {
+            Event::Sample(sample) => sample.sent.ms() >= 20_000.0,
+            _ => false,
+        })
+        .cloned()
+        .collect();
+    let counts = |id, name| stream(&later, id, name, Connection::Fresh, None).samples;
+    let samples = add(counts(0, "write"), counts(1, "read"));
+    let failed = samples.failed + samples.unknown;
+    #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+    let failed_share = failed as f64 / (failed + samples.ok) as f64;
+    // The lone failure at 47 s.
+    let lone = case == Case::Failed;
+    Some(WayBack {
+        from_ms: 20_000.0,
+        to_ms: 59_960.0,
+        services: vec![ServiceWayBack {
+            name: "orders".to_owned(),
+            outage: lone.then_some(Interval { at_least_ms: 0.0, at_most_ms: Some(42.3) }),
+            stream: lone.then(|| "read".to_owned()),
+            samples,
+            failed_share: Some(failed_share),
+            lost: rpo(case).failback_lost,
+        }],
+    })
 }
 
 fn fault(case: Case) -> Fault {

@@ -89,6 +89,8 @@ fn is_ours(key: &str, value: &Value) -> bool {
         ("kind", Value::String(word)) => ["simulated", "full", "tabletop"].contains(&word.as_str()),
         ("belts", Value::Array(belts)) => belts.is_empty() || belts.len() == 2,
         ("outcome", Value::Object(_)) => false,
+        // That of a record names services and streams; that of a scenario holds shares and times.
+        ("failback", Value::Object(fields)) => !fields.contains_key("services"),
         _ => true,
     }
 }

@@ -12,6 +12,7 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::names::simple_name;
 use crate::units::{Share, Span, within};
 
 /// A drill, as written in a file.
@@ -19,8 +20,9 @@ use crate::units::{Share, Span, within};
 #[serde(deny_unknown_fields)]
 #[garde(context(Known))]
 pub struct Scenario {
-    /// Name: lower-case letters, digits and underscores.
-    #[garde(pattern(r"^[a-z0-9_]{1,64}$"))]
+    /// Name: lower-case letters, digits, `_` and `-`.
+    #[garde(custom(simple_name))]
+    #[schemars(regex(pattern = r"^[a-z0-9_-]{1,64}$"))]
     pub scenario: String,
     /// Title, for people.
     #[garde(length(min = 1, max = 200))]

@@ -63,10 +63,15 @@ fn unavailable(name: &str, service: &ServiceStory<'_>, back: StreamBack) -> Find
     let target = service.facts.targets.rto.map(|span| span.0);
     let Some(run) = back.longest else {
         let hidden = show(back.gap);
-        let text = format!(
-            "{name}: {usable} attempts on the way back, none failed; an outage shorter than {hidden} could have \
-             hidden"
-        );
+        let failed = back.samples.failed + back.samples.unknown;
+        let seen = if failed == 0 {
+            format!("{usable} attempts on the way back, none failed")
+        } else {
+            format!(
+                "{failed} of {usable} attempts on the way back failed, all of them in the outage of the fault"
+            )
+        };
+        let text = format!("{name}: {seen}; an outage shorter than {hidden} could have hidden");
         return match target {
             Some(target) if back.gap > target => unknown(NAME, text),
             _ => fine(NAME, text),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use drdrill_core::environment::FoundWrites;
-use drdrill_core::event::{Event, Stage, When};
+use drdrill_core::event::{Event, Milestone, Stage, StepOutcome, When};
 use drdrill_core::record::{Record, Rpo};
 use drdrill_core::sample::Outcome;
 use drdrill_core::time::At;
@@ -124,6 +124,32 @@ fn a_service_that_comes_back_only_because_the_drill_undid_the_fault_fails() {
     assert_eq!((record.verdict, record.exit_code), (Verdict::Fail, 10));
     let text = &record.reasons[0];
     assert!(text.contains("never restored within 4.997 s; the drill stopped waiting"), "{text}");
+}
+
+#[test]
+fn a_failed_failover_that_was_waited_for_is_never_restored_and_the_objective_is_not_called_missed()
+{
+    let mut story = Story::recovered();
+    story.fails(0, 5_001, 11_000);
+    story.milestone(5_500, Milestone::Decided);
+    story.step("promote", 5_600, StepOutcome::Failed, false);
+    story.step("promote", 5_700, StepOutcome::Done, true);
+    story.targets(Duration::from_secs(15));
+    let reasons = |story: &Story| {
+        let record = record(story);
+        assert_eq!((record.verdict, record.exit_code), (Verdict::Fail, 10));
+        assert_eq!(record.services[0].rto.at_most_ms, None);
+        record.reasons.join("\n")
+    };
+    let text = reasons(&story);
+    assert!(text.contains("never restored within 4.997 s; the drill stopped waiting"), "{text}");
+    assert!(!text.contains("missed"), "{text}");
+    story.targets(Duration::from_secs(4));
+    let text = reasons(&story);
+    assert!(
+        text.contains("more than 4.997 s; the objective is 4.000 s, which is missed"),
+        "{text}"
+    );
 }
 
 #[test]

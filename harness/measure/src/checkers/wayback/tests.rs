@@ -5,6 +5,7 @@ use drdrill_core::record::ServiceWayBack;
 use drdrill_core::sample::Outcome;
 use drdrill_core::time::At;
 use drdrill_core::verdict::Verdict;
+use proptest::prelude::*;
 
 use super::super::testing::{Story, verdict_of};
 
@@ -66,6 +67,24 @@ fn what_fails_while_faults_are_taken_back_counts_too() {
     assert_eq!(verdict(&story), Verdict::Fail);
 }
 
+proptest! {
+    #[test]
+    fn the_bounds_contain_the_truth(from in 10_020_u64..10_400, length in 1_u64..400) {
+        let mut story = Story::failed_back();
+        story.fails(0, from, from + length);
+        let truth = Duration::from_millis(length).as_secs_f64() * 1e3;
+        match figures(&story).outage {
+            // Between two attempts.
+            None => prop_assert!(length < 10),
+            Some(outage) => {
+                prop_assert!(outage.at_least_ms <= truth, "{outage:?} {truth}");
+                prop_assert!(outage.at_most_ms.unwrap() >= truth, "{outage:?} {truth}");
+                prop_assert!(outage.at_most_ms.unwrap() - outage.at_least_ms <= 22.0);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_single_success_does_not_end_an_outage() {
     let mut story = Story::failed_back();
@@ -119,7 +138,10 @@ fn the_outage_of_a_fault_that_nobody_recovered_from_is_not_the_way_back() {
     story.targets(Duration::from_millis(200));
     assert_eq!(figures(&story).outage, None);
     assert_eq!(verdict(&story), Verdict::Pass);
-    assert_eq!(crate::judge::judge(&story.entries).unwrap().verdict, Verdict::Fail);
+    let record = crate::judge::judge(&story.entries).unwrap();
+    assert_eq!(record.verdict, Verdict::Fail);
+    let said = record.findings.iter().find(|finding| finding.checker == "way_back").unwrap();
+    assert!(said.message.contains("30 of 100 attempts on the way back failed"), "{}", said.message);
 }
 
 #[test]
