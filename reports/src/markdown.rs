@@ -96,7 +96,8 @@ fn objectives(record: &Record) -> String {
             words::samples(service.samples)
         );
         if let Some(back) = words::way_back(record, service) {
-            let _infallible = writeln!(out, "\nWay back: {}.", inline(&back));
+            let _infallible =
+                writeln!(out, "\nWay back of {}: {}.", code(&service.name), inline(&back));
         }
     }
     out

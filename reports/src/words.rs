@@ -130,9 +130,11 @@ pub(crate) fn way_back(record: &Record, service: &Service) -> Option<String> {
         ),
     };
     let lost = match back.lost {
-        _ if service.rpo.is_none() => String::new(),
         Some(lost) => format!("; {} lost", count(lost)),
-        None => "; what was lost is not known".to_owned(),
+        None if service.rpo.is_some() && record.phases.failback_started_ms.is_some() => {
+            "; what was lost is not known".to_owned()
+        }
+        None => String::new(),
     };
     Some(seen + &lost)
 }
@@ -140,5 +142,32 @@ pub(crate) fn way_back(record: &Record, service: &Service) -> Option<String> {
 fn append(text: &mut String, counts: &[(u64, &str)]) {
     for (number, word) in counts.iter().filter(|(number, _)| *number > 0) {
         let _infallible = write!(text, " · {} {word}", count(*number));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drdrill_core::record::Interval;
+
+    use super::*;
+    use crate::testkit::{Case, Fixture};
+
+    #[test]
+    fn the_way_back_is_told_with_its_longest_outage_and_its_loss() {
+        let mut record = Fixture::build(Case::Passed).record;
+        let told = |record: &Record| way_back(record, &record.services[0]).unwrap();
+        let back = &mut record.failback.as_mut().unwrap().services[0];
+        back.samples = Samples { sent: 100, ok: 79, failed: 20, unknown: 1, prober_error: 0 };
+        back.outage = Some(Interval { at_least_ms: 289.0, at_most_ms: Some(331.0) });
+        back.stream = Some("write".to_owned());
+        let text = told(&record);
+        let seen = "write unavailable 310 ms [289, 331]; 21 of 100 attempts failed (21 %); 0 lost";
+        assert_eq!(text, seen);
+        record.failback.as_mut().unwrap().services[0].lost = None;
+        assert!(told(&record).ends_with("; what was lost is not known"));
+        record.phases.failback_started_ms = None;
+        assert!(told(&record).ends_with("failed (21 %)"));
+        record.failback = None;
+        assert_eq!(way_back(&record, &record.services[0]), None);
     }
 }

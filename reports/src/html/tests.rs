@@ -160,6 +160,24 @@ fn a_million_samples_stay_small_and_no_outage_disappears() {
 }
 
 #[test]
+fn the_way_back_is_told_where_there_was_one() {
+    let mut fixture = sample(Case::Failed);
+    let page = rendered(&fixture);
+    assert!(page.contains("Way back: read unavailable 21 ms [0, 43]; 1 of "), "{page}");
+    assert!(page.contains("; 3 lost."));
+    fixture.record.failback = None;
+    assert!(!rendered(&fixture).contains("Way back"));
+}
+
+#[test]
+fn a_failback_that_nobody_read_back_is_not_called_none() {
+    let mut fixture = sample(Case::Passed);
+    fixture.record.services[0].rpo.as_mut().unwrap().failback_lost = None;
+    let page = rendered(&fixture);
+    assert!(page.contains("not known") && !page.contains("no failback"));
+}
+
+#[test]
 fn a_run_without_anything_still_has_a_page() {
     let mut fixture = Fixture::build(Case::Invalid);
     fixture.history.clear();

@@ -132,6 +132,14 @@ fn where_a_recovery_got_stuck_is_named() {
 }
 
 #[test]
+fn a_recovery_whose_end_was_not_established_is_not_said_to_have_failed() {
+    let mut record = flawless();
+    record.services[0].rto.at_most_ms = None;
+    record.services[0].rto.verdict = Verdict::Unknown;
+    assert_eq!(ids(&record), BTreeSet::from(["rto_not_established".to_owned()]));
+}
+
+#[test]
 fn the_most_urgent_comes_first() {
     let mut record = record(Case::Failed);
     record.leftovers = super::tests::record(Case::Stuck).leftovers;
