@@ -10,6 +10,7 @@ needs=(
   "libssl-dev:/usr/include/openssl/ssl.h"
   "openssh-client:/usr/bin/ssh-keygen"
   "git:/usr/bin/git"
+  "mount:/usr/bin/mount"
 )
 missing=()
 for need in "${needs[@]}"; do

@@ -100,7 +100,7 @@ fn the_second_drill_on_an_environment_is_refused_and_told_who_is_at_work() {
     let history = sandbox.run("history").exits(0).stdout;
     assert!(history.contains("running"), "{history}");
     let busy = sandbox.run("recover").exits(0).stdout;
-    assert_eq!(busy, format!("run {holder}: busy (a drill or its keeper is at work)\n"));
+    assert_eq!(busy, format!("run {holder}: a drill is running; nothing of it was touched\n"));
     first.end().exits(0);
     nothing_is_left(&sandbox);
 }

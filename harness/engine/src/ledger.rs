@@ -205,7 +205,7 @@ impl Ledger {
     /// # Errors
     /// When the disk is full or the directory cannot be written to; nothing was touched then.
     pub fn create(path: &Path, first: Line) -> Result<Self, LedgerError> {
-        let half = path.with_extension("new");
+        let half = path.with_extension(crate::state::HALF_MADE);
         let io = |doing| move |source| LedgerError::Io { doing, path: path.to_owned(), source };
         let file = OpenOptions::new()
             .read(true)
@@ -328,7 +328,7 @@ impl Ledger {
     /// # Errors
     /// When it cannot be moved; it then stays, which is safe.
     pub fn settle(self, evidence: &Path, sealed: bool) -> Result<(), LedgerError> {
-        if !self.open().is_empty() {
+        if !self.open().is_empty() || self.contents.damaged_inside > 0 {
             return Ok(());
         }
         self.file.set_len(self.end).map_err(|source| self.error("shorten", source))?;

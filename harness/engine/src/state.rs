@@ -4,11 +4,17 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Name of the undo ledger inside the directory of a run that left nothing in place.
 pub const LEDGER_FILE: &str = "undo.ledger";
 /// Ending of the undo ledger of a run that may have something in place.
 const OPEN_LEDGER: &str = ".ledger";
+
+/// Ending of a ledger that is being made.
+pub(crate) const HALF_MADE: &str = "new";
+/// A ledger is made within milliseconds; one that is half made for so long was given up.
+const HALF_MADE_FOR: Duration = Duration::from_mins(1);
 
 /// The state directory: `$DRDRILL_STATE`, else `.drdrill` in the working directory.
 #[derive(Clone, Debug)]
@@ -119,6 +125,20 @@ impl StateDir {
             .filter_map(|name| name.strip_suffix(OPEN_LEDGER))
             .map(str::to_owned)
             .collect())
+    }
+
+    /// Removes ledgers that a run was killed over while it made them: nothing was touched yet.
+    pub fn sweep(&self) {
+        for name in names_in(&self.ledgers()).unwrap_or_default() {
+            let path = self.ledgers().join(&name);
+            let age =
+                fs::metadata(&path).and_then(|facts| facts.modified()).map(|made| made.elapsed());
+            let old = matches!(age, Ok(Ok(age)) if age > HALF_MADE_FOR);
+            if name.ends_with(HALF_MADE) && old {
+                // One that cannot be removed harms nobody.
+                let _ = fs::remove_file(&path);
+            }
+        }
     }
 
     /// Directory of the locks.

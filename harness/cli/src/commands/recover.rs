@@ -1,11 +1,14 @@
 //! `drdrill recover`: takes back whatever runs that were killed have left in place.
 
-use drdrill_core::action::Undo;
-use drdrill_engine::ledger::{Ledger, LedgerError};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use drdrill_engine::ledger::{Intent, Ledger, LedgerError};
 use drdrill_engine::revert::revert_open;
 use drdrill_engine::state::{LEDGER_FILE, StateDir};
 use drdrill_reports::evidence::MANIFEST;
 use serde::Serialize;
+use tokio::runtime::Runtime;
 
 use crate::args::{Format, FormatArgs};
 use crate::exit::{Code, Failure, Outcome};
@@ -35,12 +38,13 @@ pub(crate) fn open_runs(state: &StateDir) -> Result<Vec<OpenRun>, String> {
             Err(error) => return Err(error.to_string()),
         };
         let intents = contents.open();
-        if intents.is_empty() {
+        if intents.is_empty() && contents.damaged_inside == 0 {
             continue;
         }
         let environment = contents.opened().map(|(_, name, ..)| name.to_owned());
         let what = intents.iter().map(|intent| format!("{} of {}", intent.kind, intent.target));
-        let what = what.collect();
+        let lost = (contents.damaged_inside > 0).then(|| "whatever a damaged line said".to_owned());
+        let what = what.chain(lost).collect();
         open.push(OpenRun { run_id, environment, what, busy });
     }
     Ok(open)
@@ -71,75 +75,22 @@ struct StillOpen {
     by_hand: String,
 }
 
+/// A keeper that is at work is waited for so long: an undo takes at most a minute.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(75);
+/// Time between two looks at a busy ledger.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// Takes back everything open, of any run.
 pub(crate) fn recover(state: &StateDir, args: FormatArgs) -> Outcome {
     state.trusted().map_err(Failure::with(Code::NotReady))?;
+    state.sweep();
     let ids = state.open_ledgers().map_err(|error| {
         Failure::new(Code::NotReady, format!("read {}: {error}", state.ledgers().display()))
     })?;
     let runtime = super::runtime()?;
-    let reverters = wiring::reverters(None);
-    let mut all = Vec::new();
-    for run_id in ids {
-        let mut ledger = match Ledger::take_over(&state.ledger(&run_id)) {
-            Ok(ledger) => ledger,
-            Err(LedgerError::InUse { .. }) => {
-                let (taken_back, still_open) = (Vec::new(), Vec::new());
-                all.push(Recovered {
-                    run_id,
-                    taken_back,
-                    still_open,
-                    busy: true,
-                    damaged_lines: 0,
-                });
-                continue;
-            }
-            // Its harness or keeper was quicker.
-            Err(error) if error.is_missing() => continue,
-            // One that cannot be read does not stop the others.
-            Err(error) => {
-                all.push(Recovered {
-                    run_id,
-                    taken_back: Vec::new(),
-                    still_open: vec![StillOpen {
-                        what: "whatever its undo ledger says".to_owned(),
-                        error: error.to_string(),
-                        residue: Vec::new(),
-                        by_hand: "make the undo ledger readable, then: drdrill recover".to_owned(),
-                    }],
-                    busy: false,
-                    damaged_lines: 0,
-                });
-                continue;
-            }
-        };
-        let damaged_lines = ledger.contents().damaged;
-        let reverted = runtime.block_on(revert_open(&mut ledger, &reverters));
-        put_aside(state, &run_id, ledger);
-        let name = |undo: &Undo, target: &str| match undo {
-            Undo::Revert { kind, .. } => format!("{kind} {target}"),
-            Undo::Nothing { .. } => target.to_owned(),
-        };
-        if reverted.done.is_empty() && reverted.stuck.is_empty() && damaged_lines == 0 {
-            continue;
-        }
-        all.push(Recovered {
-            run_id,
-            taken_back: reverted.done.iter().map(|one| name(&one.undo, &one.target)).collect(),
-            still_open: reverted
-                .stuck
-                .into_iter()
-                .map(|stuck| StillOpen {
-                    what: name(&stuck.intent.undo, &stuck.intent.target),
-                    error: stuck.error,
-                    residue: stuck.residue,
-                    by_hand: stuck.by_hand,
-                })
-                .collect(),
-            busy: false,
-            damaged_lines,
-        });
-    }
+    // One run that cannot be recovered does not stop the others.
+    let all: Vec<Recovered> =
+        ids.into_iter().filter_map(|run_id| recover_one(state, run_id, &runtime)).collect();
     if args.format == Format::Json {
         out::json(&all);
     } else {
@@ -149,13 +100,88 @@ pub(crate) fn recover(state: &StateDir, args: FormatArgs) -> Outcome {
     Ok(if stuck { Code::LeftInPlace } else { Code::Passed })
 }
 
+/// `None` when there was nothing to do.
+fn recover_one(state: &StateDir, run_id: String, runtime: &Runtime) -> Option<Recovered> {
+    let mut recovered = Recovered {
+        run_id,
+        taken_back: Vec::new(),
+        still_open: Vec::new(),
+        busy: false,
+        damaged_lines: 0,
+    };
+    let path = state.ledger(&recovered.run_id);
+    let mut ledger = match take_over(&path) {
+        Ok(ledger) => ledger,
+        // Its harness or keeper was quicker.
+        Err(error) if error.is_missing() => return None,
+        Err(LedgerError::InUse { .. }) if harness_lives(&path) => {
+            recovered.busy = true;
+            return Some(recovered);
+        }
+        Err(error) => {
+            recovered.still_open.push(StillOpen {
+                what: "whatever its undo ledger says".to_owned(),
+                error: error.to_string(),
+                residue: Vec::new(),
+                by_hand: format!("make {} usable, then: drdrill recover", path.display()),
+            });
+            return Some(recovered);
+        }
+    };
+    recovered.damaged_lines = ledger.contents().damaged;
+    if ledger.contents().damaged_inside > 0 {
+        recovered.still_open.push(StillOpen {
+            what: "whatever a damaged line of its undo ledger said".to_owned(),
+            error: "lines in the middle of the ledger are damaged, which no crash does".to_owned(),
+            residue: Vec::new(),
+            by_hand: format!("look at the environment, then: rm {}", path.display()),
+        });
+    }
+    let reverted = runtime.block_on(revert_open(&mut ledger, &wiring::reverters(None)));
+    put_aside(state, &recovered.run_id, ledger);
+    let name = |intent: &Intent| format!("{} of {}", intent.kind, intent.target);
+    recovered.taken_back = reverted.done.iter().map(name).collect();
+    recovered.still_open.extend(reverted.stuck.into_iter().map(|stuck| StillOpen {
+        what: name(&stuck.intent),
+        error: stuck.error,
+        residue: stuck.residue,
+        by_hand: stuck.by_hand,
+    }));
+    let nothing = recovered.taken_back.is_empty()
+        && recovered.still_open.is_empty()
+        && recovered.damaged_lines == 0;
+    (!nothing).then_some(recovered)
+}
+
+/// Takes a ledger over; waits for a keeper that is at work, but not for a drill that runs.
+fn take_over(path: &Path) -> Result<Ledger, LedgerError> {
+    let give_up = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match Ledger::take_over(path) {
+            Err(LedgerError::InUse { .. }) if !harness_lives(path) && Instant::now() < give_up => {
+                std::thread::sleep(LOOK_AGAIN);
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Whether the harness that a ledger names still runs.
+fn harness_lives(path: &Path) -> bool {
+    let contents = Ledger::look(path).unwrap_or_default();
+    contents.opened().is_some_and(|(_, _, harness, _)| drdrill_process::is_alive(harness))
+}
+
 fn print(all: &[Recovered]) {
     if all.is_empty() {
         out::line("nothing is open: no run has left anything in place");
     }
     for run in all {
         if run.busy {
-            out::line(&format!("run {}: busy (a drill or its keeper is at work)", run.run_id));
+            out::line(&format!(
+                "run {}: a drill is running; nothing of it was touched",
+                run.run_id
+            ));
         }
         for what in &run.taken_back {
             out::line(&format!("run {}: taken back and seen to be gone: {what}", run.run_id));

@@ -137,3 +137,16 @@ fn only_a_ledger_with_nothing_open_is_put_aside() {
     assert_eq!((aside.lines.len(), ids(&aside)), (3, Vec::new()));
     assert!(std::fs::metadata(&evidence).unwrap().len() < RESERVED_BYTES);
 }
+
+#[test]
+fn damage_before_an_intact_line_is_told_from_a_torn_end() {
+    let line = |id| {
+        let (kind, target) = ("fault".to_owned(), "a".to_owned());
+        encode(&Line::Intent(Intent { id, kind, target, undo: undo("a") })).unwrap()
+    };
+    let (mut first, mut last) = (line(0), line(1));
+    last.truncate(20);
+    assert_eq!(Contents::parse(&[first.clone(), last].concat()).damaged_inside, 0);
+    first[12] ^= 1;
+    assert_eq!(Contents::parse(&[first, line(1)].concat()).damaged_inside, 1);
+}
