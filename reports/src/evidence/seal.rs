@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use drdrill_core::record::Tool;
 
@@ -109,14 +110,21 @@ pub(super) fn parse_head(text: &str) -> Option<HeadFile> {
     })
 }
 
-/// Makes all files of the directory durable. All at once at the end: the first call pays for the rest.
+/// Makes all files of the directory durable: all at once at the end, so that the disk is waited for once.
 fn make_durable(dir: &Path) -> io::Result<()> {
+    let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_file() {
-            File::open(entry.path())?.sync_all()?;
+            files.push(File::open(entry.path())?);
         }
     }
+    thread::scope(|scope| {
+        let waits: Vec<_> = files.iter().map(|file| scope.spawn(|| file.sync_all())).collect();
+        waits.into_iter().try_for_each(|wait| {
+            wait.join().unwrap_or_else(|_| Err(io::Error::other("a thread of ours failed")))
+        })
+    })?;
     File::open(dir)?.sync_all()
 }
 

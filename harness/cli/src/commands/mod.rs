@@ -63,9 +63,10 @@ fn print_record(record: &Record, report: Option<&std::path::Path>, format: Forma
 
 /// An async runtime for commands that need one.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    // Two threads: one for the work, one that stays free to notice an interrupt. The probes have a thread of their own.
+    // The command itself runs on the main thread; this one serves what it starts beside itself, such as the health
+    // monitor and the watch for interrupts. The probes have a thread of their own.
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Code::NotReady, format!("start the async runtime: {error}")))
