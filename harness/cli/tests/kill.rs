@@ -214,7 +214,7 @@ fn what_a_killed_tree_leaves_is_refused_and_recovered_once() {
         assert!(refused.stderr.starts_with(&said), "{}", refused.stderr);
         assert!(refused.stderr.contains("drdrill recover"), "{}", refused.stderr);
         let recovered = sandbox.run("recover").exits(0).stdout;
-        let said = format!("run {left}: taken back and seen to be gone: lab lab");
+        let said = format!("run {left}: taken back and seen to be gone: environment of lab");
         assert!(recovered.contains(&said), "{moment}: {recovered}");
         let after = contents(&sandbox.state);
         nothing_is_left(&sandbox);
