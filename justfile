@@ -26,7 +26,11 @@ bench-planted n="59":
 
 # Schedule error and CPU per sample at 1000 a second, beside oha.
 bench-schedule:
-    cargo bench -p drdrill-measure --bench schedule
+    cargo bench -p drdrill-measure --bench schedule -- 3
+
+# A server that stalls 2 s under 1000 probes a second: quantiles against the exact ones.
+bench-omission:
+    cargo bench -p drdrill-measure --bench omission
 
 # A drill that does nothing, beside Chaos Toolkit: wall time and memory.
 bench-noop:
