@@ -22,7 +22,7 @@ cat > "$work/env.yaml" <<YAML
 environment: beside
 provider:
   host:
-    probes: [{ name: web, service: web, attempt: { http: { url: "http://127.0.0.1:$port/" } } }]
+    probes: [{ name: web, service: web, attempt: { tcp: { address: "127.0.0.1:$port" } } }]
 services: [{ name: web, tier: 1 }]
 YAML
 cat > "$work/exp.json" <<JSON

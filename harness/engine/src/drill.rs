@@ -133,11 +133,15 @@ pub async fn run(
     Ok(())
 }
 
-/// Starts the keeper, unless the drill neither starts nor breaks anything.
+/// Whether a drill neither starts nor breaks anything, and so needs neither ledger nor keeper.
+#[must_use]
+pub fn touches_nothing(scenario: &Scenario, environment: &dyn Environment) -> bool {
+    scenario.faults.is_empty() && matches!(environment.undo(), Undo::Nothing { .. })
+}
+
+/// Starts the keeper, unless there is nothing to keep.
 fn start_keeper(drill: &Drill) -> Result<Option<Keeper>, NotReady> {
-    let touches_nothing = drill.scenario.faults.is_empty()
-        && matches!(drill.environment.undo(), Undo::Nothing { .. });
-    if touches_nothing {
+    if touches_nothing(&drill.scenario, &*drill.environment) {
         return Ok(None);
     }
     let keeper =

@@ -192,7 +192,8 @@ fn decode(line: &[u8]) -> Option<Line> {
 /// process.
 #[derive(Debug)]
 pub struct Ledger {
-    file: Flock<File>,
+    /// `None` for a drill that touches nothing.
+    file: Option<Flock<File>>,
     path: PathBuf,
     contents: Contents,
     end: u64,
@@ -241,7 +242,13 @@ impl Ledger {
         file.write_all_at(&encoded, 0).map_err(io("write to"))?;
         file.sync_all().map_err(io("make durable"))?;
         let contents = Contents { lines: vec![first], damaged: 0, damaged_inside: 0 };
-        Ok(Self { file, path: path.to_owned(), contents, end: encoded.len() as u64 })
+        Ok(Self { file: Some(file), path: path.to_owned(), contents, end: encoded.len() as u64 })
+    }
+
+    /// The ledger of a drill that touches nothing: it takes no intent, and needs no disk.
+    #[must_use]
+    pub fn of_nothing() -> Self {
+        Self { file: None, path: PathBuf::new(), contents: Contents::default(), end: 0 }
     }
 
     /// Takes over a ledger that nobody holds.
@@ -266,8 +273,12 @@ impl Ledger {
         let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
         let torn =
             end > 0 && bytes.get(usize::try_from(end).unwrap_or(usize::MAX) - 1) != Some(&b'\n');
-        let mut ledger =
-            Self { file, path: path.to_owned(), contents: Contents::parse(&bytes), end };
+        let mut ledger = Self {
+            file: Some(file),
+            path: path.to_owned(),
+            contents: Contents::parse(&bytes),
+            end,
+        };
         if torn {
             // Ends a torn last line, so that the next one begins on its own.
             ledger.write(b"\n")?;
@@ -289,6 +300,9 @@ impl Ledger {
     /// When it could not be made durable; the effect must then not be brought about.
     pub fn intend(&mut self, kind: &str, target: &str, undo: Undo) -> Result<u32, LedgerError> {
         let id = self.next_id();
+        if self.file.is_none() && matches!(undo, Undo::Nothing { .. }) {
+            return Ok(id);
+        }
         let (kind, target) = (kind.to_owned(), target.to_owned());
         self.append(Line::Intent(Intent { id, kind, target, undo }))?;
         Ok(id)
@@ -331,7 +345,8 @@ impl Ledger {
         if !self.open().is_empty() || self.contents.damaged_inside > 0 {
             return Ok(());
         }
-        self.file.set_len(self.end).map_err(|source| self.error("shorten", source))?;
+        let Some(file) = &self.file else { return Ok(()) };
+        file.set_len(self.end).map_err(|source| self.error("shorten", source))?;
         let moved = if sealed || evidence.parent().is_none_or(|dir| !dir.is_dir()) {
             std::fs::remove_file(&self.path)
         } else {
@@ -354,8 +369,9 @@ impl Ledger {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), LedgerError> {
-        self.file.write_all_at(bytes, self.end).map_err(|source| self.error("write to", source))?;
-        self.file.sync_data().map_err(|source| self.error("make durable", source))?;
+        let Some(file) = &self.file else { return Err(self.error("write to", nowhere())) };
+        file.write_all_at(bytes, self.end).map_err(|source| self.error("write to", source))?;
+        file.sync_data().map_err(|source| self.error("make durable", source))?;
         self.end += bytes.len() as u64;
         Ok(())
     }
@@ -363,6 +379,10 @@ impl Ledger {
     fn error(&self, doing: &'static str, source: io::Error) -> LedgerError {
         LedgerError::Io { doing, path: self.path.clone(), source }
     }
+}
+
+fn nowhere() -> io::Error {
+    io::Error::other("this drill touches nothing, so nothing may be intended")
 }
 
 fn lock(file: File, path: &Path) -> Result<Flock<File>, LedgerError> {

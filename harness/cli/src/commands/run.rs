@@ -166,8 +166,12 @@ impl Prepared<'_> {
         };
         let (sink, head) = History::start(&self.run_dir.join(EVENTS_FILE)).map_err(not_ready)?;
         let recorder = Recorder::start(Box::new(sink)).map_err(not_ready)?;
-        let ledger = Ledger::create(&self.state.ledger(&self.run_id), first)
-            .map_err(Failure::with(Code::NotReady))?;
+        let ledger = if drill::touches_nothing(&self.plan.scenario, &*environment) {
+            Ledger::of_nothing()
+        } else {
+            Ledger::create(&self.state.ledger(&self.run_id), first)
+                .map_err(Failure::with(Code::NotReady))?
+        };
         recorder.watch(show);
         let drill = Drill {
             run_id: self.run_id.clone(),

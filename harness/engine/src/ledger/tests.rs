@@ -150,3 +150,10 @@ fn damage_before_an_intact_line_is_told_from_a_torn_end() {
     first[12] ^= 1;
     assert_eq!(Contents::parse(&[first, line(1)].concat()).damaged_inside, 1);
 }
+
+#[test]
+fn the_ledger_of_nothing_takes_no_intent() {
+    let mut ledger = Ledger::of_nothing();
+    assert!(ledger.intend("fault", "a", undo("a")).is_err());
+    assert!(ledger.open().is_empty());
+}

@@ -19,7 +19,7 @@ use super::schedule::{Slot, Slots};
 use super::{Shared, StreamPlan};
 
 /// Time between the start of the thread and the first slot, in nanoseconds: the runtime must be up by then.
-const HEAD_START: u64 = 500_000;
+const HEAD_START: u64 = 200_000;
 
 /// Attempts that may be under way beyond twice what deadlines and intervals ask for.
 const SPARE_ATTEMPTS: u64 = 1024;
