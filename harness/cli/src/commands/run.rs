@@ -276,12 +276,13 @@ fn listen_for_interrupts(interrupt: CancellationToken) -> io::Result<()> {
             }
             // First the deed and then the word: a terminal that takes no output must not stop either.
             if interrupt.is_cancelled() {
-                tokio::task::spawn_blocking(|| {
+                let said = tokio::task::spawn_blocking(|| {
                     crate::out::error(
                         "drdrill: leaving at once; the keeper puts everything back (drdrill recover tells)",
                     );
                 });
-                tokio::time::sleep(LAST_WORD).await;
+                // Said or not, it leaves.
+                let _ = tokio::time::timeout(LAST_WORD, said).await;
                 std::process::exit(Code::Aborted as i32);
             }
             interrupt.cancel();
