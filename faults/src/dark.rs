@@ -77,3 +77,20 @@ fn is_the_networks(error: &std::io::Error) -> bool {
     let kinds = [ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut];
     kinds.contains(&error.kind())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::is_the_networks;
+
+    #[test]
+    fn our_own_trouble_is_no_proof_of_a_dark_network() {
+        assert!(is_the_networks(&ErrorKind::ConnectionRefused.into()));
+        let too_many_open_files = Error::from_raw_os_error(24);
+        let no_free_port = ErrorKind::AddrNotAvailable.into();
+        for error in [too_many_open_files, no_free_port] {
+            assert!(!is_the_networks(&error), "{error}");
+        }
+    }
+}

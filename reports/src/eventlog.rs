@@ -45,7 +45,7 @@ fn tell(event: &Event) -> Option<(&'static str, String)> {
             ("drill", format!("run {} of {} starts", started.run_id, started.scenario.scenario))
         }
         Event::DrillFinished { finished_at } => ("drill", format!("ends at {finished_at}")),
-        Event::StageStarted(stage) => ("stage", words::stage(*stage).to_owned()),
+        Event::StageStarted(stage) => ("stage", stage.word().to_owned()),
         Event::Milestone { milestone, .. } => {
             ("milestone", words::milestone(*milestone).to_owned())
         }

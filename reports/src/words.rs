@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use drdrill_core::checker::Severity;
-use drdrill_core::event::{Milestone, Stage, StepOutcome, SystemState, When};
+use drdrill_core::event::{Milestone, StepOutcome, SystemState, When};
 use drdrill_core::probe::Connection;
 use drdrill_core::record::{Record, Rpo, Samples, Service};
 
@@ -37,20 +37,6 @@ pub(crate) const fn severity(severity: Severity) -> &'static str {
         Severity::Info => "info",
         Severity::Warning => "warning",
         Severity::Critical => "critical",
-    }
-}
-
-pub(crate) const fn stage(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Preparing => "preparing",
-        Stage::Baseline => "baseline",
-        Stage::Fault => "fault",
-        Stage::Recovery => "recovery",
-        Stage::Soak => "soak",
-        Stage::Undo => "undo",
-        Stage::Failback => "failback",
-        Stage::Audit => "audit",
-        Stage::Closing => "closing",
     }
 }
 

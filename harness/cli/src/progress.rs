@@ -134,7 +134,7 @@ impl Progress {
             self.say(&format!("{}  {text}", style(seconds).for_stderr().dim()));
         }
         if let Event::StageStarted(stage) = entry.event {
-            self.stage = stage_word(stage);
+            self.stage = stage.word();
         }
         if entry.at.since(self.drawn) >= REDRAW {
             self.drawn = entry.at;
@@ -178,25 +178,11 @@ impl Progress {
     }
 }
 
-const fn stage_word(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Preparing => "preparing",
-        Stage::Baseline => "baseline",
-        Stage::Fault => "fault",
-        Stage::Recovery => "recovery",
-        Stage::Soak => "soak",
-        Stage::Undo => "undo",
-        Stage::Failback => "failback",
-        Stage::Audit => "audit",
-        Stage::Closing => "closing",
-    }
-}
-
 /// An event in words; `None` for what would only be noise.
 fn words(event: &Event) -> Option<String> {
     let red = |text: &str| style(text.to_owned()).for_stderr().red().bold().to_string();
     let green = |text: &str| style(text.to_owned()).for_stderr().green().to_string();
-    let foreign = |text: &str| escape::ci_log(&escape::terminal(text));
+    let foreign = |text: &str| escape::ci_log(text);
     Some(match event {
         Event::StageStarted(stage) => {
             let text = match stage {

@@ -174,6 +174,26 @@ fn a_harness_killed_at_any_moment_leaves_nothing() {
 }
 
 #[test]
+fn nobody_reads_the_secrets_of_the_lab_from_a_command_line() {
+    let _alone = alone();
+    let sandbox = Sandbox::new();
+    let mut drill = Drill::start(sandbox.command(&quick(&sandbox)));
+    drill.says("baseline: ");
+    let lines: Vec<String> = processes(&sandbox.state)
+        .iter()
+        .filter_map(|(pid, _)| fs::read_to_string(format!("/proc/{pid}/cmdline")).ok())
+        .collect();
+    let services = lines.iter().filter(|line| line.contains("lab-node\0service")).count();
+    assert_eq!(services, 2, "{lines:?}");
+    for word in ["secret", "password", "token"] {
+        assert!(lines.iter().all(|line| !line.contains(word)), "{word}: {lines:?}");
+    }
+    drill.signal(Signal::SIGKILL);
+    drill.end();
+    nothing_is_left(&sandbox);
+}
+
+#[test]
 fn the_keeper_ends_what_does_not_end_by_itself() {
     let _alone = alone();
     let sandbox = Sandbox::new();

@@ -87,6 +87,24 @@ pub enum Stage {
     Closing,
 }
 
+impl Stage {
+    /// The stage in a word, for people.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Baseline => "baseline",
+            Self::Fault => "fault",
+            Self::Recovery => "recovery",
+            Self::Soak => "soak",
+            Self::Undo => "undo",
+            Self::Failback => "failback",
+            Self::Audit => "audit",
+            Self::Closing => "closing",
+        }
+    }
+}
+
 /// A moment of the recovery that only the machinery (or the operator) knows.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
