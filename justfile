@@ -6,9 +6,20 @@ drill:
 test:
     bash scripts/test.sh
 
-# kill -9 the harness at so many random moments, and look for what is left.
-kills n="50":
-    DRDRILL_KILLS={{n}} cargo test -p drdrill --test kill -- --nocapture
+# kill -9 the harness (every third time its keeper too) at so many random moments over all kinds of faults, and look
+# for what is left; then kill `recover` as often.
+kills n="1000":
+    DRDRILL_KILLS={{n}} cargo test -p drdrill --test kills --test recover -- --nocapture
+
+# Eight drills that want the same environment at once, so many times.
+races n="200":
+    DRDRILL_RACES={{n}} cargo test --release -p drdrill --test races -- --nocapture
+
+# Every system call: killed at each, each that touches a file made to fail, for every kind of fault (or those in DRDRILL_KINDS);
+# more than an hour. `just sweep 50` tries 50 of each.
+sweep which="all":
+    cargo build -p drdrill --example one_fault
+    DRDRILL_SWEEP={{which}} cargo test -p drdrill --test sweep -- --nocapture
 
 # Write the committed JSON Schemas again.
 schemas:
@@ -32,7 +43,37 @@ bench-schedule:
 bench-omission:
     cargo bench -p drdrill-measure --bench omission
 
+# Register histories: a million operations on one key and on a thousand, and zones against trying every order.
+bench-registers:
+    cargo bench -p drdrill-histories --bench registers
+
+# Ten million unique ids accounted for, from two files.
+bench-accounting:
+    cargo bench -p drdrill-histories --bench accounting
+
 # A drill that does nothing, beside Chaos Toolkit: wall time and memory.
 bench-noop:
     cargo build --release
     bash scripts/bench-noop.sh
+
+# A network fault put into effect and taken back, beside the nft command and a bare netlink transaction.
+bench-nft:
+    cargo bench -p drdrill-faults --bench nft
+
+# Two sites of network namespaces, beside a script of ip commands that makes the same.
+bench-namespaces:
+    cargo bench -p drdrill-faults --bench namespaces
+
+# So many faults of each kind put into effect and taken back: the first packet after each must notice.
+first-packet n="1000":
+    DRDRILL_TRIPS={{n}} cargo test -p drdrill-faults --test nft -- --nocapture first_packet
+
+# So many spoilt scenario and environment files: no panic, none over 100 ms, every error with its place.
+mutants n="1000000":
+    DRDRILL_MUTANTS={{n}} cargo test --release -p drdrill-core --test mutants -- --nocapture
+
+# Fuzz what reads files, guided by coverage; `of` is parse_scenario or parse_inventory. Needs cargo-fuzz and nightly.
+fuzz of="parse_scenario" seconds="60":
+    mkdir -p fuzz/corpus/{{of}}
+    cp scenarios/*.yaml scenarios/must_fail/*.yaml environments/*.yaml fuzz/corpus/{{of}}/
+    cargo +nightly fuzz run {{of}} -- -max_total_time={{seconds}} -max_len=65536 -timeout=1 -rss_limit_mb=256

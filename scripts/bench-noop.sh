@@ -9,14 +9,19 @@ venv="${XDG_CACHE_HOME:-$HOME/.cache}/drdrill/chaostoolkit"
 [ -x "$venv/bin/chaos" ] || { python3 -m venv "$venv"; "$venv/bin/pip" install -q chaostoolkit; }
 
 work=$(mktemp -d)
-python3 -m http.server --bind 127.0.0.1 --directory "$work" 0 >"$work/server" 2>&1 &
+# Accepts and closes: on two cores a server that does more would be measured too.
+cat > "$work/server.py" <<'PY'
+import socket
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+while True:
+    listener.accept()[0].close()
+PY
+mkfifo "$work/port"
+python3 "$work/server.py" >"$work/port" &
 server=$!
 trap 'kill $server; rm -rf "$work"' EXIT
-for _ in $(seq 100); do
-  port=$(grep -oE 'port [0-9]+' "$work/server" | grep -oE '[0-9]+' || true)
-  [ -n "$port" ] && break
-  sleep 0.05
-done
+read -r port <"$work/port"
 
 cat > "$work/env.yaml" <<YAML
 environment: beside

@@ -11,6 +11,11 @@ needs=(
   "openssh-client:/usr/bin/ssh-keygen"
   "git:/usr/bin/git"
   "mount:/usr/bin/mount"
+  "iproute2:/usr/sbin/ip"
+  "nftables:/usr/sbin/nft"
+  "strace:/usr/bin/strace"
+  "util-linux:/usr/bin/prlimit"
+  "iptables:/usr/sbin/iptables"
 )
 missing=()
 for need in "${needs[@]}"; do

@@ -89,7 +89,7 @@ impl Action for SiteLoss {
             Presence::InEffect { proof } => {
                 Presence::InEffect { proof: format!("gone: {}; {proof}", killed.join(", ")) }
             }
-            absent @ Presence::Absent { .. } => absent,
+            other => other,
         })
     }
 }

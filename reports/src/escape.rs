@@ -7,23 +7,37 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use unicode_width::UnicodeWidthChar as _;
+
+/// Most marks in a row that go on top of one character, in characters: Hebrew, with its accents, needs four. More of
+/// them paint over the lines above and below.
+const MOST_MARKS: usize = 4;
+
 /// For a terminal: one line, no control characters, nothing invisible, nothing that changes the direction of text.
 ///
-/// Line breaks and tabs become a blank; everything else that is not visible becomes `\u{…}`.
+/// Line breaks and tabs become a blank; everything else that is not visible, and marks beyond the fourth on a
+/// character, become `\u{…}`.
 #[must_use]
 pub fn terminal(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_hidden) {
+    let mut marks = 0;
+    let mut too_many = |c: char| {
+        marks = if is_mark(c) { marks + 1 } else { 0 };
+        marks > MOST_MARKS
+    };
+    if !text.chars().any(|c| is_hidden(c) || too_many(c)) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     let mut last_was_break = false;
+    marks = 0;
     for c in text.chars() {
         let is_break = matches!(c, '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' | '\u{85}');
+        marks = if is_mark(c) { marks + 1 } else { 0 };
         if is_break {
             if !last_was_break {
                 out.push(' ');
             }
-        } else if is_hidden(c) {
+        } else if is_hidden(c) || marks > MOST_MARKS {
             let _infallible = write!(out, "\\u{{{:x}}}", u32::from(c));
         } else {
             out.push(c);
@@ -31,6 +45,11 @@ pub fn terminal(text: &str) -> Cow<'_, str> {
         last_was_break = is_break;
     }
     Cow::Owned(out)
+}
+
+/// Whether `c` takes no room of its own: it goes on top of the character before.
+fn is_mark(c: char) -> bool {
+    !c.is_ascii() && c.width() == Some(0)
 }
 
 /// For HTML, as text or as an attribute between double quotes.
@@ -70,7 +89,8 @@ pub fn markdown(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '!' | '$' => {
+            // Braces, because Pandoc and others take those behind a heading for its attributes.
+            '\\' | '`' | '*' | '_' | '[' | ']' | '{' | '}' | '|' | '~' | '!' | '$' => {
                 out.push('\\');
                 out.push(c);
             }
@@ -135,9 +155,10 @@ fn is_hidden(c: char) -> bool {
     let code = u32::from(c);
     c.is_control()
         || matches!(code,
-            0x00ad | 0x061c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f
-            | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0x3164 | 0xfeff | 0xffa0
-            | 0xfff0..=0xfffb | 0xfdd0..=0xfdef | 0xe0000..=0xe0fff)
+            0x00ad | 0x034f | 0x061c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f
+            | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0x3164 | 0xfe00..=0xfe0f | 0xfeff | 0xffa0
+            | 0xfff0..=0xfffb | 0xfdd0..=0xfdef | 0x1bca0..=0x1bca3
+            | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff)
         || code & 0xfffe == 0xfffe
 }
 
@@ -160,5 +181,7 @@ fn longest_run(text: &str, wanted: char) -> usize {
     longest
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

@@ -64,6 +64,7 @@ fn tell(event: &Event) -> Option<(&'static str, String)> {
             let cause = match cause {
                 AbortCause::StopCondition => "a stop condition",
                 AbortCause::Operator => "the operator",
+                AbortCause::Guard => "a guard",
                 AbortCause::Failure => "a failure",
             };
             ("aborted", format!("by {cause}: {reason}"))
@@ -83,6 +84,7 @@ fn tell_fault(event: &Event) -> Option<(&'static str, String)> {
         Event::FaultApplyFailed { id, error } => format!("{id} could not be applied: {error}"),
         Event::FaultInEffect { id, proof, .. } => format!("{id} in effect: {proof}"),
         Event::FaultWithoutEffect { id, detail } => format!("{id} WITHOUT EFFECT: {detail}"),
+        Event::FaultEnded { id, detail, .. } => format!("{id} ENDED BY ITSELF: {detail}"),
         Event::FaultReverted { id, .. } => format!("{id} taken back, seen to be gone"),
         Event::FaultStuck { id, error, .. } => format!("{id} COULD NOT BE TAKEN BACK: {error}"),
         Event::EnvironmentStuck { name, error, .. } => {

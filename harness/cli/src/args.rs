@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use drdrill_core::units::Span;
 
 /// Breaks a system on purpose, invokes its failover and restore, times the recovery and counts what was lost as a
 /// client sees it, puts everything back even if drdrill itself is killed, and writes the evidence.
@@ -47,11 +48,19 @@ pub(crate) enum Command {
     /// Check a scenario and an environment file, and touch nothing.
     Validate(DrillArgs),
     /// Say whether this machine has what drills need.
-    Doctor(FormatArgs),
+    Doctor(DoctorArgs),
     /// Take back whatever runs that were killed have left in place.
     Recover(FormatArgs),
+    /// End the drills of an environment, or of all, and refuse new ones until released.
+    Halt(HaltArgs),
+    /// Tell which drills run, what is halted, and what is in place.
+    Status(FormatArgs),
+    /// Plant known defects in drdrill itself, and say which it noticed.
+    Selftest(FormatArgs),
     /// Judge an old run again from its history.
-    Check(OneRun),
+    Check(CheckArgs),
+    /// Account for writes by their unique ids, from lists in files: lost, duplicate, phantom, corrupt, resurrected.
+    Account(AccountArgs),
     /// Check the evidence of a run: digests, chain, signature.
     Verify(VerifyArgs),
     /// Show the result of a run.
@@ -80,6 +89,19 @@ pub(crate) enum Command {
     Keeper {
         /// Id of the run.
         run: String,
+        /// Be it oneself, and not who starts it and ends.
+        #[arg(long)]
+        detached: bool,
+    },
+    /// Hold the processes that standard input names, until it ends.
+    #[command(hide = true)]
+    Pauser,
+    /// Start a program in a session of its own, and do not wait for it.
+    #[command(hide = true)]
+    Starter {
+        /// The program, and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<std::ffi::OsString>,
     },
     /// Be a program of the lab.
     #[command(hide = true)]
@@ -109,9 +131,38 @@ pub(crate) struct DrillArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) drill: DrillArgs,
+    /// Break this environment although it is production; the name as in its file.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) yes_production: Option<String>,
     /// Sign with this Ed25519 key in OpenSSH's format instead of the one in the state directory.
     #[arg(long, env = "DRDRILL_SIGNING_KEY", value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Look at this environment too: its pin, its window, its secrets. A name, or the path of a file.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HaltArgs {
+    /// Name of the environment, or path of its file; every environment when left out.
+    pub(crate) environment: Option<String>,
+    /// Allow drills again, on what was halted by the same command.
+    #[arg(long)]
+    pub(crate) release: bool,
+    /// How long to wait for the drills to end.
+    #[arg(long, default_value = "2min", value_name = "TIME")]
+    pub(crate) wait: Span,
+    /// Do not wait for the drills to end.
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 }
 
 #[derive(Debug, Args)]
@@ -119,6 +170,27 @@ pub(crate) struct OneRun {
     /// Id of the run, the beginning of one, `last`, or the path of a run directory.
     #[arg(default_value = "last")]
     pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) run: OneRun,
+    /// Also write the writes and read-backs of the run as a history that Jepsen's `set` and `set-full` checkers read.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export_edn: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccountArgs {
+    /// What was written: a line each, an id in digits, a space, and `ok`, `failed` or `unknown`.
+    pub(crate) written: PathBuf,
+    /// What was read back, one file a reading in the order of time: a line each, an id, alone or with a space and
+    /// `corrupt`. Lost is what the last one lacks.
+    #[arg(required = true)]
+    pub(crate) found: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }

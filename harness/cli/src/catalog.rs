@@ -31,10 +31,14 @@ macro_rules! shipped {
 }
 
 /// The scenarios shipped in the program.
-pub(crate) const SCENARIOS: [Shipped; 4] = [
+pub(crate) const SCENARIOS: [Shipped; 8] = [
     shipped!("scenarios", "complete_site_failure", false),
+    shipped!("scenarios", "site_frozen", false),
+    shipped!("scenarios", "service_killed", false),
     shipped!("scenarios", "no_op", false),
     shipped!("scenarios/must_fail", "site_lost_nobody_fails_over", true),
+    shipped!("scenarios/must_fail", "site_frozen_nobody_fails_over", true),
+    shipped!("scenarios/must_fail", "service_killed_nobody_fails_over", true),
     shipped!("scenarios/must_fail", "fault_without_effect", true),
 ];
 

@@ -2,9 +2,9 @@
 //!
 //! - [`args`] — the command line; [`exit`] — exit codes and errors.
 //! - [`catalog`] — scenarios and environments, shipped and on disk; [`settings`] — `--set`.
-//! - [`wiring`] and [`adapters`] — a drill put together from the crates.
+//! - [`wiring`] and [`adapters`] — a drill put together from the crates; [`guards`] — what is refused before it.
 //! - [`progress`] — what is shown while it runs; [`evidence`] — what it leaves behind.
-//! - [`commands`] — one file a command.
+//! - [`commands`] — one file a command; [`selftest`] — defects that must be noticed.
 
 mod adapters;
 mod args;
@@ -12,8 +12,10 @@ mod catalog;
 mod commands;
 mod evidence;
 mod exit;
+mod guards;
 mod out;
 mod progress;
+mod selftest;
 mod settings;
 mod wiring;
 
@@ -22,7 +24,16 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let outcome = commands::dispatch(args::Cli::parse());
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        // What was typed wrong is quoted, and may have come from anywhere.
+        Err(error) if error.use_stderr() => {
+            out::error(&out::harmless(&error.to_string()));
+            return exit::Code::Usage.into();
+        }
+        Err(help) => help.exit(),
+    };
+    let outcome = commands::dispatch(cli);
     match outcome {
         Ok(code) => code.into(),
         Err(error) => {

@@ -1,14 +1,15 @@
 //! Writing to the terminal. A reader that went away is no reason to stop in the middle of a drill, so nothing here
-//! panics or fails.
+//! panics or fails. Whatever goes out here has no known secret in it.
 
 use std::io::{self, Write};
 
+use drdrill_core::secret::redacted;
 use drdrill_reports::escape;
 
 /// Prints to standard output.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(redacted(text).as_bytes()).and_then(|()| out.flush());
 }
 
 /// Prints a line to standard output.
@@ -18,13 +19,15 @@ pub(crate) fn line(text: &str) {
 
 /// Text that came from files or from the system under drill, made harmless for terminals and CI logs line by line.
 pub(crate) fn harmless(text: &str) -> String {
+    // Before it is escaped: what is escaped may not be recognised.
+    let text = redacted(text);
     let lines = text.lines().map(escape::ci_log);
     lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a line to standard error.
 pub(crate) fn error(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", redacted(text));
 }
 
 /// Prints a value as indented JSON.

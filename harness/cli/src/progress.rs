@@ -21,22 +21,23 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// Time between two changes of the live line.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// Lines of the history that may wait to be shown; more are dropped from the screen, never from the evidence.
-const WAITING: usize = 10_000;
+/// Lines of the history that may wait to be shown; more are dropped from the screen, never from the evidence. Each is
+/// boxed: the channel makes room for all of them at once, and touching 2 MB takes a tenth of a drill that does nothing.
+const WAITING: usize = 4_000;
 /// Time the last lines may take to be shown.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Shows a drill on a thread of its own: a terminal that takes no output must hold nothing up.
 #[derive(Debug)]
 pub(crate) struct Screen {
-    lines: SyncSender<Entry>,
+    lines: SyncSender<Box<Entry>>,
     over: Receiver<()>,
 }
 
 impl Screen {
     /// Begins with `intro`.
     pub(crate) fn start(intro: &str) -> Self {
-        let (lines, shown) = sync_channel::<Entry>(WAITING);
+        let (lines, shown) = sync_channel::<Box<Entry>>(WAITING);
         let (ended, over) = sync_channel(1);
         let intro = intro.to_owned();
         std::thread::spawn(move || {
@@ -56,7 +57,7 @@ impl Screen {
     pub(crate) fn observer(&self) -> Observer {
         let lines = self.lines.clone();
         Box::new(move |entry| {
-            let _ = lines.try_send(entry.clone());
+            let _ = lines.try_send(Box::new(entry.clone()));
         })
     }
 
@@ -204,6 +205,9 @@ fn words(event: &Event) -> Option<String> {
         Event::FaultInEffect { proof, .. } => format!("  in effect: {}", foreign(proof)),
         Event::FaultWithoutEffect { detail, .. } => {
             format!("  {}: {}", red("without effect"), foreign(detail))
+        }
+        Event::FaultEnded { detail, .. } => {
+            format!("  {}: {}", red("ended by itself"), foreign(detail))
         }
         Event::FaultApplyFailed { error, .. } => {
             format!("  {}: {}", red("not injected"), foreign(error))

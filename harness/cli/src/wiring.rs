@@ -1,20 +1,33 @@
 //! A drill put together: where names in files meet the parts that answer to them.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use drdrill_core::action::{Action, ActionError};
 use drdrill_core::environment::{Environment, LinkControl, Power};
-use drdrill_core::inventory::{EnvironmentFacts, Inventory, Provider};
+use drdrill_core::inventory::{EnvironmentFacts, Inventory, Pin, Provider};
+use drdrill_core::network::{Via, Way};
 use drdrill_core::parts::Recovery;
 use drdrill_core::record::Tool;
 use drdrill_core::scenario::{Failover, Inject, Known, Scenario};
 use drdrill_engine::revert::Reverters;
-use drdrill_environments::host::Host;
+use drdrill_environments::host::{self, Host};
 use drdrill_environments::lab::{self, Lab, LabReverter};
 use drdrill_faults::dark::SiteNetwork;
+use drdrill_faults::disk::fault::DiskFull;
+use drdrill_faults::disk::reverter::DiskReverter;
 use drdrill_faults::links::Links;
+use drdrill_faults::network::chains::ChainsReverter;
+use drdrill_faults::network::fault::{Disturbance, NetworkFault};
+use drdrill_faults::network::reverter::NetworkReverter;
 use drdrill_faults::network_down::NetworkDown;
+use drdrill_faults::nft::{self, NftError};
+use drdrill_faults::process::end::{End, ProcessEnd};
+use drdrill_faults::process::end_undo::EndReverter;
+use drdrill_faults::process::pause::ProcessPause;
+use drdrill_faults::process::reverter::PauseReverter;
+use drdrill_faults::process::targets::Targets;
 use drdrill_faults::site_loss::SiteLoss;
 use drdrill_faults::site_reverter::{Restart, SiteReverter};
 use drdrill_machinery::builtin::BuiltIn;
@@ -23,7 +36,7 @@ use drdrill_machinery::plan::Powers;
 use crate::args::DrillArgs;
 use crate::catalog::{self, Source};
 use crate::exit::{Code, Failure};
-use crate::settings;
+use crate::{guards, settings};
 
 /// A scenario and an environment that fit each other.
 pub(crate) struct Plan {
@@ -49,11 +62,19 @@ fn names_of(inventory: &Inventory) -> Known {
             roles: names(&[lab::PRIMARY, lab::DR]),
             functions: names(&lab::FUNCTIONS),
             probes: names(&lab::STREAMS),
+            components: Some(
+                [lab::PRIMARY, lab::DR]
+                    .map(|role| (role.to_owned(), lab::COMPONENTS.map(str::to_owned).to_vec()))
+                    .into(),
+            ),
+            directories: Some(BTreeMap::new()),
         },
-        Provider::Host(host) => Known {
-            roles: Some(Vec::new()),
+        Provider::Host(spec) => Known {
+            roles: Some(host::sites(spec)),
             functions: Some(Vec::new()),
-            probes: Some(host.probes.iter().map(|probe| probe.name.clone()).collect()),
+            probes: Some(spec.probes.iter().map(|probe| probe.name.clone()).collect()),
+            components: Some(host::components(spec)),
+            directories: Some(host::directories(spec)),
         },
     }
 }
@@ -71,7 +92,7 @@ pub(crate) fn environment(
             let lab = Lab::new(inventory, spec, run_id, run_dir, program, seed, Links::of_server);
             Arc::new(lab.map_err(Failure::with(Code::NotReady))?)
         }
-        Provider::Host(spec) => Arc::new(Host::new(inventory, spec)),
+        Provider::Host(spec) => Arc::new(Host::new(inventory, spec, run_dir)),
     })
 }
 
@@ -82,6 +103,14 @@ pub(crate) fn needed(scenario: &Scenario) -> Vec<Power> {
         match &fault.inject {
             Inject::SiteLoss(_) => needed.extend([Power::Processes, Power::Links]),
             Inject::NetworkDown(_) => needed.push(Power::Links),
+            Inject::ProcessPause(_)
+            | Inject::ProcessKill(_)
+            | Inject::ProcessStop(_)
+            | Inject::ProcessRestart(_) => needed.push(Power::Processes),
+            Inject::DiskFull(_) => needed.push(Power::Directories),
+            Inject::NetworkPartition(_) | Inject::PacketLoss(_) | Inject::RateLimit(_) => {
+                needed.push(Power::Network);
+            }
         }
     }
     if scenario.recovery.failover == Failover::BuiltIn || scenario.failback.is_some() {
@@ -95,7 +124,7 @@ pub(crate) fn needed(scenario: &Scenario) -> Vec<Power> {
     needed
 }
 
-/// Refuses a scenario that needs a power which its environment lacks.
+/// Refuses a scenario that needs a power which its environment lacks, or that strikes too much.
 pub(crate) fn check_powers(plan: &Plan) -> Result<(), Failure> {
     let nowhere = Path::new("");
     let environment = environment(&plan.inventory, "", nowhere, nowhere, 0)?;
@@ -106,7 +135,7 @@ pub(crate) fn check_powers(plan: &Plan) -> Result<(), Failure> {
         .map(Power::word)
         .collect();
     if lacks.is_empty() {
-        return Ok(());
+        return guards::blast_radius(&plan.scenario, &*environment);
     }
     let (scenario, name) = (&plan.scenario.scenario, environment.name());
     let message =
@@ -149,18 +178,151 @@ pub(crate) fn fault(
             Arc::new(SiteLoss::new(network(&on.on)?, processes))
         }
         Inject::NetworkDown(on) => Arc::new(NetworkDown { network: network(&on.on)? }),
+        Inject::ProcessPause(_)
+        | Inject::ProcessKill(_)
+        | Inject::ProcessStop(_)
+        | Inject::ProcessRestart(_) => {
+            let targets = targets(inject, &**environment).ok_or_else(|| lacks(Power::Processes))?;
+            end_or_pause(inject, targets, environment)?
+        }
+        Inject::DiskFull(fault) => Arc::new(disk_full(fault, &**environment)?),
+        Inject::NetworkPartition(fault) => {
+            let (from, ports) = (fault.from.as_deref(), &fault.ports);
+            let roles = (&*fault.on, from);
+            disturb(Disturbance::Partition, roles, fault.way, ports, via(inject), environment)
+        }
+        Inject::PacketLoss(fault) => {
+            let (from, ports) = (fault.from.as_deref(), &fault.ports);
+            let loss = Disturbance::Loss(fault.share);
+            disturb(loss, (&fault.on, from), fault.way, ports, via(inject), environment)
+        }
+        Inject::RateLimit(fault) => {
+            let (from, ports) = (fault.from.as_deref(), &fault.ports);
+            let limit = Disturbance::Limit(fault.rate);
+            disturb(limit, (&fault.on, from), fault.way, ports, via(inject), environment)
+        }
+    })
+}
+
+/// The processes that a fault is about; `None` when it is about none, or the environment has none.
+pub(crate) fn targets(inject: &Inject, environment: &dyn Environment) -> Option<Targets> {
+    let (component, max_targets) = match inject {
+        Inject::ProcessPause(fault) => (&fault.component, fault.max_targets),
+        Inject::ProcessKill(fault) | Inject::ProcessRestart(fault) => {
+            (&fault.component, fault.max_targets)
+        }
+        Inject::ProcessStop(fault) => (&fault.component, fault.max_targets),
+        _ => return None,
+    };
+    Some(Targets {
+        on: inject.on().to_owned(),
+        component: component.clone(),
+        max_targets,
+        sites: environment.sites(),
+        processes: environment.processes()?,
+    })
+}
+
+/// Makes a fault of processes.
+fn end_or_pause(
+    inject: &Inject,
+    targets: Targets,
+    environment: &Arc<dyn Environment>,
+) -> Result<Arc<dyn Action>, ActionError> {
+    let program = program()?;
+    let end = match inject {
+        Inject::ProcessStop(fault) => End::Stop(fault.grace.0),
+        Inject::ProcessRestart(_) => End::Restart,
+        Inject::ProcessKill(_) => End::Kill,
+        _ => return Ok(Arc::new(ProcessPause { targets, program, struck: Mutex::default() })),
+    };
+    let restart = restart(environment);
+    Ok(Arc::new(ProcessEnd { end, targets, restart, program, struck: Mutex::default() }))
+}
+
+/// Makes the fault of a full file system.
+pub(crate) fn disk_full(
+    fault: &drdrill_core::scenario::DiskFull,
+    environment: &dyn Environment,
+) -> Result<DiskFull, ActionError> {
+    let error = |reason: &str| ActionError::new("fill a directory", &*fault.on, reason);
+    let mut directories = environment.directories(&fault.on);
+    directories.retain(|one| fault.directory.as_ref().is_none_or(|name| *name == one.name));
+    let directory = directories.pop().ok_or_else(|| error("the environment names none of it"))?;
+    if !directories.is_empty() {
+        return Err(error("it has several; say which (`directory: NAME`)"));
+    }
+    Ok(DiskFull {
+        on: fault.on.clone(),
+        directory,
+        leave: fault.leave.bytes,
+        planned: Mutex::default(),
+    })
+}
+
+/// This program, which is all of its helpers too.
+fn program() -> Result<PathBuf, ActionError> {
+    std::env::current_exe()
+        .map_err(|error| ActionError::new("find the program of", "drdrill", error))
+}
+
+/// What starts children of an environment again.
+fn restart(environment: &Arc<dyn Environment>) -> Option<Restart> {
+    Some(Restart { sites: environment.site_control()?, processes: environment.processes()? })
+}
+
+/// What drops the packets of a fault.
+pub(crate) fn via(inject: &Inject) -> Via {
+    inject.via().unwrap_or_else(|| {
+        let limits = matches!(inject, Inject::RateLimit(_));
+        if limits { Via::Nftables } else { choose(&nft::try_out()) }
+    })
+}
+
+/// Only a kernel that certainly lacks the better way is disturbed the other way: a missing right is said.
+fn choose(tried: &Result<(), NftError>) -> Via {
+    if let Err(NftError::Unsupported { .. }) = tried { Via::Iptables } else { Via::Nftables }
+}
+
+/// Makes a fault of the network of nodes.
+fn disturb(
+    disturbance: Disturbance,
+    (on, from): (&str, Option<&str>),
+    way: Way,
+    ports: &[u16],
+    via: Via,
+    environment: &Arc<dyn Environment>,
+) -> Arc<dyn Action> {
+    let nodes_of = |site: &str| environment.network_nodes(site);
+    let others = environment.sites().into_iter();
+    let others = others.filter(|site| site != on && Some(site.as_str()) != from);
+    Arc::new(NetworkFault {
+        disturbance,
+        on: on.to_owned(),
+        nodes: nodes_of(on),
+        peers: from.map(nodes_of).unwrap_or_default(),
+        others: others.flat_map(|site| nodes_of(&site)).collect(),
+        way,
+        ports: ports.to_vec(),
+        via,
+        planned: Mutex::default(),
     })
 }
 
 /// Those who take changes back. Without an environment, as in the keeper and in `recover`, they know only what the
 /// ledger knows.
 pub(crate) fn reverters(environment: Option<&Arc<dyn Environment>>) -> Reverters {
-    let restart = environment.and_then(|environment| {
-        Some(Restart { sites: environment.site_control()?, processes: environment.processes()? })
-    });
+    let restart = environment.and_then(restart);
+    // Without its own path it can start nothing, and says so when it has to.
+    let program = program().unwrap_or_default();
     Reverters::new(vec![
         Arc::new(LabReverter::new(Links::of_server)),
-        Arc::new(SiteReverter { make_links: Links::of_server, restart }),
+        Arc::new(SiteReverter { make_links: Links::of_server, restart: restart.clone() }),
+        Arc::new(NetworkReverter),
+        Arc::new(ChainsReverter),
+        Arc::new(PauseReverter),
+        Arc::new(EndReverter { restart, program }),
+        Arc::new(DiskReverter),
     ])
 }
 
@@ -179,6 +341,8 @@ pub(crate) fn facts(
         provider: inventory.provider.kind().to_owned(),
         emulated: inventory.emulated,
         fingerprint: environment.fingerprint(),
+        production: inventory.production,
+        pin: inventory.pin.as_ref().map(Pin::facts).unwrap_or_default(),
         services: services.collect(),
         measure: inventory.measure,
     }
@@ -189,5 +353,19 @@ pub(crate) fn tool() -> Tool {
     Tool {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: option_env!("DRDRILL_COMMIT").map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iptables_stands_in_where_the_kernel_lacks_owners_and_only_there() {
+        let lacks = NftError::Unsupported { what: "owners", source: std::io::Error::other("") };
+        assert_eq!(choose(&Err(lacks)), Via::Iptables);
+        assert_eq!(choose(&Ok(())), Via::Nftables);
+        let forbidden = NftError::NoPermission { capability: "CAP_NET_ADMIN", place: "" };
+        assert_eq!(choose(&Err(forbidden)), Via::Nftables);
     }
 }

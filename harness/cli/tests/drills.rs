@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use edn_format::{Keyword, Value as Edn};
 use rusqlite::Connection;
 use serde_json::Value;
 use support::proxies::ProxyServer;
@@ -214,6 +215,7 @@ fn a_service_that_never_comes_back_has_no_recovery_time() {
     for arguments in [
         "run complete_site_failure --set failover=none --set give_up_after=5s --set soak=1s",
         "run site_lost_nobody_fails_over --set give_up_after=3s",
+        "run service_killed_nobody_fails_over --set give_up_after=3s",
     ] {
         let ran = Ran::new(arguments);
         assert_eq!(ran.outcome.code, Some(10), "{:#?}", ran.outcome);
@@ -255,6 +257,37 @@ fn an_old_run_can_be_looked_at_and_judged_again() {
         let again = sandbox.run("show last --format json").exits(0).stdout;
         assert_eq!(serde_json::from_str::<Value>(&again).unwrap(), ran.record());
     }
+}
+
+#[test]
+fn the_exported_history_tells_the_same_losses_to_another_reader() {
+    let ran = &*FAILED_BACK;
+    let file = ran.sandbox.path("history.edn");
+    ran.sandbox.run("check last --export-edn history.edn").exits(0);
+    let text = fs::read_to_string(&file).unwrap();
+    let field = |line: &str, name: &str| match edn_format::parse_str(line).unwrap() {
+        Edn::Map(map) => map[&Edn::from(Keyword::from_name(name))].clone(),
+        other => panic!("{line}: {other:?}"),
+    };
+    let is = |line: &str, f: &str, kind: &str| {
+        field(line, "f") == Edn::from(Keyword::from_name(f))
+            && field(line, "type") == Edn::from(Keyword::from_name(kind))
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    // What was acknowledged before the first read began, and what that read saw.
+    let begin = lines.iter().position(|line| is(line, "read", "invoke")).unwrap();
+    let end = lines.iter().position(|line| is(line, "read", "ok")).unwrap();
+    let Edn::Vector(seen) = field(lines[end], "value") else { panic!("{}", lines[end]) };
+    let added = lines[..begin].iter().filter(|line| is(line, "add", "ok"));
+    let lost = added.filter(|line| !seen.contains(&field(line, "value"))).count();
+    let writes = &ran.record()["services"][0]["rpo"]["writes"];
+    assert_eq!(writes["lost"], lost, "{writes}");
+    let added = lines.iter().filter(|line| is(line, "add", "ok")).count();
+    assert!(u64::try_from(added).unwrap() >= writes["acknowledged"].as_u64().unwrap());
+    let faults = lines.iter().filter(|line| is(line, "inject", "info")).count();
+    assert_eq!(faults, ran.record()["faults"].as_array().unwrap().len());
+    let nowhere = ran.sandbox.run("check last --export-edn nowhere/history.edn").exits(2);
+    assert!(nowhere.stderr.contains("export the history to nowhere/history.edn"), "{nowhere:?}");
 }
 
 #[test]

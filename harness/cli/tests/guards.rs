@@ -4,10 +4,17 @@
 
 mod support {
     pub(crate) mod drill;
+    pub(crate) mod page;
     pub(crate) mod quick;
     pub(crate) mod sandbox;
     pub(crate) mod wait;
+    pub(crate) mod wall_clock;
     pub(crate) mod world;
+}
+mod refusals {
+    mod secrets;
+    mod target;
+    mod urls;
 }
 
 use std::fs::{self, File};

@@ -4,62 +4,36 @@
 
 mod support {
     pub(crate) mod drill;
+    pub(crate) mod files;
+    pub(crate) mod number;
     pub(crate) mod proxies;
     pub(crate) mod quick;
+    pub(crate) mod random;
     pub(crate) mod sandbox;
+    pub(crate) mod straggler;
     pub(crate) mod wait;
     pub(crate) mod world;
 }
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::drill::Drill;
+use support::files::contents;
 use support::proxies::ProxyServer;
 use support::quick::quick;
+use support::random::Random;
 use support::sandbox::Sandbox;
+use support::straggler::Straggler;
 use support::wait::{alone, until};
 use support::world::{nothing_is_left, processes, runs};
 
-/// How often the harness is killed at a random moment, unless `DRDRILL_KILLS` says otherwise.
-const KILLS: u64 = 10;
-/// The quick drill is over after about so long.
-const LENGTH: Duration = Duration::from_millis(4500);
 /// Moments of the quick drill, by what it says then.
 const MOMENTS: [&str; 4] = ["baseline: ", "  in effect: ", "failover decided", "failback"];
-
-/// A small reproducible source of random numbers (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    /// From `DRDRILL_SEED`, else from the clock. The seed is printed, so that a failure can be repeated.
-    fn new() -> Self {
-        let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
-        let seed = number_of("DRDRILL_SEED").unwrap_or_else(|| u64::from(clock));
-        println!("seed: DRDRILL_SEED={seed}");
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    fn below(&mut self, limit: Duration) -> Duration {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let share = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32;
-        let nanos = (limit.as_nanos() * u128::from(share)) >> 32;
-        Duration::from_nanos(nanos.try_into().unwrap())
-    }
-}
-
-fn number_of(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
-}
 
 fn signal(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap();
@@ -99,42 +73,6 @@ fn nobody_listens_on(addresses: &BTreeSet<String>) {
     assert!(left.is_empty(), "still listened on: {left:?}");
 }
 
-/// All files below a directory, with their contents.
-fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(contents(&path));
-        } else {
-            found.insert(path.clone(), fs::read(&path).unwrap());
-        }
-    }
-    found
-}
-
-/// A process of the lab that notices no end of anybody: it has to be found and killed.
-struct Straggler(Child);
-
-impl Straggler {
-    fn of(run: &str) -> Self {
-        let mut command = Command::new("sleep");
-        command.arg("600").env_clear().env("PATH", "/usr/bin:/bin").env("DRDRILL_LAB", run);
-        Self(command.spawn().unwrap())
-    }
-
-    fn is_there(&mut self) -> bool {
-        self.0.try_wait().unwrap().is_none()
-    }
-}
-
-impl Drop for Straggler {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Kills keeper and harness of a drill at `moment`; returns the run that was cut off.
 #[track_caller]
 fn cut_off(sandbox: &Sandbox, arguments: &str, moment: &str) -> String {
@@ -148,29 +86,6 @@ fn cut_off(sandbox: &Sandbox, arguments: &str, moment: &str) -> String {
     let new: Vec<String> = runs(&sandbox.state).difference(&before).cloned().collect();
     assert_eq!(new.len(), 1, "{new:?}");
     new[0].clone()
-}
-
-#[test]
-fn a_harness_killed_at_any_moment_leaves_nothing() {
-    let _alone = alone();
-    let kills = number_of("DRDRILL_KILLS").unwrap_or(KILLS);
-    let mut random = Random::new();
-    let sandbox = Sandbox::new();
-    let run = quick(&sandbox);
-    for number in 1..=kills {
-        let moment = random.below(LENGTH);
-        println!("kill {number} of {kills}: after {moment:?}");
-        // The drill before this one was killed, and this one is allowed.
-        let mut drill = Drill::start(sandbox.command(&run));
-        thread::sleep(moment);
-        let addresses = addresses_of_runs(&sandbox);
-        drill.signal(Signal::SIGKILL);
-        let outcome = drill.end();
-        assert!(matches!(outcome.code, None | Some(0)), "{outcome:#?}");
-        nothing_is_left(&sandbox);
-        nobody_listens_on(&addresses);
-    }
-    sandbox.run(&run).exits(0);
 }
 
 #[test]

@@ -8,15 +8,16 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each crate of the workspace may import of the others. Whoever is not listed may import nothing at all.
-const MAY_IMPORT: [(&str, &[&str]); 11] = [
+const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("drdrill-core", &[]),
     ("drdrill-clock", &[]),
     ("drdrill-process", &["core"]),
+    ("drdrill-histories", &["core"]),
     ("drdrill-lab", &[]),
     ("drdrill-engine", &["core", "clock", "process"]),
     ("drdrill-environments", &["core", "clock", "process"]),
     ("drdrill-machinery", &["core", "clock", "process"]),
-    ("drdrill-measure", &["core", "clock", "process"]),
+    ("drdrill-measure", &["core", "clock", "process", "histories"]),
     ("drdrill-faults", &["core", "clock", "process"]),
     ("drdrill-reports", &["core", "clock", "process"]),
     (
@@ -25,6 +26,7 @@ const MAY_IMPORT: [(&str, &[&str]); 11] = [
             "core",
             "clock",
             "process",
+            "histories",
             "lab",
             "engine",
             "environments",

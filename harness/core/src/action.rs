@@ -71,6 +71,11 @@ pub enum Presence {
         /// What was seen instead.
         detail: String,
     },
+    /// It is in effect, and so is something that was not meant: the drill must end.
+    TooWide {
+        /// What is struck besides the target.
+        detail: String,
+    },
 }
 
 /// An action, a reverter or a power of an environment did not do what was asked.

@@ -9,8 +9,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::action::ActionError;
+use crate::directory::Directory;
 use crate::inventory::{ServiceFacts, SiteName};
+use crate::network::NetworkNode;
 use crate::probe::{Call, Connection, Purpose};
+use crate::process::KnownProcess;
 use crate::ranges::Ranges;
 
 /// A process, so exactly that no later process can be mistaken for it.
@@ -180,6 +183,8 @@ pub trait LinkControl: fmt::Debug + Send + Sync {
 pub trait ProcessControl: fmt::Debug + Send + Sync {
     /// The processes of a site that run now.
     async fn processes(&self, site: &str) -> Result<Vec<ProcessIdentity>, ActionError>;
+    /// All processes of a site, whether they run or not.
+    fn known(&self, site: &str) -> Vec<KnownProcess>;
 }
 
 /// The links of a site, and where a client reaches the site.
@@ -197,7 +202,7 @@ pub struct SiteLinks {
 /// anything is touched.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Power {
-    /// Kill and start processes of sites.
+    /// Pause, end and start processes of sites.
     Processes,
     /// Take links of sites down.
     Links,
@@ -205,6 +210,10 @@ pub enum Power {
     Failover,
     /// Try functions as a client would.
     Functions,
+    /// Drop packets of nodes.
+    Network,
+    /// Fill file systems.
+    Directories,
 }
 
 impl Power {
@@ -212,10 +221,12 @@ impl Power {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Processes => "kill and start processes of sites",
+            Self::Processes => "pause, end and start processes of sites",
             Self::Links => "take links of sites down",
             Self::Failover => "fail over and back",
             Self::Functions => "try functions",
+            Self::Network => "drop packets of nodes",
+            Self::Directories => "fill file systems",
         }
     }
 }
@@ -255,6 +266,14 @@ pub trait Environment: fmt::Debug + Send + Sync {
     /// The links of one site; `None` where the environment has no such site or no links.
     fn site_links(&self, _site: &str) -> Option<SiteLinks> {
         None
+    }
+    /// The nodes of one site of which it can disturb the network.
+    fn network_nodes(&self, _site: &str) -> Vec<NetworkNode> {
+        Vec::new()
+    }
+    /// The directories of one site whose file systems it may fill.
+    fn directories(&self, _site: &str) -> Vec<Directory> {
+        Vec::new()
     }
     /// Data of sites.
     fn site_control(&self) -> Option<Arc<dyn SiteControl>> {

@@ -9,6 +9,7 @@ use crate::probe::{Connection, Purpose};
 use crate::record::Tool;
 use crate::sample::{Sample, StreamId};
 use crate::scenario::Scenario;
+use crate::secret;
 use crate::time::At;
 use crate::verdict::Verdict;
 
@@ -19,6 +20,25 @@ pub struct Entry {
     pub at: At,
     /// What happened.
     pub event: Event,
+}
+
+impl Entry {
+    /// This entry without any known secret in it: what the system under drill said may hold one.
+    #[must_use]
+    pub fn redacted(self) -> Self {
+        let is_number = matches!(&self.event, Event::Sample(sample) if sample.outcome.is_ok());
+        if is_number || !secret::any_known() {
+            return self;
+        }
+        let Self { at, event } = self;
+        let clean = serde_json::to_value(&event).and_then(|mut value| {
+            if secret::redact_value(&mut value) { serde_json::from_value(value) } else { Ok(event) }
+        });
+        // A secret that is also one of our own words leaves nothing that could be read again.
+        let left_out =
+            || Event::Note { text: "an entry that held a secret was left out".to_owned() };
+        Self { at, event: clean.unwrap_or_else(|_| left_out()) }
+    }
 }
 
 /// A probe stream, as the history knows it.
@@ -169,6 +189,8 @@ pub enum AbortCause {
     StopCondition,
     /// The operator interrupted, or a signal came.
     Operator,
+    /// A guard no longer allows it: the target is not the one that is meant, or its window closed.
+    Guard,
     /// Something drdrill needs did not work.
     Failure,
 }
@@ -224,6 +246,15 @@ pub enum Event {
         /// Entry of the undo ledger.
         id: u32,
         /// What was seen instead.
+        detail: String,
+    },
+    /// It was no longer in effect when the drill was about to take it back: whatever recovered may have done so for that.
+    FaultEnded {
+        /// Its number in the ledger.
+        id: u32,
+        /// When it was seen.
+        at: At,
+        /// What was seen.
         detail: String,
     },
     /// The fault was seen to be gone.

@@ -1,5 +1,17 @@
 //! Environment files: an inventory of the system under drill and the machinery that answers for it.
 
+mod headers;
+mod host;
+mod pin;
+mod url;
+mod window;
+
+pub use headers::{HeaderSource, Headers, SecretSource};
+pub use host::{HostDirectory, HostProcess};
+pub use pin::{IdentityPage, Pin};
+pub use window::{Day, TimeOfDay, Window, Zone};
+
+use std::net::IpAddr;
 use std::time::Duration;
 
 use garde::Validate;
@@ -7,9 +19,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names::simple_name;
+use crate::network::NetworkPlace;
 use crate::probe::Purpose;
 use crate::scenario::Targets;
 use crate::units::{Span, within};
+use url::address_and_port;
 
 /// Name of a site, which is its role in scenarios: `primary`, `dr`.
 pub type SiteName = String;
@@ -31,6 +45,18 @@ pub struct Inventory {
     #[serde(default)]
     #[garde(skip)]
     pub emulated: bool,
+    /// Whether real users depend on it: faults then need `--yes-production NAME`, and the environment a pin.
+    #[serde(default)]
+    #[garde(custom(pin::production_is_pinned(self.pin.is_some())))]
+    pub production: bool,
+    /// What must be read from the target itself before anything of it is broken.
+    #[serde(default)]
+    #[garde(custom(pin::pins_something(self.pin.as_ref())), dive)]
+    pub pin: Option<Pin>,
+    /// When faults may be injected; at any time when absent.
+    #[serde(default)]
+    #[garde(dive)]
+    pub window: Option<Window>,
     /// What it is made of.
     #[garde(dive)]
     pub provider: Provider,
@@ -102,7 +128,7 @@ pub struct LabSpec {
     #[garde(skip)]
     pub keep_data: Option<String>,
     /// Base URL of a Toxiproxy server on this machine, such as `http://127.0.0.1:8474`; the embedded one when absent.
-    #[garde(skip)]
+    #[garde(inner(custom(url::valid_url)))]
     pub toxiproxy: Option<String>,
 }
 
@@ -128,6 +154,42 @@ pub struct HostSpec {
     /// What clients do.
     #[garde(length(min = 1, max = 50), dive)]
     pub probes: Vec<HostProbe>,
+    /// Nodes on this machine of which drdrill may disturb the network.
+    #[serde(default)]
+    #[garde(length(max = 100), dive)]
+    pub nodes: Vec<HostNode>,
+    /// Processes on this machine that drdrill may pause or end.
+    #[serde(default)]
+    #[garde(length(max = 100), custom(host::distinct(|one: &HostProcess| &one.name)), dive)]
+    pub processes: Vec<HostProcess>,
+    /// Directories on this machine whose file systems drdrill may fill.
+    #[serde(default)]
+    #[garde(length(max = 100), custom(host::distinct(|one: &HostDirectory| &one.name)), dive)]
+    pub directories: Vec<HostDirectory>,
+}
+
+/// A node of a system that is already there.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct HostNode {
+    /// Its name.
+    #[garde(custom(simple_name))]
+    #[schemars(regex(pattern = r"^[a-z0-9_-]{1,64}$"))]
+    pub name: String,
+    /// The site it belongs to: the role by which scenarios know it.
+    #[garde(custom(simple_name))]
+    #[schemars(regex(pattern = r"^[a-z0-9_-]{1,64}$"))]
+    pub site: SiteName,
+    /// Its network: `own`, `netns: NAME` or `pid: NUMBER`.
+    #[garde(skip)]
+    pub network: NetworkPlace,
+    /// The addresses by which other nodes know it.
+    #[garde(length(min = 1, max = 64))]
+    pub addresses: Vec<IpAddr>,
+    /// Where it accepts TCP connections, `address:port`: drdrill sends canary connections there, to see that a fault
+    /// is in effect and strikes nothing else.
+    #[garde(custom(address_and_port))]
+    pub canary: String,
 }
 
 /// A probe of a system that is already there.
@@ -169,8 +231,13 @@ pub enum Attempt {
 #[serde(deny_unknown_fields)]
 pub struct HttpAttempt {
     /// Where to, such as `http://10.0.0.5:8080/health`.
-    #[garde(length(min = 1, max = 2000))]
+    #[serde(deserialize_with = "url::http_url")]
+    #[garde(skip)]
     pub url: String,
+    /// Headers of the request. Credentials never stand here: `Authorization: { env: NAME }` or `{ file: PATH }`.
+    #[serde(default)]
+    #[garde(skip)]
+    pub headers: Headers,
     /// The body must contain this text, where given: catches a 200 that carries an error.
     #[serde(default)]
     #[garde(length(max = 1000))]
@@ -182,7 +249,8 @@ pub struct HttpAttempt {
 #[serde(deny_unknown_fields)]
 pub struct TcpAttempt {
     /// Where to, `host:port`.
-    #[garde(length(min = 1, max = 300))]
+    #[serde(deserialize_with = "url::host_and_port")]
+    #[garde(skip)]
     pub address: String,
 }
 
@@ -263,6 +331,12 @@ pub struct EnvironmentFacts {
     pub emulated: bool,
     /// What identifies it exactly.
     pub fingerprint: String,
+    /// Whether real users depend on it.
+    #[serde(default)]
+    pub production: bool,
+    /// What was read from the target before the drill and before each fault, to see that it is the one that is meant.
+    #[serde(default)]
+    pub pin: Vec<String>,
     /// Its services, targets of the scenario already applied.
     pub services: Vec<ServiceFacts>,
     /// How recovery is recognised.
@@ -279,3 +353,6 @@ impl Provider {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

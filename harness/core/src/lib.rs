@@ -5,25 +5,33 @@
 //! 1. [`time`] — instants of a drill and intervals with hard bounds.
 //! 2. [`verdict`] — pass, unknown, fail, and how they combine.
 //! 3. [`scenario`] and [`inventory`] — the two file formats people write.
+//!    [`address`] says where probes may go, [`secret`] keeps what must not be shown.
 //! 4. [`action`] — faults, their undo as data, and the reverters that take them back.
-//! 5. [`environment`] — what a place must offer so that a drill can run on it.
+//! 5. [`environment`] — what a place must offer so that a drill can run on it; [`network`] — its nodes;
+//!    [`process`] and [`directory`] — its processes and directories.
 //! 6. [`parts`] — what the engine is put together from.
 //! 7. [`sample`] and [`event`] — the one history everything writes to and everything is judged from.
 //! 8. [`checker`], [`record`] and [`reporter`] — judging and telling.
 
 pub mod action;
+pub mod address;
 pub mod checker;
+pub mod directory;
 pub mod environment;
 pub mod event;
 pub mod inventory;
 pub mod names;
+pub mod network;
 pub mod parts;
 pub mod probe;
+pub mod process;
 pub mod ranges;
 pub mod record;
 pub mod reporter;
 pub mod sample;
 pub mod scenario;
+pub mod secret;
 pub mod time;
 pub mod units;
 pub mod verdict;
+mod written;

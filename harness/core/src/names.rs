@@ -3,12 +3,12 @@
 /// `known`, the most similar to `wanted` first.
 #[must_use]
 pub fn nearest_first<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut known: Vec<&str> = known.into_iter().collect();
-    known.sort_by(|a, b| {
-        let distance = |name: &str| strsim::normalized_damerau_levenshtein(wanted, name);
-        distance(b).total_cmp(&distance(a)).then_with(|| a.cmp(b))
-    });
-    known
+    // Each distance once: there are hundreds of time zones.
+    let distance = |name: &str| strsim::normalized_damerau_levenshtein(wanted, name);
+    let mut known: Vec<(f64, &str)> =
+        known.into_iter().map(|name| (distance(name), name)).collect();
+    known.sort_by(|(a, a_name), (b, b_name)| b.total_cmp(a).then_with(|| a_name.cmp(b_name)));
+    known.into_iter().map(|(_, name)| name).collect()
 }
 
 /// The tail of an error message about an unknown name: the known ones, the nearest first.

@@ -83,6 +83,21 @@ pub trait Recovery: fmt::Debug + Send + Sync {
     fn serving_site(&self) -> String;
 }
 
+/// Says whether the target may be broken now. Reads only.
+#[async_trait]
+pub trait Permit: fmt::Debug + Send + Sync {
+    /// Looks at all that must hold right before a fault.
+    ///
+    /// # Errors
+    /// With what does not hold.
+    async fn to_inject(&self) -> Result<(), String>;
+    /// Looks at what must hold for as long as faults are in place, in no time.
+    ///
+    /// # Errors
+    /// With what does not hold.
+    fn to_go_on(&self) -> Result<(), String>;
+}
+
 /// Where the history goes, line by line.
 pub trait EntrySink: Send {
     /// Appends one line.

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sample::Outcome;
+use crate::secret::Secret;
 
 /// What a stream of samples is evidence of.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
@@ -34,6 +35,26 @@ pub enum Connection {
 /// Makes the body of a request from the number of the attempt.
 pub type MakeBody = Arc<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
 
+/// The value of a header.
+#[derive(Clone, Debug)]
+pub enum HeaderValue {
+    /// One that everybody may see.
+    Plain(String),
+    /// A secret.
+    Secret(Secret),
+}
+
+impl HeaderValue {
+    /// The value, for the one who sends it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Secret(secret) => secret.expose(),
+        }
+    }
+}
+
 /// What one attempt does, as data: environments say it, the measuring side does it.
 #[derive(Clone)]
 pub enum Call {
@@ -44,7 +65,7 @@ pub enum Call {
         /// Where to; `{sequence}` stands for the number of the attempt.
         url: String,
         /// Headers besides those every request has.
-        headers: Vec<(String, String)>,
+        headers: Vec<(String, HeaderValue)>,
         /// The body, where there is one.
         body: Option<MakeBody>,
         /// Text that the answer must contain: catches a 200 that carries an error.

@@ -90,6 +90,12 @@ pub struct EnvironmentRef {
     pub emulated: bool,
     /// What identifies it exactly.
     pub fingerprint: String,
+    /// Whether real users depend on it.
+    #[serde(default)]
+    pub production: bool,
+    /// What was read from the target before the drill and before each fault, to see that it is the one that is meant.
+    #[serde(default)]
+    pub pin: Vec<String>,
 }
 
 /// This program.

@@ -12,13 +12,14 @@ use drdrill_core::action::{Action, ActionError, Undo};
 use drdrill_core::environment::{Environment, ProbeStream};
 use drdrill_core::event::{DrillStarted, StreamFacts};
 use drdrill_core::inventory::EnvironmentFacts;
-use drdrill_core::parts::{Recovery, RestoreWatch, Sampling, StreamPlan};
+use drdrill_core::parts::{Permit, Recovery, RestoreWatch, Sampling, StreamPlan};
 use drdrill_core::probe::Probe;
 use drdrill_core::record::Tool;
 use drdrill_core::scenario::{Inject, Scenario};
 use drdrill_core::time::nanos;
 use tokio_util::sync::CancellationToken;
 
+pub use self::faults::inject;
 use crate::history::Recorder;
 use crate::keeper::Keeper;
 use crate::ledger::{Ledger, LedgerError};
@@ -47,6 +48,8 @@ pub struct Drill {
     pub environment: Arc<dyn Environment>,
     /// The environment, as the history will know it.
     pub facts: EnvironmentFacts,
+    /// Says whether the target may be broken now.
+    pub permit: Arc<dyn Permit>,
     /// Makes a fault, once the environment is up.
     pub make_fault: MakeFault,
     /// Those who take changes back.
@@ -103,7 +106,7 @@ pub async fn run(
     recorder: &Recorder,
     mut ledger: Ledger,
 ) -> Result<(), NotReady> {
-    let mut keeper = match start_keeper(drill) {
+    let keeper = match start_keeper(drill) {
         Ok(keeper) => keeper,
         Err(not_ready) => {
             close(drill, ledger, None);
@@ -125,7 +128,7 @@ pub async fn run(
     };
     let journal = recorder.journal();
     journal.record(drdrill_core::event::Event::DrillStarted(Box::new(started(drill, &streams))));
-    let guard = guard::Guard::new(drill, &streams, recorder, keeper.as_mut());
+    let guard = guard::Guard::new(drill, &streams, recorder, keeper.as_ref());
     stages::Stages::new(drill, &streams, recorder, &mut ledger, guard)
         .run(sampling, streams, environment)
         .await;

@@ -128,6 +128,8 @@ impl Writer {
     }
 
     fn write(&mut self, entry: Entry) {
+        // Before anybody sees it: disk, screen, record and reports all have it from here.
+        let entry = entry.redacted();
         if let Err(error) = self.sink.append(&entry) {
             self.fail(&error);
         }
@@ -167,6 +169,7 @@ const fn must_be_durable(event: &Event) -> bool {
         Event::FaultPlanned { .. }
             | Event::FaultInEffect { .. }
             | Event::FaultReverted { .. }
+            | Event::FaultEnded { .. }
             | Event::FaultStuck { .. }
             | Event::EnvironmentStuck { .. }
             | Event::Aborted { .. }

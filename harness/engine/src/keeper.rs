@@ -1,16 +1,21 @@
 //! The keeper: a process of its own session that takes everything back when the harness is gone.
 //!
+//! It is nobody's child: what starts it ends at once, so that who kills the harness with all its descendants, as CI
+//! runners do, does not find the keeper among them.
+//!
 //! The harness holds the write end of the keeper's standard input and sends a heartbeat. End of file means that the
 //! harness died, a missed lease that it is stopped or starved; such a harness is killed first, because one that woke up later
 //! would go on injecting into a system that is being put back.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use drdrill_core::environment::ProcessIdentity;
 
 use crate::ledger::{Ledger, LedgerError};
 use crate::state::StateDir;
@@ -29,7 +34,7 @@ const ALIVE: u8 = b'+';
 /// A running keeper, seen from the harness. Dropping it without [`Keeper::dismiss`] lets the keeper act.
 #[derive(Debug)]
 pub struct Keeper {
-    child: Child,
+    process: ProcessIdentity,
     stop: std::sync::mpsc::Sender<()>,
     heart: thread::JoinHandle<ChildStdin>,
 }
@@ -40,7 +45,7 @@ impl Keeper {
     /// # Errors
     /// When the process or the thread cannot be started; nothing may then be injected.
     pub fn start(program: &Path, state: &StateDir, run_id: &str) -> io::Result<Self> {
-        let mut child = Command::new(program)
+        let mut starter = Command::new(program)
             .arg("--state")
             .arg(state.root())
             .args(["keeper", run_id])
@@ -49,21 +54,13 @@ impl Keeper {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        let mut input = child
-            .stdin
-            .take()
-            .ok_or_else(|| io::Error::other("the keeper has no standard input"))?;
-        // The keeper says when it listens; from then on nothing can be lost.
-        let mut ready = [0];
-        let mut output = child
-            .stdout
-            .take()
-            .ok_or_else(|| io::Error::other("the keeper has no standard output"))?;
-        if let Err(error) = wait_readable(&output).and_then(|()| output.read_exact(&mut ready)) {
+        let said = listen(&mut starter);
+        if said.is_err() {
             // A keeper that does not answer is none.
-            let _ = child.kill().and_then(|()| child.wait());
-            return Err(error);
+            let _ = starter.kill();
         }
+        starter.wait()?;
+        let (process, mut input) = said?;
         let (stop, stopped) = channel();
         let heart = thread::Builder::new().name("heartbeat".into()).spawn(move || {
             while stopped.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
@@ -72,35 +69,49 @@ impl Keeper {
             }
             input
         })?;
-        Ok(Self { child, stop, heart })
+        Ok(Self { process, stop, heart })
     }
 
     /// Whether the keeper still runs.
-    pub fn is_alive(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        drdrill_process::is_alive(&self.process)
     }
 
     /// Tells the keeper that nothing is left to take back, and waits for its end.
     ///
     /// # Errors
     /// When the keeper did not end by itself.
-    pub fn dismiss(mut self) -> io::Result<()> {
+    pub fn dismiss(self) -> io::Result<()> {
         drop(self.stop);
         let mut input =
             self.heart.join().map_err(|_| io::Error::other("the heartbeat thread failed"))?;
-        // A keeper that is gone already cannot be told; its exit status tells then.
+        // A keeper that is gone already cannot be told.
         let _ = input.write_all(&[GOODBYE]);
         drop(input);
         let give_up = Instant::now() + ANSWER_TIMEOUT;
-        while self.child.try_wait()?.is_none() {
+        while drdrill_process::is_alive(&self.process) {
             if Instant::now() >= give_up {
-                self.child.kill()?;
-                return self.child.wait().map(drop);
+                return drdrill_process::kill(&self.process);
             }
             thread::sleep(Duration::from_millis(1));
         }
         Ok(())
     }
+}
+
+/// Waits until the keeper says who it is, which it does when it listens: from then on nothing can be lost.
+fn listen(starter: &mut Child) -> io::Result<(ProcessIdentity, ChildStdin)> {
+    let (Some(input), Some(output)) = (starter.stdin.take(), starter.stdout.take()) else {
+        return Err(io::Error::other("the keeper has no pipes"));
+    };
+    wait_readable(&output)?;
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line)?;
+    let keeper =
+        line.trim_end().parse().ok().and_then(|pid| drdrill_process::of_process("keeper", pid));
+    let silent = || io::Error::other("it ended before it listened");
+    Ok((keeper.ok_or_else(silent)?, input))
 }
 
 fn wait_readable(output: &ChildStdout) -> io::Result<()> {
@@ -123,7 +134,7 @@ pub enum Farewell {
     Hangs,
 }
 
-/// The keeper's side: says that it listens, and waits until the harness is done, gone or hanging.
+/// The keeper's side: says who it is, and waits until the harness is done, gone or hanging.
 ///
 /// # Errors
 /// When it cannot listen.
@@ -141,7 +152,8 @@ pub fn wait_for_harness(
             }
         }
     })?;
-    output.write_all(b"k")?;
+    // At once, because the harness reads it at once.
+    output.write_all(format!("{}\n", std::process::id()).as_bytes())?;
     output.flush()?;
     loop {
         match beats.recv_timeout(lease) {
@@ -165,7 +177,7 @@ pub fn take_over(
 ) -> Result<Option<Ledger>, LedgerError> {
     if farewell == Farewell::Hangs
         && let Ok(contents) = Ledger::look(ledger)
-        && let Some((_, _, harness, _)) = contents.opened()
+        && let Some(harness) = contents.harness()
     {
         // A harness that cannot be killed keeps its ledger locked, which the caller sees.
         let _ = drdrill_process::kill(harness);

@@ -1,7 +1,10 @@
 //! The undo ledger: what would have to be taken back, on disk before it is done.
 //!
-//! One preallocated file of lines, each `CRC32 JSON`. Preallocated, so that a full disk cannot keep an intent from
-//! being written; checked line by line, so that a torn or damaged line costs that line alone.
+//! One preallocated file of lines. Preallocated, so that a full disk cannot keep an intent or its end from being
+//! written; checked line by line, so that a torn or damaged line costs that line alone.
+
+mod boot;
+mod lines;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -9,56 +12,22 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use drdrill_core::action::Undo;
-use drdrill_core::environment::ProcessIdentity;
-use nix::fcntl::{FallocateFlags, Flock, FlockArg, fallocate};
-use serde::{Deserialize, Serialize};
+use drdrill_core::secret::redacted;
+use nix::fcntl::{FallocateFlags, fallocate};
+
+pub use self::boot::Boot;
+pub(crate) use self::boot::bury_processes;
+use self::lines::encode;
+pub use self::lines::{Contents, Intent, Line};
+use crate::locked::Locked;
 
 /// Space reserved for a ledger, in bytes. An intent takes 1 to 4 KiB; scenarios have at most 50 faults.
 const RESERVED_BYTES: u64 = 256 * 1024;
-
-/// One line of a ledger.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Line {
-    /// The run that the ledger belongs to.
-    Opened {
-        /// Id of the run.
-        run_id: String,
-        /// The environment it acts on.
-        environment: String,
-        /// The harness.
-        harness: ProcessIdentity,
-        /// The boot of the kernel it runs on.
-        boot_id: String,
-    },
-    /// Something is about to be done; this is how it is taken back.
-    Intent(Intent),
-    /// It was taken back, and seen to be.
-    Reverted {
-        /// Number of the intent.
-        id: u32,
-    },
-    /// It could not be taken back; it stays open.
-    Stuck {
-        /// Number of the intent.
-        id: u32,
-        /// Why.
-        error: String,
-    },
-}
-
-/// Something that may be in effect until it is seen not to be.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Intent {
-    /// Its number, from 0.
-    pub id: u32,
-    /// Kind of the fault, or `environment`.
-    pub kind: String,
-    /// What it acts on.
-    pub target: String,
-    /// How it is taken back.
-    pub undo: Undo,
-}
+/// Of it, what intents may not take: on a full disk there is still room to write down what became of them. Each of 51
+/// intents takes at most 40 bytes as `reverted` and [`LONGEST_ERROR`] as `stuck`.
+const KEPT_FOR_UNDO: u64 = 32 * 1024;
+/// An error is cut after so many characters; it is for people, and what it is about stands in the intent.
+const LONGEST_ERROR: usize = 500;
 
 /// A ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -97,106 +66,18 @@ impl LedgerError {
     }
 }
 
-/// What a ledger says.
-#[derive(Clone, Debug, Default)]
-pub struct Contents {
-    /// Its intact lines, in the order they were written.
-    pub lines: Vec<Line>,
-    /// How many lines are damaged.
-    pub damaged: usize,
-    /// How many of them have an intact line behind them: no crash does that, and an intent may be among them.
-    pub damaged_inside: usize,
-}
-
-impl Contents {
-    /// Reads the lines out of raw bytes. Never fails: what cannot be read is counted.
-    #[must_use]
-    pub fn parse(bytes: &[u8]) -> Self {
-        let mut contents = Self::default();
-        for raw in bytes.split(|&byte| byte == b'\n') {
-            // What is reserved and not written yet reads as zeros.
-            let line = trim_zeros(raw);
-            if line.is_empty() {
-                continue;
-            }
-            match decode(line) {
-                Some(line) => {
-                    contents.lines.push(line);
-                    contents.damaged_inside = contents.damaged;
-                }
-                None => contents.damaged += 1,
-            }
-        }
-        contents
-    }
-
-    /// The run, its environment and its harness, where the first line survived.
-    #[must_use]
-    pub fn opened(&self) -> Option<(&str, &str, &ProcessIdentity, &str)> {
-        self.lines.iter().find_map(|line| match line {
-            Line::Opened { run_id, environment, harness, boot_id } => {
-                Some((run_id.as_str(), environment.as_str(), harness, boot_id.as_str()))
-            }
-            _ => None,
-        })
-    }
-
-    /// Intents that were not seen to be taken back, newest first: the order of undo.
-    #[must_use]
-    pub fn open(&self) -> Vec<Intent> {
-        let reverted = |id| self.lines.contains(&Line::Reverted { id });
-        let mut open: Vec<Intent> = Vec::new();
-        for line in self.lines.iter().rev() {
-            if let Line::Intent(intent) = line {
-                let known = open.iter().any(|other| other.id == intent.id);
-                if !known && !reverted(intent.id) && !matches!(intent.undo, Undo::Nothing { .. }) {
-                    open.push(intent.clone());
-                }
-            }
-        }
-        open
-    }
-
-    fn next_id(&self) -> u32 {
-        let ids = self.lines.iter().filter_map(|line| match line {
-            Line::Intent(intent) => Some(intent.id + 1),
-            _ => None,
-        });
-        ids.max().unwrap_or(0)
-    }
-}
-
-fn trim_zeros(bytes: &[u8]) -> &[u8] {
-    let written = |byte: &u8| *byte != 0;
-    match (bytes.iter().position(written), bytes.iter().rposition(written)) {
-        (Some(first), Some(last)) => &bytes[first..=last],
-        _ => &[],
-    }
-}
-
-fn encode(line: &Line) -> io::Result<Vec<u8>> {
-    let json = serde_json::to_vec(line)?;
-    let mut encoded = format!("{:08x} ", crc32fast::hash(&json)).into_bytes();
-    encoded.extend_from_slice(&json);
-    encoded.push(b'\n');
-    Ok(encoded)
-}
-
-fn decode(line: &[u8]) -> Option<Line> {
-    let (crc, json) = (line.get(..8)?, line.get(9..)?);
-    let crc = u32::from_str_radix(std::str::from_utf8(crc).ok()?, 16).ok()?;
-    (crc32fast::hash(json) == crc).then(|| serde_json::from_slice(json).ok())?
-}
-
 /// A ledger that is held: locked against everybody else for as long as this value lives, and no longer than this
 /// process.
 #[derive(Debug)]
 pub struct Ledger {
     /// `None` for a drill that touches nothing.
-    file: Option<Flock<File>>,
+    file: Option<Locked>,
     path: PathBuf,
     contents: Contents,
+    /// Where the next line goes.
     end: u64,
+    /// Up to where the disk cannot be full.
+    reserved: u64,
 }
 
 impl Ledger {
@@ -208,6 +89,7 @@ impl Ledger {
     pub fn create(path: &Path, first: Line) -> Result<Self, LedgerError> {
         let half = path.with_extension(crate::state::HALF_MADE);
         let io = |doing| move |source| LedgerError::Io { doing, path: path.to_owned(), source };
+        let directory = path.parent().map(File::open).transpose().map_err(io("make"))?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -223,32 +105,34 @@ impl Ledger {
             // What could not be made whole holds nothing.
             let _ = std::fs::remove_file(&half);
         })?;
-        if let Some(directory) = path.parent() {
-            File::open(directory).and_then(|dir| dir.sync_all()).map_err(io("make durable"))?;
+        if let Some(directory) = directory {
+            directory.sync_all().map_err(io("make durable"))?;
         }
         Ok(ledger)
     }
 
     fn prepare(file: File, path: &Path, first: Line) -> Result<Self, LedgerError> {
         let io = |doing| move |source| LedgerError::Io { doing, path: path.to_owned(), source };
-        let size = i64::try_from(RESERVED_BYTES).unwrap_or(i64::MAX);
-        match fallocate(&file, FallocateFlags::empty(), 0, size) {
-            // Some file systems cannot reserve; the ledger then grows line by line.
-            Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP) => {}
-            Err(errno) => return Err(io("reserve space for")(errno.into())),
-        }
+        reserve(&file, RESERVED_BYTES).map_err(io("reserve space for"))?;
         let encoded = encode(&first).map_err(io("encode a line of"))?;
         let file = lock(file, path)?;
         file.write_all_at(&encoded, 0).map_err(io("write to"))?;
         file.sync_all().map_err(io("make durable"))?;
-        let contents = Contents { lines: vec![first], damaged: 0, damaged_inside: 0 };
-        Ok(Self { file: Some(file), path: path.to_owned(), contents, end: encoded.len() as u64 })
+        let contents = Contents { lines: vec![first], ..Contents::default() };
+        let (end, reserved) = (encoded.len() as u64, RESERVED_BYTES);
+        Ok(Self { file: Some(file), path: path.to_owned(), contents, end, reserved })
     }
 
     /// The ledger of a drill that touches nothing: it takes no intent, and needs no disk.
     #[must_use]
     pub fn of_nothing() -> Self {
-        Self { file: None, path: PathBuf::new(), contents: Contents::default(), end: 0 }
+        Self {
+            file: None,
+            path: PathBuf::new(),
+            contents: Contents::default(),
+            end: 0,
+            reserved: 0,
+        }
     }
 
     /// Takes over a ledger that nobody holds.
@@ -264,6 +148,9 @@ impl Ledger {
             .open(path)
             .map_err(io)?;
         let facts = file.metadata().map_err(io)?;
+        if !facts.is_file() {
+            return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")));
+        }
         if !crate::state::is_ours_alone(&facts) {
             return Err(LedgerError::Foreign { path: path.to_owned() });
         }
@@ -271,17 +158,11 @@ impl Ledger {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io)?;
         let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
-        let torn =
-            end > 0 && bytes.get(usize::try_from(end).unwrap_or(usize::MAX) - 1) != Some(&b'\n');
-        let mut ledger = Self {
-            file: Some(file),
-            path: path.to_owned(),
-            contents: Contents::parse(&bytes),
-            end,
-        };
+        let (contents, reserved) = (Contents::parse(&bytes), bytes.len() as u64);
+        let torn = contents.damaged_at_end > 0;
+        let mut ledger = Self { file: Some(file), path: path.to_owned(), contents, end, reserved };
         if torn {
-            // Ends a torn last line, so that the next one begins on its own.
-            ledger.write(b"\n")?;
+            ledger.append(Line::TornBefore {})?;
         }
         Ok(ledger)
     }
@@ -304,7 +185,10 @@ impl Ledger {
             return Ok(id);
         }
         let (kind, target) = (kind.to_owned(), target.to_owned());
-        self.append(Line::Intent(Intent { id, kind, target, undo }))?;
+        let line = Line::Intent(Intent { id, kind, target, undo });
+        let encoded = self.encode(&line)?;
+        self.keep_room_after(encoded.len() as u64)?;
+        self.write(&encoded, line)?;
         Ok(id)
     }
 
@@ -327,7 +211,9 @@ impl Ledger {
     /// # Errors
     /// When it could not be made durable.
     pub fn stuck(&mut self, id: u32, error: &str) -> Result<(), LedgerError> {
-        self.append(Line::Stuck { id, error: error.to_owned() })
+        // Redacted whole, before it is cut.
+        let error = redacted(error).chars().take(LONGEST_ERROR).collect();
+        self.append(Line::Stuck { id, error })
     }
 
     /// Intents that were not seen to be taken back, newest first.
@@ -362,17 +248,32 @@ impl Ledger {
     }
 
     fn append(&mut self, line: Line) -> Result<(), LedgerError> {
-        let encoded = encode(&line).map_err(|source| self.error("encode a line of", source))?;
-        self.write(&encoded)?;
-        self.contents.lines.push(line);
+        let encoded = self.encode(&line)?;
+        self.write(&encoded, line)
+    }
+
+    fn encode(&self, line: &Line) -> Result<Vec<u8>, LedgerError> {
+        encode(line).map_err(|source| self.error("encode a line of", source))
+    }
+
+    /// Sees to it that after an intent of so many bytes there is still room for what becomes of it.
+    fn keep_room_after(&mut self, bytes: u64) -> Result<(), LedgerError> {
+        let needed = self.end + bytes + KEPT_FOR_UNDO;
+        let Some(file) = self.file.as_ref().filter(|_| needed > self.reserved) else {
+            return Ok(());
+        };
+        reserve(file, needed).map_err(|source| self.error("reserve space for", source))?;
+        self.reserved = needed;
         Ok(())
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), LedgerError> {
+    fn write(&mut self, encoded: &[u8], line: Line) -> Result<(), LedgerError> {
         let Some(file) = &self.file else { return Err(self.error("write to", nowhere())) };
-        file.write_all_at(bytes, self.end).map_err(|source| self.error("write to", source))?;
+        // Where this fails, the next line is written over what it left.
+        file.write_all_at(encoded, self.end).map_err(|source| self.error("write to", source))?;
         file.sync_data().map_err(|source| self.error("make durable", source))?;
-        self.end += bytes.len() as u64;
+        self.end += encoded.len() as u64;
+        self.contents.lines.push(line);
         Ok(())
     }
 
@@ -381,15 +282,27 @@ impl Ledger {
     }
 }
 
+/// Makes sure that the first `bytes` of a file have their place on the disk.
+fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+    let size = i64::try_from(bytes).unwrap_or(i64::MAX);
+    match fallocate(file, FallocateFlags::empty(), 0, size) {
+        // Some file systems cannot reserve; the ledger then grows line by line.
+        Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 fn nowhere() -> io::Error {
     io::Error::other("this drill touches nothing, so nothing may be intended")
 }
 
-fn lock(file: File, path: &Path) -> Result<Flock<File>, LedgerError> {
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-        nix::errno::Errno::EWOULDBLOCK => LedgerError::InUse { path: path.to_owned() },
-        other => LedgerError::Io { doing: "lock", path: path.to_owned(), source: other.into() },
-    })
+fn lock(file: File, path: &Path) -> Result<Locked, LedgerError> {
+    let locked = Locked::take(file).map_err(|source| LedgerError::Io {
+        doing: "lock",
+        path: path.to_owned(),
+        source,
+    })?;
+    locked.map_err(|_| LedgerError::InUse { path: path.to_owned() })
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod history;
 pub mod keeper;
 pub mod ledger;
 pub mod lock;
+mod locked;
 pub mod revert;
 pub mod state;
 pub mod stop;

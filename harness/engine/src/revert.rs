@@ -1,12 +1,15 @@
 //! Taking open intents back. The harness, the keeper and `drdrill recover` all call this and nothing else.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use drdrill_core::action::{ActionError, Reverter, Undo};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::ledger::{Intent, Ledger};
+use crate::ledger::{Boot, Intent, Ledger, bury_processes};
 
 /// Time one try of an undo may take.
 ///
@@ -18,6 +21,8 @@ const TRY_AGAIN: Duration = Duration::from_millis(100);
 pub const TRIES: u32 = 3;
 /// Time all undos of one ledger may take together; each is tried at least once.
 pub const TOTAL_TIMEOUT: Duration = Duration::from_mins(1);
+/// An undo whose time is over before it began is still tried once, for so long: one that does not hang takes less.
+const LEAST_TRY: Duration = Duration::from_secs(1);
 
 /// Those who take changes back, by kind.
 #[derive(Clone, Debug, Default)]
@@ -32,8 +37,8 @@ impl Reverters {
         Self { all }
     }
 
-    fn find(&self, kind: &str) -> Option<&dyn Reverter> {
-        self.all.iter().find(|one| one.kind() == kind).map(AsRef::as_ref)
+    fn find(&self, kind: &str) -> Option<Arc<dyn Reverter>> {
+        self.all.iter().find(|one| one.kind() == kind).cloned()
     }
 }
 
@@ -59,7 +64,17 @@ pub struct Reverted {
     pub stuck: Vec<Stuck>,
 }
 
+impl Stuck {
+    fn new(intent: &Intent, error: impl Into<String>, by_hand: String) -> Box<Self> {
+        let (intent, error) = (intent.clone(), error.into());
+        Box::new(Self { intent, error, residue: Vec::new(), by_hand })
+    }
+}
+
 /// Takes one intent back and looks at the world whether it is gone. Not written to the ledger.
+///
+/// No try lasts longer than [`TRY_TIMEOUT`], and none beyond `give_up`, but for the first, which has at least a second.
+/// An undo that panics has failed like any other.
 ///
 /// # Errors
 /// When it is still there after all tries.
@@ -72,58 +87,81 @@ pub async fn revert_one(
         return Ok(());
     };
     let Some(reverter) = reverters.find(kind) else {
-        return Err(Box::new(Stuck {
-            intent: intent.clone(),
-            error: format!("this drdrill does not know how to take back `{kind}`"),
-            residue: Vec::new(),
-            by_hand: format!(
-                "use the drdrill version that ran the drill, or undo by hand: {params}"
-            ),
-        }));
+        return Err(Stuck::new(
+            intent,
+            format!("this drdrill does not know how to take back `{kind}`"),
+            format!("use the drdrill version that ran the drill, or undo by hand: {params}"),
+        ));
     };
-    let mut last = (String::new(), Vec::new());
+    let mut stuck = Stuck::new(intent, "", by_hand(&*reverter, node, params));
     for attempt in 0..TRIES {
-        if attempt > 0 {
-            if Instant::now() >= give_up {
-                break;
-            }
-            tokio::time::sleep(TRY_AGAIN * attempt).await;
-        }
-        match tokio::time::timeout(TRY_TIMEOUT, revert_and_look(reverter, node, params)).await {
-            Ok(Ok(residue)) if residue.is_empty() => return Ok(()),
-            Ok(Ok(residue)) => {
-                last = ("the undo reported success, but the change is still there".into(), residue);
-            }
-            Ok(Err(error)) => last = (error.to_string(), Vec::new()),
-            Err(_) => {
-                last = (format!("no answer within {} s", TRY_TIMEOUT.as_secs()), Vec::new());
-            }
-        }
+        let left = time_left(give_up);
+        let limit = match attempt {
+            0 => left.max(LEAST_TRY),
+            _ if left.is_zero() => break,
+            _ => left,
+        };
+        sleep(TRY_AGAIN * attempt).await;
+        (stuck.error, stuck.residue) =
+            match look_after_revert(&reverter, node, params, limit.min(TRY_TIMEOUT)).await {
+                Ok(residue) if residue.is_empty() => return Ok(()),
+                Ok(residue) => {
+                    ("the undo reported success, but the change is still there".into(), residue)
+                }
+                Err(error) => (error, Vec::new()),
+            };
     }
-    let (error, residue) = last;
-    Err(Box::new(Stuck {
-        intent: intent.clone(),
-        error,
-        residue,
-        by_hand: reverter.by_hand(node, params),
-    }))
+    Err(stuck)
 }
 
-async fn revert_and_look(
-    reverter: &dyn Reverter,
+/// By tokio's clock, which runs with the timeouts.
+fn time_left(until: Instant) -> Duration {
+    tokio::time::Instant::from_std(until).saturating_duration_since(tokio::time::Instant::now())
+}
+
+/// One try: the undo, and what is left after it. In a task of its own, so that a panic is a failed try and not the end
+/// of all the others, and so that one that blocks its thread is given up like one that waits.
+async fn look_after_revert(
+    reverter: &Arc<dyn Reverter>,
     node: &str,
     params: &Value,
-) -> Result<Vec<String>, ActionError> {
-    reverter.revert(node, params).await?;
-    reverter.residue(node, params).await
+    limit: Duration,
+) -> Result<Vec<String>, String> {
+    let (reverter, node, params) = (reverter.clone(), node.to_owned(), params.clone());
+    let attempt = AbortOnDropHandle::new(tokio::spawn(async move {
+        reverter.revert(&node, &params).await?;
+        reverter.residue(&node, &params).await
+    }));
+    match timeout(limit, attempt).await {
+        Ok(Ok(seen)) => seen.map_err(|error: ActionError| error.to_string()),
+        Ok(Err(broken)) => Err(format!("the undo itself failed, which is a bug: {broken}")),
+        Err(_) => Err(format!("no answer within {:.3} s", limit.as_secs_f64())),
+    }
+}
+
+fn by_hand(reverter: &dyn Reverter, node: &str, params: &Value) -> String {
+    catch_unwind(AssertUnwindSafe(|| reverter.by_hand(node, params)))
+        .unwrap_or_else(|_| format!("undo by hand: {params}"))
 }
 
 /// Takes back every open intent of a ledger, newest first. One that does not go away does not stop the others.
+///
+/// All of it takes no longer than [`TOTAL_TIMEOUT`]. Of that each intent has an equal share, but no more than
+/// [`TRY_TIMEOUT`], for itself alone; what the shares of those after it leave over it may take as well. So one that
+/// hangs has its [`TRIES`] where up to four intents are open, and no number of them keeps the others from being tried.
+///
+/// A ledger of another boot names processes that are gone and whose numbers others may have; see [`Boot`].
 pub async fn revert_open(ledger: &mut Ledger, reverters: &Reverters) -> Reverted {
-    let give_up = Instant::now() + TOTAL_TIMEOUT;
+    let began = tokio::time::Instant::now().into_std();
+    let boot = ledger.contents().boot();
+    let open = ledger.open();
+    let mut others = u32::try_from(open.len()).unwrap_or(u32::MAX);
+    let share = TRY_TIMEOUT.min(TOTAL_TIMEOUT / others.max(1));
     let mut reverted = Reverted::default();
-    for intent in ledger.open() {
-        let result = revert_one(&intent, reverters, give_up).await;
+    for intent in open {
+        others -= 1;
+        let give_up = began + TOTAL_TIMEOUT.saturating_sub(share * others);
+        let result = revert_of(boot, &intent, reverters, give_up).await;
         // When the ledger cannot be written the intent stays open, and a later recover finds it gone already.
         let _ = match &result {
             Ok(()) => ledger.reverted(intent.id),
@@ -137,117 +175,23 @@ pub async fn revert_open(ledger: &mut Ledger, reverters: &Reverters) -> Reverted
     reverted
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use async_trait::async_trait;
-    use drdrill_core::environment::ProcessIdentity;
-
-    use super::*;
-    use crate::ledger::Line;
-
-    /// A world of named things, and a reverter that removes them, or lies about it.
-    #[derive(Debug, Default)]
-    struct World {
-        things: Mutex<Vec<String>>,
-        order: Mutex<Vec<String>>,
-        lies: bool,
-        hangs_on: Option<String>,
+/// Takes back an intent that may be of another boot.
+async fn revert_of(
+    boot: Boot,
+    intent: &Intent,
+    reverters: &Reverters,
+    give_up: Instant,
+) -> Result<(), Box<Stuck>> {
+    let mut known = intent.clone();
+    let in_doubt = boot != Boot::This && bury_processes(&mut known.undo) && boot == Boot::Unknown;
+    if in_doubt {
+        let error = "it names a process, and the first line of its ledger is damaged: nobody can tell whether that \
+                     process still is who it was";
+        let by_hand = format!("undo by hand, if it is still there: {}", json!(intent.undo));
+        return Err(Stuck::new(intent, error, by_hand));
     }
-
-    #[async_trait]
-    impl Reverter for World {
-        fn kind(&self) -> &'static str {
-            "world"
-        }
-        async fn revert(&self, node: &str, _: &Value) -> Result<(), ActionError> {
-            self.order.lock().unwrap().push(node.to_owned());
-            if self.hangs_on.as_deref() == Some(node) {
-                std::future::pending::<()>().await;
-            }
-            if !self.lies {
-                self.things.lock().unwrap().retain(|thing| thing != node);
-            }
-            Ok(())
-        }
-        async fn residue(&self, node: &str, _: &Value) -> Result<Vec<String>, ActionError> {
-            let things = self.things.lock().unwrap();
-            Ok(things.iter().filter(|thing| *thing == node).cloned().collect())
-        }
-        fn by_hand(&self, node: &str, _: &Value) -> String {
-            format!("remove {node}")
-        }
-    }
-
-    fn ledger(dir: &std::path::Path, names: &[&str]) -> Ledger {
-        let first = Line::Opened {
-            run_id: "run".into(),
-            environment: "test".into(),
-            harness: ProcessIdentity { node: "harness".into(), pid: 1, start_time: 1 },
-            boot_id: "boot".into(),
-        };
-        let mut ledger = Ledger::create(&dir.join("ledger"), first).unwrap();
-        for name in names {
-            let undo = Undo::Revert {
-                kind: "world".into(),
-                node: (*name).to_owned(),
-                params: Value::Null,
-            };
-            ledger.intend("fault", name, undo).unwrap();
-        }
-        ledger
-    }
-
-    fn world(things: &[&str]) -> World {
-        World {
-            things: Mutex::new(things.iter().map(|&t| t.to_owned()).collect()),
-            ..World::default()
-        }
-    }
-
-    #[tokio::test]
-    async fn newest_first_and_the_second_time_there_is_nothing_to_do() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut ledger = ledger(dir.path(), &["a", "b"]);
-        let world = Arc::new(world(&["a", "b", "foreign"]));
-        let reverters = Reverters::new(vec![world.clone()]);
-        assert_eq!(revert_open(&mut ledger, &reverters).await.done.len(), 2);
-        assert_eq!(*world.order.lock().unwrap(), ["b", "a"]);
-        assert_eq!(*world.things.lock().unwrap(), ["foreign"]);
-        let again = revert_open(&mut ledger, &reverters).await;
-        assert!(again.done.is_empty() && again.stuck.is_empty());
-    }
-
-    #[tokio::test]
-    async fn an_undo_that_lies_is_caught() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut ledger = ledger(dir.path(), &["a"]);
-        let liar = World { lies: true, ..world(&["a"]) };
-        let reverted = revert_open(&mut ledger, &Reverters::new(vec![Arc::new(liar)])).await;
-        assert_eq!(reverted.stuck[0].residue, ["a"]);
-        assert_eq!(reverted.stuck[0].by_hand, "remove a");
-        assert_eq!(ledger.open().len(), 1, "it must stay open");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_undo_that_hangs_does_not_stop_the_others() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut ledger = ledger(dir.path(), &["a", "b", "c"]);
-        let world = Arc::new(World { hangs_on: Some("b".into()), ..world(&["a", "b", "c"]) });
-        let began = tokio::time::Instant::now();
-        let reverted = revert_open(&mut ledger, &Reverters::new(vec![world.clone()])).await;
-        assert!(began.elapsed() <= TOTAL_TIMEOUT);
-        assert_eq!(*world.things.lock().unwrap(), ["b"]);
-        assert_eq!(reverted.stuck.len(), 1);
-        assert!(reverted.stuck[0].error.contains("no answer within 10 s"));
-    }
-
-    #[tokio::test]
-    async fn an_unknown_kind_stays_open_and_says_so() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut ledger = ledger(dir.path(), &["a"]);
-        let reverted = revert_open(&mut ledger, &Reverters::default()).await;
-        assert!(reverted.stuck[0].error.contains("does not know how to take back `world`"));
-    }
+    revert_one(&known, reverters, give_up).await
 }
+
+#[cfg(test)]
+mod tests;

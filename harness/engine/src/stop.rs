@@ -1,4 +1,6 @@
-//! Stop conditions, watched throughout.
+//! Stop conditions, watched throughout. [`halt`] is the operator's.
+
+pub mod halt;
 
 use std::collections::VecDeque;
 use std::sync::Mutex;

@@ -1,5 +1,11 @@
 //! Processes named so exactly that no later one can be mistaken for them.
 
+mod mark;
+mod pid_file;
+
+pub use mark::marked;
+pub use pid_file::{PidFileError, of_pid_file};
+
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,9 +26,33 @@ pub fn boot_id() -> io::Result<String> {
 /// Start time of a process in clock ticks since boot (field 22 of `/proc/PID/stat`), `None` when there is no such
 /// process. A zombie still has one.
 fn start_time(pid: i32) -> Option<u64> {
+    stat_field(pid, 22)
+}
+
+/// A field of `/proc/PID/stat`, from the third on, counted from 1 as proc(5) does.
+fn stat_field(pid: i32, number: usize) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the name in parentheses and may contain anything, so count from its end.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+    stat.rsplit_once(')')?.1.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
+}
+
+/// Whether exactly this process still runs, but was killed and is on its way out: one with much memory, or one that
+/// waits for a disk, takes a while.
+#[must_use]
+pub fn is_ending(process: &ProcessIdentity) -> bool {
+    /// `PF_EXITING` of the kernel's `include/linux/sched.h`.
+    const EXITING: u64 = 0x4;
+    /// SIGKILL, number 9, in a set of signals.
+    const KILLED: u64 = 1 << 8;
+    let exiting = stat_field(process.pid, 9).is_some_and(|flags| flags & EXITING != 0);
+    let status = fs::read_to_string(format!("/proc/{}/status", process.pid)).unwrap_or_default();
+    let mut pending = status.lines().filter_map(|line| {
+        let set = line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:"))?;
+        u64::from_str_radix(set.trim(), 16).ok()
+    });
+    let killed = pending.any(|set| set & KILLED != 0);
+    // Looked at last: what was read was about this process, or it has ended.
+    (exiting || killed) && is_alive(process)
 }
 
 /// A descriptor of exactly this process; `None` when it is gone, whoever has its number now.
@@ -66,10 +96,34 @@ pub fn is_alive(process: &ProcessIdentity) -> bool {
 /// # Errors
 /// When the process is there and may not be killed.
 pub fn kill(process: &ProcessIdentity) -> io::Result<()> {
-    let Some(descriptor) = descriptor(process)? else { return Ok(()) };
-    match pidfd_send_signal(&descriptor, Signal::KILL) {
-        Err(Errno::SRCH) => Ok(()),
-        other => Ok(other?),
+    send(process, Signal::KILL).map(drop)
+}
+
+/// Kills exactly this process; `false` when it was gone already.
+///
+/// # Errors
+/// When the process is there and may not be killed.
+pub fn strike(process: &ProcessIdentity) -> io::Result<bool> {
+    send(process, Signal::KILL)
+}
+
+/// Asks exactly this process to end (SIGTERM); `false` when it was gone already.
+///
+/// # Errors
+/// When the process is there and may not be asked.
+pub fn ask_to_end(process: &ProcessIdentity) -> io::Result<bool> {
+    send(process, Signal::TERM)
+}
+
+/// Sends a signal to exactly this process; `false` when it is gone, whoever has its number now.
+fn send(process: &ProcessIdentity, signal: Signal) -> io::Result<bool> {
+    let Some(descriptor) = descriptor(process)? else { return Ok(false) };
+    if has_ended(&descriptor) {
+        return Ok(false);
+    }
+    match pidfd_send_signal(&descriptor, signal) {
+        Err(Errno::SRCH) => Ok(false),
+        other => Ok(other.map(|()| true)?),
     }
 }
 
@@ -91,9 +145,24 @@ mod tests {
         let me = of_process("child", i32::try_from(child.id()).unwrap()).unwrap();
         kill(&ProcessIdentity { start_time: me.start_time + 1, ..me.clone() }).unwrap();
         assert!(is_alive(&me), "another process of that number was meant");
-        kill(&me).unwrap();
+        assert!(!strike(&ProcessIdentity { start_time: me.start_time + 1, ..me.clone() }).unwrap());
+        assert!(strike(&me).unwrap());
         assert!(!child.wait().unwrap().success());
         kill(&me).unwrap();
+        assert!(!ask_to_end(&me).unwrap());
+    }
+
+    #[test]
+    fn one_that_was_killed_is_ending_or_has_ended_at_once() {
+        for _ in 0..50 {
+            let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+            let me = of_process("child", i32::try_from(child.id()).unwrap()).unwrap();
+            assert!(!is_ending(&me));
+            kill(&me).unwrap();
+            assert!(is_ending(&me) || !is_alive(&me));
+            child.wait().unwrap();
+            assert!(!is_ending(&me));
+        }
     }
 
     #[test]

@@ -110,22 +110,31 @@ pub(super) fn parse_head(text: &str) -> Option<HeadFile> {
     })
 }
 
-/// Makes all files of the directory durable: all at once at the end, so that the disk is waited for once.
+/// Threads that wait for the disk: those that wait together are served by one flush, and a thread costs a tenth of one.
+const WAITERS: usize = 3;
+
+/// Makes the directory and all files in it durable. The disk is given all of them before the first is waited for
+/// (`POSIX_FADV_DONTNEED` begins to write what is dirty).
 fn make_durable(dir: &Path) -> io::Result<()> {
-    let mut files = Vec::new();
+    let mut files = vec![File::open(dir)?];
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_file() {
-            files.push(File::open(entry.path())?);
+            let file = File::open(entry.path())?;
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+            files.push(file);
         }
     }
+    let wait = |share: &[File]| share.iter().try_for_each(File::sync_all);
+    let mut shares = files.chunks(files.len().div_ceil(WAITERS));
+    let own = shares.next().unwrap_or_default();
     thread::scope(|scope| {
-        let waits: Vec<_> = files.iter().map(|file| scope.spawn(|| file.sync_all())).collect();
-        waits.into_iter().try_for_each(|wait| {
-            wait.join().unwrap_or_else(|_| Err(io::Error::other("a thread of ours failed")))
+        let others: Vec<_> = shares.map(|share| scope.spawn(move || wait(share))).collect();
+        wait(own)?;
+        others.into_iter().try_for_each(|other| {
+            other.join().unwrap_or_else(|_| Err(io::Error::other("a thread of ours failed")))
         })
-    })?;
-    File::open(dir)?.sync_all()
+    })
 }
 
 /// Writes through a temporary name, so that a crash leaves the old file or the new one.

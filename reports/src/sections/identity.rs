@@ -27,6 +27,12 @@ pub(super) fn identity(record: &Record) -> Section {
     fact("Provider", Cell::code(&record.environment.provider));
     fact("Emulated", Cell::text(emulated));
     fact("Fingerprint of the environment", Cell::code(&record.environment.fingerprint));
+    if record.environment.production {
+        fact("Production", Cell::text("yes"));
+    }
+    for pin in &record.environment.pin {
+        fact("Pinned to, and read from the target", Cell::code(pin));
+    }
     fact("Tool", Cell::code(format!("drdrill {} ({commit})", tool.version)));
     fact("Started (wall clock)", Cell::text(&record.started_at));
     fact("Finished (wall clock)", Cell::text(record.finished_at.as_deref().unwrap_or("cut off")));

@@ -84,6 +84,8 @@ fn started(per_second: u64) -> Event {
             provider: "lab".to_owned(),
             emulated: false,
             fingerprint: "lab/two-sites/2f6b".to_owned(),
+            production: false,
+            pin: Vec::new(),
             services: vec![ServiceFacts {
                 name: "orders".to_owned(),
                 tier: 1,

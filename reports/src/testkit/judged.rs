@@ -38,6 +38,8 @@ pub(super) fn record(case: Case, history: &[Entry]) -> Record {
             provider: "lab".to_owned(),
             emulated: false,
             fingerprint: "lab/two-sites/2f6b".to_owned(),
+            production: false,
+            pin: Vec::new(),
         },
         kind: Kind::Simulated,
         tool: tool(),

@@ -1,16 +1,26 @@
 //! `drdrill check`: judges an old run again, from its history alone.
 
-use drdrill_engine::state::StateDir;
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::path::Path;
 
-use crate::args::{Format, OneRun};
+use drdrill_core::event::Entry;
+use drdrill_engine::state::StateDir;
+use drdrill_histories::edn;
+
+use crate::args::{CheckArgs, Format};
 use crate::evidence;
 use crate::exit::{Code, Failure, Outcome};
 use crate::out;
 
 /// Judges a run again, and says whether its record says the same.
-pub(crate) fn check(state: &StateDir, args: &OneRun) -> Outcome {
+pub(crate) fn check(state: &StateDir, check: &CheckArgs) -> Outcome {
+    let args = &check.run;
     let dir = evidence::find_run(state, &args.run)?;
     let chain = evidence::read_history(&dir)?;
+    if let Some(file) = &check.export_edn {
+        export(&chain.entries, file)?;
+    }
     let record = evidence::judge(&chain.entries).map_err(|error| {
         Failure::new(Code::Unknown, format!("judge {}: {error}", dir.display()))
     })?;
@@ -29,4 +39,17 @@ pub(crate) fn check(state: &StateDir, args: &OneRun) -> Outcome {
         Err(_) => say("The run has no record: it was cut off before it could be judged."),
     }
     Ok(Code::of_number(record.exit_code))
+}
+
+/// Writes the writes and read-backs of a history in EDN.
+fn export(history: &[Entry], path: &Path) -> Result<(), Failure> {
+    let fail = |error: &dyn std::fmt::Display| {
+        let message = format!("export the history to {}: {error}", path.display());
+        Failure::new(Code::Usage, message)
+    };
+    let (operations, nemesis) = edn::drill(history).map_err(|error| fail(&error))?;
+    let write = || -> io::Result<()> {
+        edn::write(BufWriter::new(File::create(path)?), &operations, &nemesis)
+    };
+    write().map_err(|error| fail(&error))
 }

@@ -1,16 +1,24 @@
 //! `drdrill doctor`: whether this machine has what drills need.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
+use drdrill_core::inventory::{Attempt, Inventory, Provider};
+use drdrill_core::network::NetworkPlace;
 use drdrill_engine::state::StateDir;
+use drdrill_environments::secrets;
+use drdrill_faults::devices::Devices;
+use drdrill_faults::iptables;
+use drdrill_faults::namespace::Namespace;
 use serde::Serialize;
 use tabled::Tabled;
 
-use crate::args::{Format, FormatArgs};
-use crate::exit::Code;
-use crate::out;
+use crate::args::{DoctorArgs, Format};
+use crate::exit::{Code, Failure, Outcome};
+use crate::guards::pin::{self, PinReader};
+use crate::{catalog, guards, out};
 
 /// Space a drill should find, in bytes: a few minutes of history, the lab's databases and its backups.
 const WANTED_BYTES: u64 = 200 * 1024 * 1024;
@@ -45,9 +53,11 @@ impl State {
     }
 }
 
-/// Looks at the machine.
-pub(crate) fn doctor(state: &StateDir, args: FormatArgs) -> Code {
-    let rows = [
+/// Looks at the machine, and at an environment where one is named.
+pub(crate) fn doctor(state: &StateDir, args: &DoctorArgs) -> Outcome {
+    let inventory =
+        args.env.as_deref().map(|name| catalog::environment(name)?.inventory()).transpose()?;
+    let mut rows = vec![
         row(
             "state directory can be written to",
             state.prepare().map(|()| state.root().display().to_string()),
@@ -56,15 +66,69 @@ pub(crate) fn doctor(state: &StateDir, args: FormatArgs) -> Code {
         row("/proc names processes exactly", own_identity()),
         row("loopback addresses besides 127.0.0.1", loopback()),
         row("enough open files", open_files()),
+        optional(
+            "nf_tables and CAP_NET_ADMIN, for network_partition, packet_loss and rate_limit",
+            nftables(),
+        ),
+        optional("iptables and ip6tables, where nf_tables cannot be used", chains()),
+        optional("sch_netem, which no fault uses so far (latency: through Toxiproxy)", netem()),
+        optional("root, for process_ and disk_ faults on what other users run", root()),
         optional("ssh-keygen, to verify signatures without drdrill", tool("ssh-keygen", "-?")),
+        optional(
+            "an identity of this machine, to pin environments to",
+            pin::this_machine().map(|id| format!("pin: {{ machine_id: \"{id}\" }}")),
+        ),
     ];
-    if args.format == Format::Json {
+    if let Some(inventory) = &inventory {
+        rows.extend(of_environment(inventory)?);
+    }
+    for row in &mut rows {
+        row.seen = out::harmless(&row.seen);
+    }
+    if args.format.format == Format::Json {
         out::json(&rows);
     } else {
         out::line(&super::list::table(&rows));
     }
     let missing = rows.iter().any(|row| row.state == State::Missing);
-    if missing { Code::NotReady } else { Code::Passed }
+    Ok(if missing { Code::NotReady } else { Code::Passed })
+}
+
+/// What an environment's guards would say now.
+fn of_environment(inventory: &Inventory) -> Result<Vec<Row>, Failure> {
+    let mut rows = Vec::new();
+    if let Provider::Host(spec) = &inventory.provider {
+        for probe in &spec.probes {
+            if let Attempt::Http(http) = &probe.attempt {
+                let fetched = secrets::headers(&http.headers);
+                let name = &probe.name;
+                let seen =
+                    fetched.map(|headers| format!("probe {name}: {} headers", headers.len()));
+                rows.push(row("headers of the environment", seen));
+            }
+        }
+    }
+    match inventory.pin.as_ref().map(PinReader::new) {
+        None => rows.push(row::<String>("pin of the environment", Ok("it has none".to_owned()))),
+        Some(Err(why)) => rows.push(row("pin of the environment", Err(why))),
+        Some(Ok(pin)) => {
+            let read = super::runtime()?.block_on(pin.read());
+            rows.extend(read.into_iter().map(|(what, seen)| {
+                let with_name = |seen: String| format!("{what}: {seen}");
+                row("pin of the environment", seen.map(with_name).map_err(with_name))
+            }));
+        }
+    }
+    if let Some(window) = &inventory.window {
+        let open = window.is_open(chrono::Utc::now());
+        let seen = format!("{window}; now {}", if open { "open" } else { "closed" });
+        rows.push(optional("window of the environment", if open { Ok(seen) } else { Err(seen) }));
+    }
+    if inventory.production {
+        let seen = format!("faults need --yes-production {}", inventory.environment);
+        rows.push(row::<String>("production", Ok(seen)));
+    }
+    Ok(rows)
 }
 
 fn row<E: ToString>(need: &'static str, seen: Result<String, E>) -> Row {
@@ -105,6 +169,34 @@ fn open_files() -> Result<String, String> {
     let hard = line.split_whitespace().nth(4).unwrap_or("unlimited");
     let enough = hard.parse().map_or(true, |hard: u64| hard >= WANTED_FILES);
     if enough { Ok(hard.to_owned()) } else { Err(format!("{hard}, wanted {WANTED_FILES}")) }
+}
+
+fn nftables() -> Result<String, String> {
+    guards::packet_filter(&NetworkPlace::Own).map(|()| "tables can be looked at".to_owned())
+}
+
+fn root() -> Result<String, String> {
+    let user = nix::unistd::geteuid();
+    let text = format!("user {user}");
+    if user.is_root() { Ok(text) } else { Err(format!("{text}: only what it runs itself")) }
+}
+
+fn chains() -> Result<String, String> {
+    let place = Namespace::unnamed().map_err(|error| format!("cannot be tried: {error}"))?;
+    iptables::usable(&place).map_err(|error| error.to_string())?;
+    Ok("tables can be looked at".to_owned())
+}
+
+/// Found out by trying, in a network of its own that is gone at once.
+fn netem() -> Result<String, String> {
+    let tried = Namespace::unnamed().and_then(|place| Devices::of(&place)?.netem("lo"));
+    match tried {
+        Ok(()) => Ok("packets can be delayed".to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err("this kernel has no sch_netem".to_owned())
+        }
+        Err(error) => Err(format!("cannot be tried: {error}")),
+    }
 }
 
 fn tool(name: &str, argument: &str) -> Result<String, String> {

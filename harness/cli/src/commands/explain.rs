@@ -1,12 +1,14 @@
 //! `drdrill explain`: what a drill would do, without doing it.
 
-use drdrill_core::inventory::Inventory;
+use drdrill_core::inventory::{Inventory, Pin};
+use drdrill_core::network::Via;
 use drdrill_core::scenario::{Failover, Inject, Scenario};
+use drdrill_core::units::Span;
 use serde_json::json;
 
 use crate::args::{DrillArgs, Format};
 use crate::exit::{Code, Outcome};
-use crate::{out, wiring};
+use crate::{guards, out, wiring};
 
 /// Says what a drill would do.
 pub(crate) fn explain(args: &DrillArgs) -> Outcome {
@@ -41,6 +43,7 @@ fn words(scenario: &Scenario, inventory: &Inventory) -> String {
             part("RLO", targets.rlo.map(|one| one.to_string())),
         ));
     }
+    guards_of(inventory, scenario, &mut text);
     text.head("What would happen");
     let mut number = 0;
     let mut step = |line: &str| {
@@ -112,19 +115,98 @@ fn words(scenario: &Scenario, inventory: &Inventory) -> String {
     text.0
 }
 
+fn guards_of(inventory: &Inventory, scenario: &Scenario, text: &mut Text) {
+    let pins = inventory.pin.as_ref().map(Pin::facts).unwrap_or_default();
+    if !inventory.production && pins.is_empty() && inventory.window.is_none() {
+        return;
+    }
+    text.head("It is refused unless");
+    if inventory.production {
+        let name = &inventory.environment;
+        text.item(&format!("--yes-production {name} is said, because this is production"));
+    }
+    for pin in pins {
+        text.item(&format!("{pin}, read before the drill and again before each fault"));
+    }
+    if let Some(window) = &inventory.window {
+        let longest = Span(guards::production::longest(scenario));
+        text.item(&format!(
+            "the wall clock stays in the window for {longest}, the longest that faults can be in place: {window}"
+        ));
+    }
+}
+
 fn what(inject: &Inject) -> String {
     match inject {
         Inject::SiteLoss(on) => {
             format!("every process of {} is killed and its network goes dark", on.on)
         }
         Inject::NetworkDown(on) => format!("the network of {} goes dark", on.on),
+        Inject::ProcessPause(fault) => {
+            let which = processes(&fault.on, fault.component.as_ref(), fault.max_targets);
+            format!("{which} stands still")
+        }
+        Inject::ProcessKill(fault) => {
+            let which = processes(&fault.on, fault.component.as_ref(), fault.max_targets);
+            format!("{which} is killed (SIGKILL)")
+        }
+        Inject::ProcessStop(fault) => {
+            let which = processes(&fault.on, fault.component.as_ref(), fault.max_targets);
+            format!("{which} is asked to end (SIGTERM) and has {} for it", fault.grace)
+        }
+        Inject::ProcessRestart(fault) => {
+            let which = processes(&fault.on, fault.component.as_ref(), fault.max_targets);
+            format!("{which} is killed and at once started again")
+        }
+        Inject::DiskFull(fault) => {
+            let which = fault.directory.as_deref().unwrap_or("the directory");
+            format!(
+                "the file system of {which} of {} is filled; {} stays free",
+                fault.on, fault.leave
+            )
+        }
+        Inject::NetworkPartition(fault) => {
+            format!("{} is cut off from {}", fault.on, peers(fault.from.as_ref()))
+        }
+        Inject::PacketLoss(fault) => {
+            let (share, peers) = (fault.share, peers(fault.from.as_ref()));
+            format!("{share} of the packets between {} and {peers} are dropped", fault.on)
+        }
+        Inject::RateLimit(fault) => {
+            let (rate, peers) = (fault.rate, peers(fault.from.as_ref()));
+            format!(
+                "between {} and {peers} at most {rate} get through each way that is meant; three times as much is pushed \
+                 for two seconds to see that, when it is injected and again before it is taken back",
+                fault.on
+            )
+        }
     }
 }
 
-const fn undo(inject: &Inject) -> &'static str {
+fn undo(inject: &Inject) -> &'static str {
     match inject {
         Inject::SiteLoss(_) => "Undo: proxies up, processes started again.",
         Inject::NetworkDown(_) => "Undo: proxies up.",
+        Inject::ProcessPause(_) => {
+            "Undo: the kernel's own, when the process that holds them lets go or ends. Needs the right to trace them."
+        }
+        Inject::ProcessKill(_) | Inject::ProcessStop(_) | Inject::ProcessRestart(_) => {
+            "Undo: started again unless it runs already, seen by its pid and its port; by the ledger alone, which the \
+             keeper and `drdrill recover` carry out. Needs the right to signal it and, on a host, `pid_file` and `start`."
+        }
+        Inject::DiskFull(_) => {
+            "Undo: the kernel's own, when drdrill lets go of the file without a name that takes the space or dies; seen \
+             by a write that succeeds again. Needs `at_most`, and a file system that nothing of drdrill's is on."
+        }
+        Inject::NetworkPartition(_) | Inject::PacketLoss(_) | Inject::RateLimit(_)
+            if wiring::via(inject) == Via::Iptables =>
+        {
+            "By iptables, so the kernel does not take it back when drdrill dies. \
+             Undo: by the ledger, by the keeper or `drdrill recover`. Needs CAP_NET_ADMIN there."
+        }
+        Inject::NetworkPartition(_) | Inject::PacketLoss(_) | Inject::RateLimit(_) => {
+            "Undo: the kernel's own, when drdrill lets go of its nftables table or dies. Needs CAP_NET_ADMIN there."
+        }
     }
 }
 
@@ -149,4 +231,16 @@ impl Text {
     fn item(&mut self, text: &str) {
         self.line(&format!("  - {text}"));
     }
+}
+
+/// The processes that a fault strikes.
+fn processes(on: &str, component: Option<&String>, most: usize) -> String {
+    match component {
+        Some(component) => format!("{component} of {on}"),
+        None => format!("every process of {on} (at most {most})"),
+    }
+}
+
+fn peers(from: Option<&String>) -> &str {
+    from.map_or("everybody else", String::as_str)
 }

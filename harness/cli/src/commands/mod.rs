@@ -1,17 +1,21 @@
 //! One file a command.
 
+mod account;
 mod check;
 mod completions;
 mod doctor;
 mod explain;
+mod halt;
 mod history;
 mod keeper;
 mod list;
 mod recover;
 mod run;
 mod schema;
+mod selftest;
 mod servers;
 mod show;
+mod status;
 mod validate;
 mod verify;
 
@@ -28,12 +32,19 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
     let state = std::path::absolute(&cli.state).unwrap_or(cli.state);
     let state = StateDir::at(state);
     match cli.command {
-        Command::Run(args) => run::run(&state, &args),
+        Command::Run(args) => {
+            halt::refuse_when_halted(&state, &args.drill.env)?;
+            run::run(&state, &args)
+        }
         Command::List(args) => list::list(args),
         Command::Explain(args) => explain::explain(&args),
         Command::Validate(args) => validate::validate(&args),
-        Command::Doctor(args) => Ok(doctor::doctor(&state, args)),
+        Command::Doctor(args) => Ok(doctor::doctor(&state, &args)?),
         Command::Recover(args) => recover::recover(&state, args),
+        Command::Halt(args) => halt::halt(&state, &args),
+        Command::Status(args) => status::status(&state, args),
+        Command::Selftest(args) => selftest::selftest(args),
+        Command::Account(args) => account::account(&args),
         Command::Check(args) => check::check(&state, &args),
         Command::Verify(args) => verify::verify(&state, &args),
         Command::Show(args) => show::show(&state, &args),
@@ -41,7 +52,10 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
         Command::Schema { of } => Ok(schema::schema(of)),
         Command::Completions { shell } => Ok(completions::completions(shell)),
         Command::Toxiproxy { listen } => servers::toxiproxy(listen),
-        Command::Keeper { run } => keeper::keeper(&state, &run),
+        Command::Keeper { run, detached: false } => keeper::detach(&state, &run),
+        Command::Keeper { run, detached: true } => keeper::keeper(&state, &run),
+        Command::Pauser => servers::pauser(),
+        Command::Starter { command } => servers::starter(&command),
         Command::LabNode { program, config } => servers::lab_node(&program, &config),
     }
 }
@@ -62,12 +76,23 @@ fn print_record(record: &Record, report: Option<&std::path::Path>, format: Forma
 }
 
 /// An async runtime for commands that need one.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     // The command itself runs on the main thread; this one serves what it starts beside itself, such as the health
     // monitor and the watch for interrupts. The probes have a thread of their own.
+    enough_descriptors().map_err(|error| {
+        Failure::new(Code::NotReady, format!("start the async runtime: {error}"))
+    })?;
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Code::NotReady, format!("start the async runtime: {error}")))
+}
+
+/// Where the last free descriptors are gone while a runtime starts, tokio panics instead of saying so (its signal
+/// handler wants a pair of sockets). So whether there are enough is seen before: it takes six.
+fn enough_descriptors() -> std::io::Result<()> {
+    let pair = std::os::unix::net::UnixStream::pair;
+    drop((pair()?, pair()?, pair()?));
+    Ok(())
 }

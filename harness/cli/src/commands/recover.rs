@@ -91,6 +91,8 @@ pub(crate) fn recover(state: &StateDir, args: FormatArgs) -> Outcome {
     // One run that cannot be recovered does not stop the others.
     let all: Vec<Recovered> =
         ids.into_iter().filter_map(|run_id| recover_one(state, run_id, &runtime)).collect();
+    // An undo that was given up and still hangs must not keep this process from ending.
+    runtime.shutdown_background();
     if args.format == Format::Json {
         out::json(&all);
     } else {
@@ -132,7 +134,7 @@ fn recover_one(state: &StateDir, run_id: String, runtime: &Runtime) -> Option<Re
     if ledger.contents().damaged_inside > 0 {
         recovered.still_open.push(StillOpen {
             what: "whatever a damaged line of its undo ledger said".to_owned(),
-            error: "lines in the middle of the ledger are damaged, which no crash does".to_owned(),
+            error: "lines in the middle of the ledger are damaged, which no crash does, or a later drdrill wrote them".to_owned(),
             residue: Vec::new(),
             by_hand: format!("look at the environment, then: rm {}", path.display()),
         });
@@ -169,7 +171,7 @@ fn take_over(path: &Path) -> Result<Ledger, LedgerError> {
 /// Whether the harness that a ledger names still runs.
 fn harness_lives(path: &Path) -> bool {
     let contents = Ledger::look(path).unwrap_or_default();
-    contents.opened().is_some_and(|(_, _, harness, _)| drdrill_process::is_alive(harness))
+    contents.harness().is_some_and(drdrill_process::is_alive)
 }
 
 fn print(all: &[Recovered]) {

@@ -24,13 +24,16 @@ use crate::adapters::{History, Probes, make_probe, restore_watch};
 use crate::args::RunArgs;
 use crate::evidence::{self, EVENTS_FILE};
 use crate::exit::{Code, Failure, Outcome};
-use crate::progress;
 use crate::wiring::{self, Plan};
+use crate::{guards, progress};
 
 /// Runs a drill.
 pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
     let plan = wiring::plan(&args.drill)?;
     wiring::check_powers(&plan)?;
+    guards::production::confirmed(&plan, args.yes_production.as_deref())?;
+    let permit = Arc::new(guards::permit::Rules::of(&plan.inventory)?);
+    guards::production::fits_the_window(&plan, chrono::Utc::now())?;
     state.prepare().map_err(Failure::with(Code::NotReady))?;
     let now = chrono::Utc::now();
     let run_id = new_run_id(now);
@@ -49,6 +52,7 @@ pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
     // Small enough to be the same number in every JSON reader.
     let seed = u64::from(rand::random::<u32>());
     let environment = wiring::environment(&plan.inventory, &run_id, &run_dir, &program, seed)?;
+    guards::rights(&plan.scenario, &*environment)?;
     // Evidence that cannot be signed is no evidence: better known before anything is broken.
     let key = args.key.clone().unwrap_or_else(|| state.root().join("signing_key"));
     let signer = Signer::load_or_create(&key).map_err(Failure::with(Code::NotReady))?;
@@ -58,6 +62,7 @@ pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
     runtime
         .block_on(async { listen_for_interrupts(interrupt.clone()) })
         .map_err(|error| Failure::new(Code::NotReady, format!("listen for signals: {error}")))?;
+    runtime.block_on(guards::target(&plan.inventory, &permit))?;
     fs::create_dir(&run_dir).map_err(|error| {
         Failure::new(Code::NotReady, format!("make {}: {error}", run_dir.display()))
     })?;
@@ -70,6 +75,7 @@ pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
         program,
         seed,
         started_at: now,
+        permit,
         signer,
         runtime,
         interrupt,
@@ -109,9 +115,21 @@ struct Prepared<'a> {
     program: PathBuf,
     seed: u64,
     started_at: chrono::DateTime<chrono::Utc>,
+    permit: Arc<guards::permit::Rules>,
     signer: Signer,
     runtime: Runtime,
     interrupt: CancellationToken,
+}
+
+/// The undo ledger of a run that is over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum AtTheEnd {
+    /// Everything was taken back, and that is durable; or there was nothing to take back.
+    PutAside,
+    /// Everything was taken back, but the disk refused to say so for good.
+    NotPutAside,
+    /// Something may still be in place.
+    Open,
 }
 
 /// What the engine left: the history, whether all of it is on disk, and its end.
@@ -181,6 +199,7 @@ impl Prepared<'_> {
             started_at: self.started_at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
             seed: self.seed,
             facts: wiring::facts(&self.plan.scenario, &self.plan.inventory, &*environment),
+            permit: self.permit.clone(),
             make_fault: wiring::fault,
             reverters: wiring::reverters(Some(&environment)),
             orphan_reverters: wiring::reverters(None),
@@ -201,20 +220,30 @@ impl Prepared<'_> {
         Ok(Made { history, whole, head })
     }
 
-    /// Whether the ledger, which knows better than any history, has something open.
-    fn left_in_place(&self) -> bool {
-        Ledger::look(&self.state.ledger(&self.run_id))
-            .is_ok_and(|contents| !contents.open().is_empty())
+    /// What the ledger, which knows better than any history, says of the end of the run.
+    fn ledger_at_the_end(&self) -> AtTheEnd {
+        match Ledger::look(&self.state.ledger(&self.run_id)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => AtTheEnd::PutAside,
+            Ok(contents) if contents.open().is_empty() => AtTheEnd::NotPutAside,
+            // One that cannot be read may have something open.
+            _ => AtTheEnd::Open,
+        }
     }
 
     fn conclude(&self, made: &Made) -> Outcome {
-        let left = self.left_in_place();
+        let ledger = self.ledger_at_the_end();
+        let left = ledger == AtTheEnd::Open;
         let mut record = evidence::judge(&made.history).map_err(|error| {
             let code = if left { Code::LeftInPlace } else { Code::Bug };
             Failure::new(code, format!("judge the run: {error}"))
         })?;
         if left {
             record.exit_code = Code::LeftInPlace as u8;
+        }
+        if ledger != AtTheEnd::PutAside && record.leftovers.is_empty() {
+            let reason =
+                "what was taken back could not be written down (drdrill recover looks again)";
+            spoil(&mut record, reason);
         }
         if !made.whole {
             spoil(&mut record, "the history of this drill could not be written whole");
@@ -234,7 +263,7 @@ impl Prepared<'_> {
     }
 }
 
-/// A drill whose evidence is not whole does not pass, however good it looked.
+/// A drill whose evidence or undo is not whole does not pass, however good it looked.
 fn spoil(record: &mut Record, reason: &str) {
     record.verdict = record.verdict.max(Verdict::Unknown);
     if record.exit_code == Code::Passed as u8 {

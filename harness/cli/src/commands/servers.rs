@@ -1,7 +1,12 @@
-//! `drdrill toxiproxy` and the programs of the lab.
+//! `drdrill toxiproxy`, the pauser, the starter, and the programs of the lab.
 
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 
+use drdrill_core::environment::ProcessIdentity;
+use drdrill_faults::process::pauser::hold;
+use drdrill_faults::process::starter::detach;
 use drdrill_faults::toxiproxy::server::Server;
 
 use crate::exit::{Code, Failure, Outcome};
@@ -30,4 +35,25 @@ pub(crate) fn lab_node(program: &str, config: &str) -> Outcome {
         .block_on(drdrill_lab::node::run(program, config))
         .map(|()| Code::Passed)
         .map_err(|error| Failure::new(Code::NotReady, format!("lab {program}: {error}")))
+}
+
+/// Holds the processes that the first line of standard input names, until it ends.
+pub(crate) fn pauser() -> Outcome {
+    let mut input = BufReader::new(std::io::stdin());
+    let mut line = String::new();
+    let read = input.read_line(&mut line).map_err(|error| error.to_string());
+    let processes: Vec<ProcessIdentity> = read
+        .and_then(|_| serde_json::from_str(&line).map_err(|error| error.to_string()))
+        .map_err(Failure::with(Code::Usage))?;
+    hold(&processes, input, std::io::stdout())
+        .map(|()| Code::Passed)
+        .map_err(|error| Failure::new(Code::NotReady, format!("hold a process: {error}")))
+}
+
+/// Starts a program that outlives drdrill.
+pub(crate) fn starter(command: &[OsString]) -> Outcome {
+    let (program, arguments) = command
+        .split_first()
+        .ok_or_else(|| Failure::new(Code::Usage, "name the program to start"))?;
+    detach(program, arguments).map(|()| Code::Passed).map_err(Failure::with(Code::NotReady))
 }

@@ -7,6 +7,7 @@ scenario: quick
 title: A short loss of the primary site
 kind: simulated
 targets: { rto: 1h, rpo: 15min }
+probes: { every: 50ms }
 faults:
   - at: 1s
     inject: { site_loss: { on: primary } }

@@ -1,6 +1,6 @@
 //! A directory of a test's own, and drdrill run in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
@@ -25,9 +25,15 @@ impl Sandbox {
 
     /// drdrill with `arguments`, separated by spaces; nothing of this process's environment reaches it but `PATH`.
     pub(crate) fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_drdrill"));
+        let mut command = self.program(Path::new(env!("CARGO_BIN_EXE_drdrill")));
+        command.args(arguments.split_whitespace());
         command
-            .args(arguments.split_whitespace())
+    }
+
+    /// Any program, as drdrill is run.
+    pub(crate) fn program(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(self.dir.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

@@ -1,5 +1,7 @@
 //! Names that a scenario may use, given by the environment it is to run on.
 
+use std::collections::BTreeMap;
+
 use crate::names::known_names;
 
 /// Names an environment has. A class that is `None` is not compared: the scenario is then only checked by itself.
@@ -11,6 +13,10 @@ pub struct Known {
     pub functions: Option<Vec<String>>,
     /// Probe streams.
     pub probes: Option<Vec<String>>,
+    /// Processes of each role.
+    pub components: Option<BTreeMap<String, Vec<String>>>,
+    /// Directories of each role.
+    pub directories: Option<BTreeMap<String, Vec<String>>>,
 }
 
 pub(super) fn role(name: &str, known: &Known) -> garde::Result {
@@ -23,6 +29,24 @@ pub(super) fn function(name: &str, known: &Known) -> garde::Result {
 
 pub(super) fn probe(name: &str, known: &Known) -> garde::Result {
     compare("probe", name, known.probes.as_deref())
+}
+
+pub(super) fn component(role: &str) -> impl Fn(&String, &Known) -> garde::Result {
+    move |name, known| {
+        let of_role = known.components.as_ref().map(|all| names_of(all, role));
+        compare(&format!("process of {role} named"), name, of_role)
+    }
+}
+
+pub(super) fn directory(role: &str) -> impl Fn(&String, &Known) -> garde::Result {
+    move |name, known| {
+        let of_role = known.directories.as_ref().map(|all| names_of(all, role));
+        compare(&format!("directory of {role} named"), name, of_role)
+    }
+}
+
+fn names_of<'a>(all: &'a BTreeMap<String, Vec<String>>, role: &str) -> &'a [String] {
+    all.get(role).map_or(&[], Vec::as_slice)
 }
 
 fn compare(class: &str, name: &str, known: Option<&[String]>) -> garde::Result {

@@ -1,9 +1,11 @@
 //! Scenario files: what breaks, what heals it, what must hold. They speak of roles, never of mechanisms.
 
 mod known;
+mod node;
 mod parse;
 
 pub use known::Known;
+pub use node::{DiskFull, Kill, Pause, Stop};
 pub use parse::{FileError, LARGEST_FILE_BYTES, parse_inventory, parse_scenario};
 
 use std::time::Duration;
@@ -13,7 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names::simple_name;
-use crate::units::{Share, Span, within};
+use crate::network::{Via, Way};
+use crate::units::{Rate, Share, Span, within};
 
 /// A drill, as written in a file.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
@@ -169,6 +172,22 @@ pub enum Inject {
     SiteLoss(On),
     /// The network of the site goes dark; its processes live on.
     NetworkDown(On),
+    /// The processes of the site stand still: connections to them stay open, and nothing answers.
+    ProcessPause(Pause),
+    /// Processes of the site are killed; they are started again when the fault is taken back.
+    ProcessKill(Kill),
+    /// Processes of the site are asked to end (SIGTERM); they are started again when the fault is taken back.
+    ProcessStop(Stop),
+    /// Processes of the site are killed and at once started again.
+    ProcessRestart(Kill),
+    /// The file system of a directory of the site is full.
+    DiskFull(DiskFull),
+    /// Packets between nodes are dropped; whatever else the nodes talk to, they still reach.
+    NetworkPartition(Partition),
+    /// A share of the packets between nodes is dropped.
+    PacketLoss(Loss),
+    /// Of the packets between nodes, those beyond a number of bytes a second are dropped.
+    RateLimit(Limit),
 }
 
 impl Inject {
@@ -178,6 +197,24 @@ impl Inject {
         match self {
             Self::SiteLoss(_) => "site_loss",
             Self::NetworkDown(_) => "network_down",
+            Self::ProcessPause(_) => "process_pause",
+            Self::ProcessKill(_) => "process_kill",
+            Self::ProcessStop(_) => "process_stop",
+            Self::ProcessRestart(_) => "process_restart",
+            Self::DiskFull(_) => "disk_full",
+            Self::NetworkPartition(_) => "network_partition",
+            Self::PacketLoss(_) => "packet_loss",
+            Self::RateLimit(_) => "rate_limit",
+        }
+    }
+
+    /// What drops the packets, where it says so.
+    #[must_use]
+    pub const fn via(&self) -> Option<Via> {
+        match self {
+            Self::NetworkPartition(fault) => fault.via,
+            Self::PacketLoss(fault) => fault.via,
+            _ => None,
         }
     }
 
@@ -186,6 +223,13 @@ impl Inject {
     pub fn on(&self) -> &str {
         match self {
             Self::SiteLoss(on) | Self::NetworkDown(on) => &on.on,
+            Self::ProcessPause(fault) => &fault.on,
+            Self::ProcessKill(fault) | Self::ProcessRestart(fault) => &fault.on,
+            Self::ProcessStop(fault) => &fault.on,
+            Self::DiskFull(fault) => &fault.on,
+            Self::NetworkPartition(fault) => &fault.on,
+            Self::PacketLoss(fault) => &fault.on,
+            Self::RateLimit(fault) => &fault.on,
         }
     }
 }
@@ -200,8 +244,18 @@ impl Validate for Inject {
         parent: &mut dyn FnMut() -> garde::Path,
         report: &mut garde::Report,
     ) {
-        let (Self::SiteLoss(on) | Self::NetworkDown(on)) = self;
-        on.validate_into(known, parent, report);
+        match self {
+            Self::SiteLoss(on) | Self::NetworkDown(on) => on.validate_into(known, parent, report),
+            Self::ProcessPause(fault) => fault.validate_into(known, parent, report),
+            Self::ProcessKill(fault) | Self::ProcessRestart(fault) => {
+                fault.validate_into(known, parent, report);
+            }
+            Self::ProcessStop(fault) => fault.validate_into(known, parent, report),
+            Self::DiskFull(fault) => fault.validate_into(known, parent, report),
+            Self::NetworkPartition(fault) => fault.validate_into(known, parent, report),
+            Self::PacketLoss(fault) => fault.validate_into(known, parent, report),
+            Self::RateLimit(fault) => fault.validate_into(known, parent, report),
+        }
     }
 }
 
@@ -213,6 +267,122 @@ pub struct On {
     /// The role, such as `primary` or `dr`.
     #[garde(custom(known::role))]
     pub on: String,
+}
+
+/// A network partition.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(context(Known))]
+pub struct Partition {
+    /// The role whose nodes are struck.
+    #[garde(custom(known::role))]
+    pub on: String,
+    /// The role of the peers; without it all traffic of the nodes is meant.
+    #[serde(default)]
+    #[garde(inner(custom(known::role)))]
+    pub from: Option<String>,
+    /// Direction, as the struck node sees it.
+    #[serde(default)]
+    #[garde(skip)]
+    pub way: Way,
+    /// TCP and UDP ports of the struck node; all traffic when empty.
+    #[serde(default)]
+    #[garde(length(max = 64))]
+    pub ports: Vec<u16>,
+    /// The most nodes that may be struck at once.
+    #[serde(default = "one")]
+    #[garde(range(min = 1, max = 100))]
+    pub max_targets: usize,
+    /// What drops the packets; when absent `nftables`, or `iptables` where this kernel has no tables with an owner.
+    #[serde(default)]
+    #[garde(skip)]
+    pub via: Option<Via>,
+}
+
+/// Loss of packets.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(context(Known))]
+pub struct Loss {
+    /// The role whose nodes are struck.
+    #[garde(custom(known::role))]
+    pub on: String,
+    /// The role of the peers; without it all traffic of the nodes is meant.
+    #[serde(default)]
+    #[garde(inner(custom(known::role)))]
+    pub from: Option<String>,
+    /// Direction, as the struck node sees it.
+    #[serde(default)]
+    #[garde(skip)]
+    pub way: Way,
+    /// TCP and UDP ports of the struck node; all traffic when empty.
+    #[serde(default)]
+    #[garde(length(max = 64))]
+    pub ports: Vec<u16>,
+    /// The most nodes that may be struck at once.
+    #[serde(default = "one")]
+    #[garde(range(min = 1, max = 100))]
+    pub max_targets: usize,
+    /// What drops the packets; when absent `nftables`, or `iptables` where this kernel has no tables with an owner.
+    #[serde(default)]
+    #[garde(skip)]
+    pub via: Option<Via>,
+    /// The share of the packets that is dropped.
+    #[garde(custom(some_share))]
+    pub share: Share,
+}
+
+/// A limit of the rate.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(context(Known))]
+pub struct Limit {
+    /// The role whose nodes are struck.
+    #[garde(custom(known::role))]
+    pub on: String,
+    /// The role of the peers; without it all traffic of the nodes is meant.
+    #[serde(default)]
+    #[garde(inner(custom(known::role)))]
+    pub from: Option<String>,
+    /// Direction, as the struck node sees it.
+    #[serde(default)]
+    #[garde(skip)]
+    pub way: Way,
+    /// TCP and UDP ports of the struck node; all traffic when empty.
+    #[serde(default)]
+    #[garde(length(max = 64))]
+    pub ports: Vec<u16>,
+    /// The most nodes that may be struck at once.
+    #[serde(default = "one")]
+    #[garde(range(min = 1, max = 100))]
+    pub max_targets: usize,
+    /// So much gets through to a node, and so much from it; all its peers share that. One second's worth may pass at
+    /// once.
+    #[garde(custom(provable_rate))]
+    pub rate: Rate,
+}
+
+/// Whether a limit is in effect is found out by pushing more bytes than it lets through, for a second: slower ones are
+/// too few packets to count, faster ones more than a machine pushes.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what garde calls it with")]
+fn provable_rate<C>(rate: &Rate, _: &C) -> garde::Result {
+    if (10_000..=1_000_000_000).contains(&rate.bytes_per_second) {
+        return Ok(());
+    }
+    Err(garde::Error::new("must be from 10kB/s to 1GB/s"))
+}
+
+/// Source: design, section 6: one target, unless the scenario says otherwise.
+const fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what garde calls it with")]
+fn some_share<C>(share: &Share, _: &C) -> garde::Result {
+    if (Share::percent(1)..=Share::percent(99)).contains(share) {
+        return Ok(());
+    }
+    Err(garde::Error::new("must be from 1% to 99%; for all of it use network_partition"))
 }
 
 /// What heals the system.

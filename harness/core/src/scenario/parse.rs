@@ -9,6 +9,7 @@ use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
 use super::{Known, Scenario};
 use crate::inventory::Inventory;
 use crate::names::known_names;
+use crate::secret::NOT_IN_FILES;
 
 /// Largest file that is looked at. A scenario is a page or two; anything larger is a mistake or an attack.
 pub const LARGEST_FILE_BYTES: usize = 1024 * 1024;
@@ -20,48 +21,75 @@ pub struct FileError {
     rendered: String,
 }
 
-/// Reads a scenario from the text of the file `name`, whose names must be among the `known`.
+/// Reads a scenario from what stands in the file `name`, whose names must be among the `known`.
 ///
 /// # Errors
-/// When the text is no scenario; the message says where and what to write instead.
-pub fn parse_scenario(name: &str, text: &str, known: &Known) -> Result<Scenario, FileError> {
-    parse(name, text, known)
+/// When it is no scenario; the message says where and what to write instead.
+pub fn parse_scenario(
+    name: &str,
+    text: impl AsRef<[u8]>,
+    known: &Known,
+) -> Result<Scenario, FileError> {
+    parse(name, text.as_ref(), known)
 }
 
-/// Reads an environment from the text of the file `name`.
+/// Reads an environment from what stands in the file `name`.
 ///
 /// # Errors
-/// When the text is no environment; the message says where and what to write instead.
-pub fn parse_inventory(name: &str, text: &str) -> Result<Inventory, FileError> {
-    parse(name, text, &())
+/// When it is no environment; the message says where and what to write instead.
+pub fn parse_inventory(name: &str, text: impl AsRef<[u8]>) -> Result<Inventory, FileError> {
+    parse(name, text.as_ref(), &())
 }
 
 fn parse<T: DeserializeOwned + Validate>(
     name: &str,
-    text: &str,
+    bytes: &[u8],
     context: &T::Context,
 ) -> Result<T, FileError> {
-    if text.len() > LARGEST_FILE_BYTES {
-        let size = text.len();
-        let rendered =
-            format!("{name}: {size} bytes are more than the {LARGEST_FILE_BYTES} that are read");
-        return Err(FileError { rendered });
+    let refused = |good: &[u8], why: &str| {
+        let (line, column) = end_of(good);
+        FileError { rendered: format!("{name}:{line}:{column}: {why}") }
+    };
+    if let Some(read) = bytes.get(..LARGEST_FILE_BYTES)
+        && bytes.len() > read.len()
+    {
+        return Err(refused(
+            read,
+            &format!("more than the {LARGEST_FILE_BYTES} bytes that are read"),
+        ));
     }
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| refused(&bytes[..error.valid_up_to()], "not UTF-8 text from here on"))?;
     // Anchors and aliases save a scenario nothing and are how small files grow in memory.
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_anchors: 0, max_aliases: 0 },
     };
     serde_saphyr::from_str_with_options_context_valid(text, options, context).map_err(|error| {
-        let body = error.render_with_options(serde_saphyr::render_options! {
-            formatter: &Words,
-            source_name: Some(name),
-        });
+        let render = |error: &Error| {
+            error.render_with_options(serde_saphyr::render_options! {
+                formatter: &Words,
+                source_name: Some(name),
+            })
+        };
+        let mut body = render(&error);
+        if body.contains(NOT_IN_FILES) {
+            // Without the lines of the file, in which the credential stands.
+            body = render(error.without_snippet());
+        }
         // The library heads a snippet with the position alone; editors and people look for FILE:LINE:COLUMN first.
-        let place = error
-            .location()
-            .map_or_else(|| name.to_owned(), |at| format!("{name}:{}:{}", at.line(), at.column()));
-        FileError { rendered: format!("{place}: {}", body.trim_end()) }
+        let (line, column) = error.location().map_or(THE_FILE, |at| (at.line(), at.column()));
+        FileError { rendered: format!("{name}:{line}:{column}: {}", body.trim_end()) }
     })
+}
+
+/// The place of what is wrong with the file as a whole, such as a key that is missing where there are none at all.
+const THE_FILE: (u64, u64) = (1, 1);
+
+/// The line and the column behind the last character, counted from 1. Lines end as YAML's do.
+fn end_of(text: &[u8]) -> (usize, usize) {
+    let text = String::from_utf8_lossy(text).replace("\r\n", "\n").replace('\r', "\n");
+    let last = text.rsplit('\n').next().unwrap_or_default();
+    (text.matches('\n').count() + 1, last.chars().count() + 1)
 }
 
 /// Our words where the library's do not say what to write instead.
@@ -71,10 +99,12 @@ impl MessageFormatter for Words {
     fn format_message<'a>(&self, error: &'a Error) -> Cow<'a, str> {
         match error {
             Error::SerdeUnknownField { field, expected, .. } => {
-                format!("unknown key `{field}`; {}", known_names(field, expected.iter().copied())).into()
+                let field = short(field);
+                format!("unknown key `{field}`; {}", known_names(&field, expected.iter().copied())).into()
             }
             Error::SerdeUnknownVariant { variant, expected, .. } => {
-                format!("unknown name `{variant}`; {}", known_names(variant, expected.iter().copied())).into()
+                let variant = short(variant);
+                format!("unknown name `{variant}`; {}", known_names(&variant, expected.iter().copied())).into()
             }
             Error::SerdeMissingField { field, .. } => format!("the key `{field}` is missing").into(),
             Error::Budget { .. } => {
@@ -85,8 +115,21 @@ impl MessageFormatter for Words {
     }
 }
 
+/// So much of a name is compared with the known ones and shown, in characters. No name is longer than 64, and to
+/// compare 64 KiB with each of them takes seconds.
+const LONGEST_SHOWN: usize = 100;
+
+fn short(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(LONGEST_SHOWN) {
+        Some((end, _)) => format!("{}…", &name[..end]).into(),
+        None => name.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const GOOD: &str = "\
@@ -107,6 +150,8 @@ verify: [data_access]
             roles: names(&["primary", "dr"]),
             functions: names(&["data_access", "job_submission"]),
             probes: names(&["write", "read", "bystander"]),
+            components: Some(BTreeMap::from([("primary".to_owned(), vec!["service".to_owned()])])),
+            directories: None,
         }
     }
 
@@ -124,7 +169,7 @@ verify: [data_access]
 
     #[test]
     fn every_mistake_is_placed_and_answered() {
-        let cases: [(&str, &str, &str, &str); 16] = [
+        let cases: [(&str, &str, &str, &str); 18] = [
             ("every: 20ms", "every: 20", "s.yaml:5:18: ", "`20` has no unit"),
             ("rto: 1h", "rto: soon", "s.yaml:4:17: ", "50ms, 30s, 15min or 1h"),
             ("rlo: 80%", "rlo: 180%", "s.yaml:4:38: ", "from 0% to 100%"),
@@ -143,6 +188,18 @@ verify: [data_access]
                 "on: primry",
                 "s.yaml:8:13: ",
                 "no role `primry`; known, the nearest first: primary, dr",
+            ),
+            (
+                "site_loss: { on: primary }",
+                "process_kill: { on: primary, component: servce }",
+                "s.yaml:8:13: ",
+                "no process of primary named `servce`; known, the nearest first: service",
+            ),
+            (
+                "site_loss: { on: primary }",
+                "process_stop: { on: primary, grace: 1min }",
+                "s.yaml:8:13: ",
+                "from 0s to 8s",
             ),
             ("[data_access]", "[data_acces]", "s.yaml:9:10: ", "nearest first: data_access"),
             ("title: A site is lost\n", "", "s.yaml:8:1: ", "the key `title` is missing"),
@@ -166,5 +223,28 @@ verify: [data_access]
         for text in ["", "\0", "- - -", &nested, &huge, "scenario: &a [*a]"] {
             assert!(parse_scenario("s.yaml", text, &known()).is_err());
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_whole_file_has_a_place_too() {
+        let error_of = |text: &[u8]| parse_inventory("e.yaml", text).unwrap_err().to_string();
+        for empty in ["---\n", "--- # nothing\n", "{}"] {
+            let error = error_of(empty.as_bytes());
+            assert!(error.starts_with("e.yaml:1:"), "{empty:?}: {error}");
+            assert!(error.contains("the key `environment` is missing"), "{empty:?}: {error}");
+        }
+        let long = "x: y\n".repeat(LARGEST_FILE_BYTES / 5 + 1);
+        let error = error_of(long.as_bytes());
+        assert!(error.starts_with("e.yaml:209716:2: more than the 1048576 bytes"), "{error}");
+        let error = error_of(b"a: b\r\nc: \xff");
+        assert_eq!(error, "e.yaml:2:4: not UTF-8 text from here on");
+    }
+
+    #[test]
+    fn a_huge_name_is_cut_before_it_is_compared_and_shown() {
+        let error = error_of("site_loss", &"ü".repeat(30_000));
+        let head = error.lines().next().unwrap_or_default();
+        assert!(head.contains(&format!("unknown name `{}…`; known", "ü".repeat(100))), "{head}");
+        assert!(head.len() < 1000, "{}", head.len());
     }
 }

@@ -13,9 +13,12 @@ use crate::ledger::Ledger;
 /// Time between two looks at whether a fault is in effect.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// Injects one fault. `Ok` is the interval in which it took effect, F− to F+; `Err` says why the drill cannot go on. In
-/// both cases the ledger has all that is needed to take it back.
-pub(super) async fn inject(
+/// Injects one fault. `Ok` is the interval in which it took effect, F− to F+. In any case the ledger has all that is
+/// needed to take it back.
+///
+/// # Errors
+/// Why the drill cannot go on.
+pub async fn inject(
     run_id: &str,
     fault: &dyn Action,
     ledger: &mut Ledger,
@@ -45,17 +48,24 @@ pub(super) async fn inject(
         journal.record(Event::FaultApplyFailed { id, error: error.clone() });
         return Err(format!("{} on {}: {error}", fault.kind(), fault.target()));
     }
+    let mut detail = "looking took too long".to_owned();
     loop {
         let seen = timeout_at(give_up, fault.observe(&tag)).await;
-        let detail = match seen {
+        detail = match seen {
             Ok(Ok(Presence::InEffect { proof })) => {
                 let at = journal.now();
                 journal.record(Event::FaultInEffect { id, at, proof });
                 return Ok((from, at));
             }
             Ok(Ok(Presence::Absent { detail })) => detail,
+            Ok(Ok(Presence::TooWide { detail })) => {
+                let detail = format!("it strikes more than it should: {detail}");
+                journal.record(Event::FaultWithoutEffect { id, detail: detail.clone() });
+                return Err(format!("{} on {}: {detail}", fault.kind(), fault.target()));
+            }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "looking took too long".to_owned(),
+            // What was seen before says more.
+            Err(_) => detail,
         };
         if Instant::now() >= give_up {
             journal.record(Event::FaultWithoutEffect { id, detail: detail.clone() });
@@ -67,4 +77,28 @@ pub(super) async fn inject(
         }
         sleep(LOOK_AGAIN).await;
     }
+}
+
+/// Looks so often at a fault that does not seem to be there any more: a single look may be unlucky.
+const LAST_LOOKS: u32 = 3;
+
+/// Looks, before a fault is taken back, whether it still is in effect: a service that recovered because the fault was
+/// over has not recovered.
+pub(super) async fn look_again(run_id: &str, id: u32, fault: &dyn Action, journal: &dyn Journal) {
+    let tag = Tag::new(run_id, id);
+    let mut last = None;
+    for _ in 0..LAST_LOOKS {
+        last = Some(timeout_at(Instant::now() + EFFECT_TIMEOUT, fault.observe(&tag)).await);
+        if let Some(Ok(Ok(Presence::InEffect { .. } | Presence::TooWide { .. }))) = last {
+            return;
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+    journal.record(match last {
+        Some(Ok(Ok(Presence::Absent { detail }))) => {
+            Event::FaultEnded { id, at: journal.now(), detail }
+        }
+        Some(Ok(Err(error))) => Event::Note { text: format!("look at fault {id} again: {error}") },
+        _ => Event::Note { text: format!("looking at fault {id} again took too long") },
+    });
 }

@@ -1,10 +1,11 @@
-//! Watches, whatever the drill does, whether it must end: interrupts, stop conditions, lost evidence, a lost keeper.
+//! Watches, whatever the drill does, whether it must end: interrupts, stop conditions, `drdrill halt`, a permit that is
+//! over, lost evidence, a lost keeper.
 
 use std::future::Future;
 use std::time::Duration;
 
 use drdrill_core::event::AbortCause;
-use drdrill_core::parts::StreamPlan;
+use drdrill_core::parts::{Permit, StreamPlan};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -12,8 +13,9 @@ use super::Drill;
 use crate::history::Recorder;
 use crate::keeper::Keeper;
 use crate::stop::StopConditions;
+use crate::stop::halt::Levers;
 
-/// Time between two looks at the keeper and at the evidence.
+/// Time between two looks at the keeper, at the evidence and at the levers.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Why a drill ends before its end.
@@ -24,6 +26,10 @@ pub(super) struct Abort {
 }
 
 impl Abort {
+    pub(super) fn guard(reason: String) -> Self {
+        Self { cause: AbortCause::Guard, reason }
+    }
+
     pub(super) fn failure(reason: impl Into<String>) -> Self {
         Self { cause: AbortCause::Failure, reason: reason.into() }
     }
@@ -32,8 +38,11 @@ impl Abort {
 pub(super) struct Guard<'a> {
     interrupt: &'a CancellationToken,
     recorder: &'a Recorder,
-    keeper: Option<&'a mut Keeper>,
+    keeper: Option<&'a Keeper>,
+    levers: Levers,
     stop: mpsc::UnboundedReceiver<String>,
+    /// `None` where nothing is broken, or no longer.
+    permit: Option<&'a dyn Permit>,
 }
 
 impl<'a> Guard<'a> {
@@ -41,7 +50,7 @@ impl<'a> Guard<'a> {
         drill: &'a Drill,
         streams: &[StreamPlan],
         recorder: &'a Recorder,
-        keeper: Option<&'a mut Keeper>,
+        keeper: Option<&'a Keeper>,
     ) -> Self {
         let facts: Vec<_> = streams.iter().map(|stream| stream.facts.clone()).collect();
         let conditions = StopConditions::new(&drill.scenario.stop_when, &facts);
@@ -52,7 +61,22 @@ impl<'a> Guard<'a> {
                 let _ = sender.send(reason);
             }
         }));
-        Self { interrupt: &drill.interrupt, recorder, keeper, stop }
+        let levers = Levers::of(&drill.state, &drill.facts.name);
+        let breaks = !drill.scenario.faults.is_empty();
+        let permit = breaks.then_some(&*drill.permit);
+        Self { interrupt: &drill.interrupt, recorder, keeper, levers, stop, permit }
+    }
+
+    /// Waits until all that must hold right before a fault was looked at, and held.
+    pub(super) async fn permits_a_fault(&mut self) -> Result<(), Abort> {
+        let Some(permit) = self.permit else { return Ok(()) };
+        self.unless_stopped(permit.to_inject()).await?.map_err(Abort::guard)
+    }
+
+    /// Faults are taken back: the way back is gone to its end, whether the permit is over or not, because half of it
+    /// is worse than either end.
+    pub(super) fn nothing_is_broken(&mut self) {
+        self.permit = None;
     }
 
     /// Waits for `work`, unless the drill must end first; the work is then dropped.
@@ -82,10 +106,20 @@ impl<'a> Guard<'a> {
         if self.recorder.is_broken() {
             return Err(Abort::failure("the evidence cannot be written"));
         }
-        if self.keeper.as_mut().is_some_and(|keeper| !keeper.is_alive()) {
+        if self.keeper.is_some_and(|keeper| !keeper.is_alive()) {
             let reason = "the keeper is gone, without which nothing may stay injected";
             return Err(Abort::failure(reason));
         }
-        Ok(())
+        if let Some(permit) = self.permit {
+            permit.to_go_on().map_err(Abort::guard)?;
+        }
+        match self.levers.look() {
+            Ok(None) => Ok(()),
+            Ok(Some(halt)) => Err(Abort { cause: AbortCause::Operator, reason: halt.to_string() }),
+            Err(error) => {
+                let reason = format!("whether the drill is halted cannot be told: {error}");
+                Err(Abort::failure(reason))
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use drdrill_core::action::Action;
 use drdrill_core::environment::Role;
 use drdrill_core::event::{Event, Journal, Milestone, Stage, When};
 use drdrill_core::parts::{RestoreWatch, Sampling, StreamPlan};
@@ -33,6 +34,8 @@ pub(super) struct Stages<'a> {
     /// The service whose writes are accounted for.
     written: Option<String>,
     failover: Option<Background>,
+    /// Faults in effect, with their numbers in the ledger.
+    faults: Vec<(u32, Arc<dyn Action>)>,
 }
 
 /// A task that ends with its owner.
@@ -65,7 +68,17 @@ impl<'a> Stages<'a> {
             .find(|stream| stream.purpose == Purpose::Write)
             .map(|stream| stream.service.clone());
         let (journal, origin_nanos) = (recorder.journal(), recorder.origin_nanos());
-        Self { drill, journal, origin_nanos, ledger, guard, watch, written, failover: None }
+        Self {
+            drill,
+            journal,
+            origin_nanos,
+            ledger,
+            guard,
+            watch,
+            written,
+            failover: None,
+            faults: Vec::new(),
+        }
     }
 
     /// From the first sample to the last, whatever happens in between.
@@ -81,6 +94,7 @@ impl<'a> Stages<'a> {
         // Nothing cancels this part: neither an interrupt nor a stop condition.
         self.failover = None;
         self.undo_faults().await;
+        self.guard.nothing_is_broken();
         if !aborted {
             let back = self.fail_back().await;
             let aborted = self.note_abort(back);
@@ -144,6 +158,10 @@ impl<'a> Stages<'a> {
         self.wait_for_recovery(in_effect).await?;
         self.journal.record(Event::StageStarted(Stage::Soak));
         self.guard.unless_stopped(sleep(scenario.soak.0)).await?;
+        for (id, fault) in &self.faults {
+            let look = faults::look_again(&self.drill.run_id, *id, &**fault, &*self.journal);
+            self.guard.unless_stopped(look).await?;
+        }
         if scenario.failback.is_none() {
             stop(sampling)?;
         }
@@ -176,12 +194,15 @@ impl<'a> Stages<'a> {
                 self.journal.record(Event::StageStarted(Stage::Fault));
                 self.note_lag().await;
             }
+            self.guard.permits_a_fault().await?;
             let fault = (drill.make_fault)(&planned.inject, &drill.environment)
                 .map_err(|error| Abort::failure(error.to_string()))?;
+            let id = self.ledger.next_id();
             // Not cut short by an interrupt: between the intent and the proof only a whole fault can be told from none.
             let seen = faults::inject(&drill.run_id, &*fault, self.ledger, &*self.journal).await;
             let (from, at) = seen.map_err(Abort::failure)?;
             self.watch.fault(from, at);
+            self.faults.push((id, fault));
             last = Some(at);
         }
         last.ok_or_else(|| Abort::failure("no fault was injected"))

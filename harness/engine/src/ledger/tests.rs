@@ -1,3 +1,7 @@
+mod damage;
+
+use drdrill_core::environment::ProcessIdentity;
+
 use super::*;
 
 fn opened() -> Line {
@@ -47,78 +51,11 @@ fn a_held_ledger_is_held_alone() {
 }
 
 #[test]
-fn cut_anywhere_it_loses_no_whole_line_and_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("ledger");
-    let mut ledger = Ledger::create(&path, opened()).unwrap();
-    let mut ends = vec![ledger.end];
-    for text in ["a", "b"] {
-        ledger.intend("fault", text, undo(text)).unwrap();
-        ends.push(ledger.end);
-    }
-    drop(ledger);
-    let bytes = std::fs::read(&path).unwrap();
-    for cut in 0..=usize::try_from(ends[2]).unwrap() {
-        // Both ways a crash can leave the file: shorter, or whole with zeros where nothing arrived.
-        for pad in [0, 4096] {
-            let mut torn = bytes[..cut].to_vec();
-            torn.resize(cut + pad, 0);
-            std::fs::write(&path, &torn).unwrap();
-            let whole = ends[1..].iter().filter(|&&end| end <= cut as u64).count();
-            // A line that lacks nothing but its line break is whole too.
-            let whole_but_for_break =
-                ends[1..].iter().filter(|&&end| end - 1 == cut as u64).count();
-            let expected = u32::try_from(whole + whole_but_for_break).unwrap();
-            let mut ledger = Ledger::take_over(&path).unwrap();
-            let open: Vec<u32> = ledger.open().iter().map(|intent| intent.id).collect();
-            assert_eq!(
-                open,
-                (0..expected).rev().collect::<Vec<_>>(),
-                "cut at {cut}, padded by {pad}"
-            );
-            if pad > 0 {
-                let next = ledger.intend("fault", "next", undo("next")).unwrap();
-                drop(ledger);
-                assert_eq!(ids(&Ledger::look(&path).unwrap()).first(), Some(&next), "cut at {cut}");
-            }
-        }
-    }
-}
-
-#[test]
-fn any_damaged_byte_costs_at_most_its_line() {
-    let lines: Vec<Vec<u8>> = ["a", "b", "c"]
-        .iter()
-        .enumerate()
-        .map(|(id, text)| {
-            let id = u32::try_from(id).unwrap();
-            let (kind, target) = ("fault".to_owned(), (*text).to_owned());
-            encode(&Line::Intent(Intent { id, kind, target, undo: undo(text) })).unwrap()
-        })
-        .collect();
-    let bytes = lines.concat();
-    for position in 0..bytes.len() {
-        for bit in 0..8 {
-            let mut damaged = bytes.clone();
-            damaged[position] ^= 1 << bit;
-            let contents = Contents::parse(&damaged);
-            // A damaged line break joins two lines; any other damage spoils one.
-            let least = if bytes[position] == b'\n' { 1 } else { 2 };
-            assert!(contents.open().len() >= least, "byte {position} bit {bit}");
-            assert!(
-                contents.damaged > 0 || contents.open().len() == 3,
-                "byte {position} bit {bit}"
-            );
-        }
-    }
-}
-
-#[test]
 fn lines_in_any_order_say_the_same() {
     let intent =
         |id| Line::Intent(Intent { id, kind: "k".into(), target: "t".into(), undo: undo("u") });
     let lines = [Line::Reverted { id: 1 }, intent(1), intent(0)];
-    assert_eq!(ids(&Contents { lines: lines.to_vec(), damaged: 0, damaged_inside: 0 }), [0]);
+    assert_eq!(ids(&Contents { lines: lines.to_vec(), ..Contents::default() }), [0]);
 }
 
 #[test]
@@ -136,19 +73,6 @@ fn only_a_ledger_with_nothing_open_is_put_aside() {
     let aside = Ledger::look(&evidence).unwrap();
     assert_eq!((aside.lines.len(), ids(&aside)), (3, Vec::new()));
     assert!(std::fs::metadata(&evidence).unwrap().len() < RESERVED_BYTES);
-}
-
-#[test]
-fn damage_before_an_intact_line_is_told_from_a_torn_end() {
-    let line = |id| {
-        let (kind, target) = ("fault".to_owned(), "a".to_owned());
-        encode(&Line::Intent(Intent { id, kind, target, undo: undo("a") })).unwrap()
-    };
-    let (mut first, mut last) = (line(0), line(1));
-    last.truncate(20);
-    assert_eq!(Contents::parse(&[first.clone(), last].concat()).damaged_inside, 0);
-    first[12] ^= 1;
-    assert_eq!(Contents::parse(&[first, line(1)].concat()).damaged_inside, 1);
 }
 
 #[test]

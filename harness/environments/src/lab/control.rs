@@ -8,11 +8,13 @@ use drdrill_core::environment::{
     ProcessControl, ProcessIdentity, Role, SiteControl, SiteStatus, TrafficControl,
 };
 use drdrill_core::inventory::SiteName;
+use drdrill_core::process::{FoundBy, KnownProcess};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::site::{SERVICE, node_name};
+use super::{COMPONENTS, Shared};
 
 /// What a site's admin listener answers; it says more than is needed here.
 #[derive(Debug, Deserialize)]
@@ -112,5 +114,18 @@ impl ProcessControl for Shared {
         let running = self.running.lock().await;
         let site = running.sites.get(site);
         Ok(site.map(|site| site.alive().cloned().collect()).unwrap_or_default())
+    }
+
+    fn known(&self, site: &str) -> Vec<KnownProcess> {
+        let Ok(addresses) = self.site(site) else { return Vec::new() };
+        let known = |component: &str| KnownProcess {
+            node: node_name(site, component),
+            component: component.to_owned(),
+            found_by: FoundBy::Child,
+            // Past the proxies, which would answer for it.
+            canary: (component == SERVICE).then(|| addresses.direct.http.clone()),
+            start: None,
+        };
+        COMPONENTS.map(known).to_vec()
     }
 }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::{Function, Functions};
+use drdrill_core::secret::Secret;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use super::{FUNCTIONS, Shared};
 /// Time between two looks at a job.
 const POLL: Duration = Duration::from_millis(25);
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct Login {
     token: String,
 }
@@ -33,11 +34,11 @@ struct Job {
 
 impl Shared {
     /// Logs the lab's user in at `front`.
-    pub(super) async fn log_in(&self, front: &str) -> Result<String, ActionError> {
+    pub(super) async fn log_in(&self, front: &str) -> Result<Secret, ActionError> {
         let url = format!("http://{front}/login");
-        let body = json!({ "user": USER, "password": self.secrets.password });
+        let body = json!({ "user": USER, "password": self.secrets.password.expose() });
         let login: Login = self.http.call(Method::POST, &url, None, Some(&body)).await?;
-        Ok(login.token)
+        Secret::new(login.token).map_err(|error| ActionError::new("log in at", front, error))
     }
 
     async fn try_function(&self, name: &str) -> Result<String, ActionError> {

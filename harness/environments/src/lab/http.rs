@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use drdrill_core::action::ActionError;
+use drdrill_core::secret::Secret;
+use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +23,8 @@ impl Http {
             .timeout(TIMEOUT)
             .pool_max_idle_per_host(0)
             .no_proxy()
+            // A redirect would carry the login to another server.
+            .redirect(Policy::none())
             .build();
         client
             .map(Self)
@@ -32,7 +36,7 @@ impl Http {
         &self,
         method: Method,
         url: &str,
-        token: Option<&str>,
+        token: Option<&Secret>,
         body: Option<&impl Serialize>,
     ) -> Result<T, ActionError> {
         let text = self.text(method, url, token, body).await?;
@@ -45,7 +49,7 @@ impl Http {
         &self,
         method: Method,
         url: &str,
-        token: Option<&str>,
+        token: Option<&Secret>,
         body: Option<&impl Serialize>,
     ) -> Result<String, ActionError> {
         let (status, text) = self.send(method, url, token, body).await?;
@@ -60,12 +64,12 @@ impl Http {
         &self,
         method: Method,
         url: &str,
-        token: Option<&str>,
+        token: Option<&Secret>,
         body: Option<&impl Serialize>,
     ) -> Result<(StatusCode, String), ActionError> {
         let mut request = self.0.request(method, url);
         if let Some(token) = token {
-            request = request.bearer_auth(token);
+            request = request.bearer_auth(token.expose());
         }
         if let Some(body) = body {
             request = request.json(body);

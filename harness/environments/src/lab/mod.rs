@@ -37,6 +37,7 @@ use drdrill_core::environment::{
     ProcessIdentity, SiteControl, SiteLinks, TrafficControl, WriteAudit,
 };
 use drdrill_core::inventory::{Inventory, LabSpec, ServiceFacts, SiteName};
+use drdrill_core::secret::Secret;
 use tokio::sync::Mutex;
 
 use http::Http;
@@ -48,6 +49,8 @@ use site::Site;
 pub const PRIMARY: &str = "primary";
 /// The site that takes over.
 pub const DR: &str = "dr";
+/// Names of the processes of a site. The service is what clients use; the others work behind it.
+pub const COMPONENTS: [&str; 3] = ["service", "worker", "backup"];
 /// Names of the functionality checks, in the order of requirement C10.
 pub const FUNCTIONS: [&str; 4] =
     ["application_availability", "user_authentication", "data_access", "job_submission"];
@@ -77,17 +80,11 @@ struct Shared {
 }
 
 /// Made anew for each lab and never written anywhere but into the configurations of its processes.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Secrets {
-    token: String,
-    worker: String,
-    password: String,
-}
-
-impl std::fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secrets")
-    }
+    token: Secret,
+    worker: Secret,
+    password: Secret,
 }
 
 /// The processes that run.
@@ -109,7 +106,7 @@ struct Addresses {
     bystander: String,
     sites: BTreeMap<SiteName, site::SiteAddresses>,
     /// A login that is good for the whole drill.
-    login: String,
+    login: Secret,
 }
 
 impl Lab {
@@ -127,7 +124,10 @@ impl Lab {
         seed: u64,
         make_links: MakeLinks,
     ) -> Result<Self, ActionError> {
-        let secret = || format!("{:032x}", rand::random::<u128>());
+        let secret = || {
+            Secret::new(format!("{:032x}", rand::random::<u128>()))
+                .map_err(|error| ActionError::new("make a secret for", "the lab", error))
+        };
         let shared = Shared {
             name: inventory.environment.clone(),
             services: inventory.services.clone(),
@@ -140,7 +140,7 @@ impl Lab {
             seed,
             make_links,
             http: Http::new()?,
-            secrets: Secrets { token: secret(), worker: secret(), password: secret() },
+            secrets: Secrets { token: secret()?, worker: secret()?, password: secret()? },
             running: Mutex::default(),
             addresses: std::sync::OnceLock::new(),
         };

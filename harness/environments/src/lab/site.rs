@@ -7,11 +7,13 @@ use drdrill_core::action::ActionError;
 use drdrill_core::environment::ProcessIdentity;
 use serde_json::json;
 
-use super::Shared;
 use super::node::Node;
+use super::{COMPONENTS, Shared};
 
 /// The one user of the lab.
 pub(super) const USER: &str = "drill";
+/// The component that clients use.
+pub(super) const SERVICE: &str = "service";
 /// A job that waits longer than this makes the queue unhealthy.
 const QUEUE_STALL: Duration = Duration::from_secs(5);
 
@@ -55,16 +57,35 @@ impl Site {
         self.nodes.iter().map(Node::identity).filter(|process| drdrill_process::is_alive(process))
     }
 
+    /// Whether the process of a component runs.
+    fn runs(&self, node: &str) -> bool {
+        self.alive().any(|process| process.node == node)
+    }
+
     pub(super) async fn kill(self) -> Result<(), ActionError> {
         for node in self.nodes {
             node.kill().await?;
         }
         Ok(())
     }
+
+    /// Lets go of the processes that have ended.
+    async fn bury(&mut self) -> Result<(), ActionError> {
+        let (alive, ended) = std::mem::take(&mut self.nodes)
+            .into_iter()
+            .partition(|node| drdrill_process::is_alive(node.identity()));
+        self.nodes = alive;
+        Self { nodes: ended }.kill().await
+    }
 }
 
 fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The name of a process of a site.
+pub(super) fn node_name(site: &str, component: &str) -> String {
+    format!("{site}/{component}")
 }
 
 /// The command line of a program of the lab.
@@ -100,17 +121,17 @@ impl Shared {
             })),
             // One that comes back must not decide anything before it is told its role.
             "fenced_at_start": again,
-            "token_secret": self.secrets.token,
-            "user": { "name": USER, "password": self.secrets.password },
-            "worker_token": self.secrets.worker,
+            "token_secret": self.secrets.token.expose(),
+            "user": { "name": USER, "password": self.secrets.password.expose() },
+            "worker_token": self.secrets.worker.expose(),
             "timing": {
                 "replication_lag_ms": whole_millis(self.spec.replication_lag.0),
                 "think_time_ms": whole_millis(self.spec.think_time.0),
                 "queue_stall_ms": whole_millis(QUEUE_STALL),
             },
         });
-        let name = format!("{site}/service");
-        let (node, ready) = self.starter.start(&name, &arguments("service"), Some(&config)).await?;
+        let name = node_name(site, SERVICE);
+        let (node, ready) = self.starter.start(&name, &arguments(SERVICE), Some(&config)).await?;
         let address = |field: &str| {
             ready[field].as_str().map(str::to_owned).ok_or_else(|| {
                 ActionError::new("start", &name, format!("it does not say its address `{field}`"))
@@ -124,29 +145,41 @@ impl Shared {
         Ok((node, bound))
     }
 
-    /// Starts the worker and the backups of a site whose service listens.
+    /// Starts what works behind the service of a site, which listens already.
     pub(super) async fn start_helpers(
         &self,
         site: &str,
         at: &ServiceAddresses,
     ) -> Result<Vec<Node>, ActionError> {
-        let worker = json!({
-            "service_url": format!("http://{}", at.http),
-            "worker_token": self.secrets.worker,
-        });
-        let backup = json!({
-            "site": site,
-            "database": self.data_dir(site).join("site.db"),
-            "directory": self.starter.dir.join("backups").join(site),
-            "interval_ms": whole_millis(self.spec.backup_interval.0),
-            "log_interval_ms": whole_millis(self.spec.log_interval.0),
-        });
         let mut nodes = Vec::new();
-        for (program, config) in [("worker", worker), ("backup", backup)] {
-            let name = format!("{site}/{program}");
-            nodes.push(self.starter.start(&name, &arguments(program), Some(&config)).await?.0);
+        for component in COMPONENTS.into_iter().filter(|component| *component != SERVICE) {
+            nodes.push(self.start_helper(site, component, at).await?);
         }
         Ok(nodes)
+    }
+
+    async fn start_helper(
+        &self,
+        site: &str,
+        component: &str,
+        at: &ServiceAddresses,
+    ) -> Result<Node, ActionError> {
+        let config = if component == "worker" {
+            json!({
+                "service_url": format!("http://{}", at.http),
+                "worker_token": self.secrets.worker.expose(),
+            })
+        } else {
+            json!({
+                "site": site,
+                "database": self.data_dir(site).join("site.db"),
+                "directory": self.starter.dir.join("backups").join(site),
+                "interval_ms": whole_millis(self.spec.backup_interval.0),
+                "log_interval_ms": whole_millis(self.spec.log_interval.0),
+            })
+        };
+        let name = node_name(site, component);
+        Ok(self.starter.start(&name, &arguments(component), Some(&config)).await?.0)
     }
 
     /// Starts what of a site does not run, on the addresses it always had.
@@ -154,15 +187,19 @@ impl Shared {
         let addresses = self.site(name)?.direct.clone();
         let mut running = self.running.lock().await;
         let site = running.sites.entry(name.to_owned()).or_default();
-        if site.alive().count() == site.nodes.len() && !site.nodes.is_empty() {
-            return Ok(());
+        site.bury().await?;
+        for component in COMPONENTS {
+            if site.runs(&node_name(name, component)) {
+                continue;
+            }
+            let node = if component == SERVICE {
+                // Its role is in its database; this one only fills an empty one, which a lost site does not have.
+                self.start_service(name, &addresses, None, true).await?.0
+            } else {
+                self.start_helper(name, component, &addresses).await?
+            };
+            site.nodes.push(node);
         }
-        std::mem::take(site).kill().await?;
-        // Its role is in its database; this one only fills an empty one, which a lost site does not have.
-        let (service, _) = self.start_service(name, &addresses, None, true).await?;
-        let mut nodes = vec![service];
-        nodes.extend(self.start_helpers(name, &addresses).await?);
-        site.nodes = nodes;
         Ok(())
     }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::ProbeStream;
-use drdrill_core::probe::{Call, Connection, Purpose};
+use drdrill_core::probe::{Call, Connection, HeaderValue, Purpose};
+use drdrill_core::secret::Secret;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -36,9 +37,11 @@ impl Shared {
         let addresses = self.addresses()?;
         let (front, bystander) = (&addresses.front, &addresses.bystander);
         let service = self.services.first().map(|service| service.name.clone()).unwrap_or_default();
-        let login = vec![("Authorization".to_owned(), format!("Bearer {}", addresses.login))];
+        let bearer = Secret::new(format!("Bearer {}", addresses.login.expose()))
+            .map_err(|error| ActionError::new("log in at", front, error))?;
+        let login = vec![("Authorization".to_owned(), HeaderValue::Secret(bearer))];
         let [write, read, read_kept, by] = STREAMS;
-        let get = |url: String, headers: Vec<(String, String)>| Call::Http {
+        let get = |url: String, headers: Vec<(String, HeaderValue)>| Call::Http {
             method: "GET",
             url,
             headers,

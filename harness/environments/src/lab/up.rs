@@ -63,16 +63,9 @@ impl Shared {
         }
         let (front, gateway_admin) = self.gateway(&sites, &*links, &hosts).await?;
         let bystander = self.bystander(&*links, &hosts).await?;
-        let mut addresses = Addresses {
-            links,
-            proxy_server,
-            front,
-            gateway_admin,
-            bystander,
-            sites,
-            login: String::new(),
-        };
-        addresses.login = self.log_in(&addresses.front).await?;
+        let login = self.log_in(&front).await?;
+        let addresses =
+            Addresses { links, proxy_server, front, gateway_admin, bystander, sites, login };
         self.write_landmark(&addresses).await?;
         self.wait_until_followed(&addresses).await?;
         self.addresses.set(addresses).map_err(|_| {

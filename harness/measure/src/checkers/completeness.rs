@@ -55,15 +55,16 @@ mod tests {
 
     #[test]
     fn an_aborted_drill_has_its_own_exit_code() {
-        let mut story = Story::recovered();
-        story.add(
-            9_000,
-            Event::Aborted {
-                cause: AbortCause::StopCondition,
-                reason: "bystander below 99 %".into(),
-            },
-        );
-        let record = crate::judge::judge(&story.entries).unwrap();
-        assert_eq!((record.verdict, record.exit_code), (Verdict::Unknown, 15));
+        for (cause, code) in [
+            (AbortCause::StopCondition, 15),
+            (AbortCause::Operator, 15),
+            (AbortCause::Guard, 16),
+            (AbortCause::Failure, 11),
+        ] {
+            let mut story = Story::recovered();
+            story.add(9_000, Event::Aborted { cause, reason: "bystander below 99 %".into() });
+            let record = crate::judge::judge(&story.entries).unwrap();
+            assert_eq!((record.verdict, record.exit_code), (Verdict::Unknown, code), "{cause:?}");
+        }
     }
 }

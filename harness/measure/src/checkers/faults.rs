@@ -1,4 +1,4 @@
-//! A fault that was never seen in effect proves nothing, whatever else is green.
+//! A fault that was never seen in effect, or that ended by itself, proves nothing, whatever else is green.
 
 use drdrill_core::checker::Finding;
 
@@ -17,6 +17,16 @@ fn look(case: &Case<'_>) -> Vec<Finding> {
     let faults = &case.digest.faults;
     let mut found = Vec::new();
     for (id, fault) in faults {
+        if let Some(ended) = &fault.ended {
+            found.push(unknown(
+                NAME,
+                format!(
+                    "the drill is invalid: fault {id} ({} on {}) ended before it was taken back: {ended}",
+                    fault.kind, fault.target
+                ),
+            ));
+            continue;
+        }
         if fault.in_effect.is_some() && fault.applying.is_some() {
             continue;
         }
@@ -53,6 +63,21 @@ mod tests {
     #[test]
     fn a_fault_that_was_seen_passes() {
         assert_eq!(verdict_of(super::RULE, &Story::recovered()), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_fault_that_ended_by_itself_makes_the_drill_unknown() {
+        let mut story = Story::recovered();
+        let at =
+            story.entries.iter().position(|one| matches!(one.event, Event::FaultReverted { .. }));
+        let mut entry = story.entries[at.unwrap()].clone();
+        entry.event =
+            Event::FaultEnded { id: 1, at: entry.at, detail: "packets pass again".to_owned() };
+        story.entries.insert(at.unwrap(), entry);
+        assert_eq!(verdict_of(super::RULE, &story), Verdict::Unknown);
+        let record = crate::judge::judge(&story.entries).unwrap();
+        assert_eq!((record.verdict, record.exit_code), (Verdict::Unknown, 11));
+        assert!(record.reasons[0].contains("packets pass again"), "{:?}", record.reasons);
     }
 
     #[test]

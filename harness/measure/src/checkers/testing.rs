@@ -55,6 +55,8 @@ pub(crate) fn started(streams: Vec<StreamFacts>, targets: Targets, faults: bool)
             provider: "lab".into(),
             emulated: false,
             fingerprint: "f".into(),
+            production: false,
+            pin: Vec::new(),
             services: vec![ServiceFacts { name: "app".into(), tier: 1, targets }],
             measure: Measure { sustained: Span(Duration::from_secs(1)) },
         },

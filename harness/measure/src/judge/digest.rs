@@ -42,6 +42,7 @@ pub(crate) struct FaultFacts {
     pub(crate) in_effect: Option<(At, String)>,
     pub(crate) without_effect: Option<String>,
     pub(crate) failed: Option<String>,
+    pub(crate) ended: Option<String>,
     pub(crate) reverted: Option<(At, At)>,
 }
 
@@ -226,6 +227,9 @@ impl<'a> Digest<'a> {
             }
             Event::FaultWithoutEffect { id, detail } => {
                 self.fault(*id).without_effect = Some(detail.clone());
+            }
+            Event::FaultEnded { id, detail, .. } => {
+                self.fault(*id).ended = Some(detail.clone());
             }
             Event::FaultReverted { id, from, at } => self.fault(*id).reverted = Some((*from, *at)),
             Event::FaultStuck { id, error, residue, by_hand } => self.leftovers.push(Leftover {

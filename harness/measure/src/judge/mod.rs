@@ -64,6 +64,8 @@ pub fn judge(history: &[Entry]) -> Result<Record, JudgeError> {
             provider: start.environment.provider.clone(),
             emulated: start.environment.emulated,
             fingerprint: start.environment.fingerprint.clone(),
+            production: start.environment.production,
+            pin: start.environment.pin.clone(),
         },
         kind: start.scenario.kind,
         tool: start.tool.clone(),
@@ -128,8 +130,10 @@ fn exit_code(digest: &Digest<'_>, verdict: Verdict) -> u8 {
     if !digest.leftovers.is_empty() {
         return 12;
     }
-    if let Some((_, AbortCause::StopCondition | AbortCause::Operator, _)) = digest.aborted {
-        return 15;
+    match digest.aborted {
+        Some((_, AbortCause::StopCondition | AbortCause::Operator, _)) => return 15,
+        Some((_, AbortCause::Guard, _)) => return 16,
+        Some((_, AbortCause::Failure, _)) | None => {}
     }
     match verdict {
         Verdict::Pass => 0,

@@ -2,7 +2,8 @@
 //!
 //! Source: measurement.md section 2, "RPO". A read-back says something only about writes that were acknowledged
 //! before it began. The loss is the one seen after the recovery; a read-back after failback adds its own loss and
-//! shows what came back. Without a read-back from the side that decides, nothing is known: never zero.
+//! shows what came back. Without a read-back from the side that decides, nothing is known: never zero. The books
+//! themselves, who is lost and what is wrong, are kept by `drdrill_histories::accounting`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,6 +13,9 @@ use drdrill_core::probe::Purpose;
 use drdrill_core::record::{Rpo, SplitBrain, Writes};
 use drdrill_core::time::{At, Bounds, millis};
 use drdrill_core::verdict::Verdict;
+use drdrill_histories::Books;
+use drdrill_histories::accounting::Tally;
+use drdrill_histories::operation::Outcome;
 
 use super::digest::{Digest, Disaster, ReadBack};
 use super::rto::EARLY;
@@ -148,80 +152,51 @@ impl<'a> Audit<'a> {
 
     /// Acknowledged writes that a read-back could have seen and did not.
     fn lost_at(&self, read: &ReadBack<'_>) -> Vec<Shot> {
+        let lost = self.account(&[read]).lost().iter().copied().collect::<BTreeSet<u64>>();
         let shots = self.writer.shots.iter().copied();
-        shots
-            .filter(|shot| shot.is_ok() && shot.done <= read.started)
-            .filter(|shot| !read.found.present.contains(shot.sequence))
-            .collect()
+        shots.filter(|shot| shot.is_ok() && lost.contains(&shot.sequence)).collect()
+    }
+
+    /// The books of all writes and these read-backs, entered in the order of time.
+    fn account(&self, reads: &[&ReadBack<'_>]) -> Books {
+        let mut books = Books::default();
+        let mut shots = self.writer.shots.clone();
+        shots.sort_by_key(|shot| shot.done);
+        let mut shots = shots.into_iter().peekable();
+        let mut reads = reads.to_vec();
+        reads.sort_by_key(|read| read.started);
+        for read in reads {
+            while let Some(shot) = shots.next_if(|shot| shot.done <= read.started) {
+                books.write(shot.sequence, outcome(shot));
+            }
+            enter(&mut books, read);
+        }
+        shots.for_each(|shot| books.write(shot.sequence, outcome(shot)));
+        books
     }
 
     fn classes(&self) -> Writes {
-        let present = |sequence| {
-            let mut reads = self.reads.iter();
-            reads.any(|read| read.found.present.contains(sequence))
-        };
-        let judged = self.reads.iter().map(|read| read.started).max();
-        let mut writes = Writes::default();
-        for shot in &self.writer.shots {
-            match shot.class {
-                // Without a read-back nothing is judged, and every acknowledgement still happened.
-                Class::Ok if judged.is_none_or(|judged| shot.done <= judged) => {
-                    writes.acknowledged += 1;
-                }
-                Class::Unknown if present(shot.sequence) => writes.recovered += 1,
-                Class::Unknown => writes.unresolved += 1,
-                Class::Failed if present(shot.sequence) => writes.phantom += 1,
-                // Of our own errors we know neither that they were sent nor that they were not.
-                Class::Ok | Class::Failed | Class::Ours => {}
-            }
+        let books = self.account(self.reads);
+        let Tally {
+            acknowledged, duplicate, corrupt, resurrected, refused, unsent, strays, ..
+        } = books.tally();
+        // Of our own errors we know neither that they were sent nor that they were not: they are in no class.
+        let shots = self.writer.shots.iter();
+        let unknown = shots.filter(|shot| shot.class == Class::Unknown);
+        let (recovered, unresolved): (Vec<&Shot>, Vec<&Shot>) =
+            unknown.partition(|shot| books.holds(shot.sequence));
+        // A history that was cut off does not tell what else was sent.
+        let unsent = if self.complete { unsent.count } else { 0 };
+        Writes {
+            acknowledged,
+            lost: self.recovery.map_or(0, |read| count(self.lost_at(read).len())),
+            duplicate: duplicate.count,
+            phantom: refused.count + unsent + count(strays.len()),
+            corrupt: corrupt.count,
+            resurrected: resurrected.count,
+            recovered: count(recovered.len()),
+            unresolved: count(unresolved.len()),
         }
-        writes.lost = self.recovery.map_or(0, |read| count(self.lost_at(read).len()));
-        writes.resurrected = self.resurrected();
-        self.anomalies(&mut writes);
-        writes
-    }
-
-    /// What the read-backs themselves call wrong, each write once however often it was seen.
-    fn anomalies(&self, writes: &mut Writes) {
-        let union = |of: fn(&ReadBack<'_>) -> Vec<u64>| {
-            let mut all: Vec<u64> = self.reads.iter().flat_map(|read| of(read)).collect();
-            all.sort_unstable();
-            all.dedup();
-            all
-        };
-        writes.duplicate = count(union(|read| read.found.duplicate.iter().collect()).len());
-        writes.corrupt = count(union(|read| read.found.corrupt.iter().collect()).len());
-        let mut named: Vec<&str> = self
-            .reads
-            .iter()
-            .flat_map(|read| read.found.phantom.iter().map(String::as_str))
-            .collect();
-        named.sort_unstable();
-        named.dedup();
-        let mut sent: Vec<u64> = self.writer.shots.iter().map(|shot| shot.sequence).collect();
-        sent.sort_unstable();
-        let never_sent = union(|read| read.found.present.iter().collect());
-        let never_sent = never_sent.iter().filter(|sequence| sent.binary_search(sequence).is_err());
-        writes.phantom += count(named.len());
-        if self.complete {
-            writes.phantom += count(never_sent.count());
-        }
-    }
-
-    /// Writes that one read-back missed and a later one holds.
-    fn resurrected(&self) -> u64 {
-        let mut back: Vec<u64> = Vec::new();
-        for (index, read) in self.reads.iter().enumerate() {
-            let later = &self.reads[index + 1..];
-            let missed = self.lost_at(read);
-            back.extend(missed.iter().map(|shot| shot.sequence).filter(|sequence| {
-                let mut later = later.iter().filter(|next| next.started > read.started);
-                later.any(|next| next.found.present.contains(*sequence))
-            }));
-        }
-        back.sort_unstable();
-        back.dedup();
-        count(back.len())
     }
 
     /// Acknowledged before the read-back after failback, absent from it, and not lost before.
@@ -264,6 +239,37 @@ impl<'a> Audit<'a> {
         let gaps = near.windows(2).map(|pair| pair[1].since(pair[0]));
         Some(gaps.fold(last, Ord::max))
     }
+}
+
+/// What a sample says about its write.
+fn outcome(shot: Shot) -> Outcome {
+    match shot.class {
+        Class::Ok => Outcome::Ok,
+        Class::Failed => Outcome::Failed,
+        Class::Unknown | Class::Ours => Outcome::Indeterminate,
+    }
+}
+
+/// Enters a read-back.
+fn enter(books: &mut Books, read: &ReadBack<'_>) {
+    let mut reading = books.reading();
+    let found = read.found;
+    for id in found.present.iter() {
+        reading.found(id, !found.corrupt.contains(id));
+    }
+    // What is there more than once, or with other content, is there, whether the list of what is there says so or not.
+    for id in found.duplicate.iter().chain(found.corrupt.iter()) {
+        if !found.present.contains(id) {
+            reading.found(id, !found.corrupt.contains(id));
+        }
+    }
+    for id in found.duplicate.iter() {
+        reading.found(id, true);
+    }
+    for name in &found.phantom {
+        reading.stray(name);
+    }
+    reading.end();
 }
 
 /// Age at the fault of the first lost write: `at_least = F− − acknowledged`, `at_most = F+ − sent`, not below 0.

@@ -34,7 +34,7 @@ pub fn probe(
     };
     let mut probe = HttpProbe::new(method, url)?.purpose(purpose).connection(connection);
     for (name, value) in headers {
-        probe = probe.header(name, value)?;
+        probe = probe.header(name, value.expose())?;
     }
     if let Some(body) = body {
         probe = probe.shared_body(Arc::clone(body));

@@ -3,6 +3,7 @@
 //! | what happened | read | write |
 //! |---|---|---|
 //! | we had no descriptor, port, buffer or memory | prober error | prober error |
+//! | the name led to an address that is never probed | prober error | prober error |
 //! | no connection: refused, reset, unreachable, no such name | failed | failed |
 //! | connection closed before a byte was sent | failed | failed |
 //! | answer lost after a byte was sent (reset, closed, not HTTP) | failed | **unknown** |
@@ -16,8 +17,10 @@
 //! nothing was done (RFC 9110, section 15.6); behind a gateway's 502 or 504, and behind a 500, the write may have
 //! been carried out. For the recovery time the difference does not matter: unknown counts as a failure there.
 
+use std::error::Error;
 use std::io;
 
+use drdrill_core::address::AddressError;
 use drdrill_core::probe::Purpose;
 use drdrill_core::sample::Outcome;
 use rustix::io::Errno;
@@ -65,7 +68,9 @@ impl Broken {
         }
     }
 
-    fn text(&self) -> String {
+    /// How it broke, in words.
+    #[must_use]
+    pub fn text(&self) -> String {
         match self {
             Self::Connecting(error) => format!("connect: {error}"),
             Self::BeforeSending(error) => format!("before the request was sent: {error}"),
@@ -91,7 +96,11 @@ fn is_our_own(error: &io::Error) -> bool {
         Errno::AGAIN,
         Errno::BADF,
     ];
-    error.raw_os_error().is_some_and(|code| OURS.iter().any(|errno| errno.raw_os_error() == code))
+    let refused = error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<AddressError>);
+    refused
+        || error
+            .raw_os_error()
+            .is_some_and(|code| OURS.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ impl TcpProbe {
     /// # Errors
     /// When that is no address.
     pub fn new(address: &str) -> Result<Self, TargetError> {
-        Ok(Self { target: Target::parse(address, None)? })
+        Ok(Self { target: Target::parse(address)? })
     }
 }
 

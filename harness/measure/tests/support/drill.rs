@@ -70,6 +70,8 @@ impl Drill {
                 provider: "host".into(),
                 emulated: false,
                 fingerprint: String::new(),
+                production: false,
+                pin: Vec::new(),
                 services,
                 measure,
             },

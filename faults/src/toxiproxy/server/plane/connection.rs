@@ -92,12 +92,14 @@ impl Connection {
             let next = match armed {
                 None => work.await,
                 Some(due) => tokio::select! {
+                    // The alarm first: a poll that came too late would do its work and drop the alarm before that
+                    // learns how late it was.
                     biased;
-                    next = work => next,
                     rung = alarm.until(due) => {
                         rung?;
                         Next::Sleep(None)
                     }
+                    next = work => next,
                 },
             };
             match next {

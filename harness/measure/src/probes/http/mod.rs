@@ -13,6 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use drdrill_core::address::HttpUrl;
 use drdrill_core::probe::{Connection, MakeBody, Probe, Purpose};
 use drdrill_core::sample::Outcome;
 
@@ -46,15 +47,11 @@ impl HttpProbe {
     /// # Errors
     /// When the URL is not `http://host[:port][/path]`, or method or path are not valid in a request.
     pub fn new(method: &str, url: &str) -> Result<Self, TargetError> {
-        let rest =
-            url.strip_prefix("http://").ok_or_else(|| TargetError::NotHttp(url.to_owned()))?;
-        let split = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(split);
-        let path = path.split('#').next().unwrap_or("");
-        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        let HttpUrl { target, authority, path } =
+            HttpUrl::parse(url).map_err(TargetError::Address)?;
         Ok(Self {
-            target: Target::parse(authority, Some(80))?,
             request: Request::new(method, authority, &path)?,
+            target: target.into(),
             purpose: Purpose::Read,
             connection: Connection::Fresh,
             expected: Vec::new(),
@@ -135,15 +132,24 @@ impl HttpProbe {
         }
     }
 
-    async fn exchange(&self, sequence: u64) -> Result<(), Broken> {
+    /// Asks once, and returns whatever status and body come back. A redirect is an answer like any other: it is not
+    /// followed.
+    ///
+    /// # Errors
+    /// When no answer comes back.
+    pub async fn ask(&self, sequence: u64) -> Result<(u16, Vec<u8>), Broken> {
+        let answer = self.exchange(sequence).await?;
+        Ok((answer.status, answer.body))
+    }
+
+    async fn exchange(&self, sequence: u64) -> Result<Answer, Broken> {
         let request = self.request.bytes(sequence);
-        let answer = match self.connection {
-            Connection::Fresh => exchange::fresh(&self.target, &request, &self.request).await?,
+        match self.connection {
+            Connection::Fresh => exchange::fresh(&self.target, &request, &self.request).await,
             Connection::Kept => {
-                exchange::kept(&self.target, &self.pool, &request, &self.request).await?
+                exchange::kept(&self.target, &self.pool, &request, &self.request).await
             }
-        };
-        self.check(&answer)
+        }
     }
 }
 
@@ -161,7 +167,7 @@ impl fmt::Debug for HttpProbe {
 #[async_trait]
 impl Probe for HttpProbe {
     async fn attempt(&self, sequence: u64) -> Outcome {
-        match self.exchange(sequence).await {
+        match self.exchange(sequence).await.and_then(|answer| self.check(&answer)) {
             Ok(()) => Outcome::Ok,
             Err(broken) => broken.outcome(self.purpose),
         }

@@ -45,7 +45,8 @@ impl Request {
             return Err(bad("the header name", name));
         }
         if value.chars().any(|c| c.is_control() && c != '\t') {
-            return Err(bad("the header value", value));
+            // Its name says enough: the value may be a secret.
+            return Err(bad("the value of the header", name));
         }
         self.head.extend([name, ": ", value, "\r\n"]);
         Ok(())

@@ -1,0 +1,272 @@
+//! What the fault strikes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use drdrill_core::action::{Action, ActionError, Undo};
+use drdrill_core::directory::Directory;
+use drdrill_core::environment::{
+    ProcessControl, ProcessIdentity, SiteControl, SiteLinks, SiteStatus,
+};
+use drdrill_core::network::{NetworkNode, NetworkPlace, Via, Way};
+use drdrill_core::process::{FoundBy, KnownProcess, StartCommand};
+use drdrill_core::units::{Rate, Share};
+use drdrill_environments::lab::MARK;
+use drdrill_faults::dark::SiteNetwork;
+use drdrill_faults::disk::fault::DiskFull;
+use drdrill_faults::links::Links;
+use drdrill_faults::network::fault::{Disturbance, NetworkFault};
+use drdrill_faults::network_down::NetworkDown;
+use drdrill_faults::process::end::{End, ProcessEnd};
+use drdrill_faults::process::pause::ProcessPause;
+use drdrill_faults::process::targets::Targets;
+use drdrill_faults::site_loss::SiteLoss;
+
+/// Processes of the site.
+const PROCESSES: usize = 2;
+/// They would end by themselves after so many seconds. Nothing else ends them: they notice no end of this process.
+const LIFE: &str = "600";
+/// The most that is taken of a disk, in bytes.
+const AT_MOST: u64 = 64 << 20;
+/// A limit that a slow machine can prove too.
+const RATE: Rate = Rate { bytes_per_second: 100_000 };
+
+/// A site of processes that carry the mark of a run of the lab, so that the lab's undo ends them.
+#[derive(Debug)]
+pub(crate) struct Site {
+    run_id: String,
+    children: Mutex<Vec<Child>>,
+}
+
+impl Site {
+    /// A site without processes.
+    pub(crate) fn of(run_id: &str) -> Self {
+        Self { run_id: run_id.to_owned(), children: Mutex::default() }
+    }
+
+    /// How the site is taken away, as the lab writes it down.
+    pub(crate) fn undo(&self, run_dir: &Path) -> Undo {
+        let (run_id, dir) = (&self.run_id, run_dir.join("lab"));
+        Undo::Revert {
+            kind: "lab".to_owned(),
+            node: format!("site of run {run_id}"),
+            params: serde_json::json!({ "run_id": run_id, "dir": dir, "external_proxies": null }),
+        }
+    }
+
+    fn children(&self) -> MutexGuard<'_, Vec<Child>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn running(&self) -> Vec<ProcessIdentity> {
+        let children = self.children();
+        let pids = children.iter().filter_map(|child| i32::try_from(child.id()).ok());
+        pids.filter_map(|pid| drdrill_process::of_process(&format!("node-{pid}"), pid)).collect()
+    }
+}
+
+#[async_trait]
+impl ProcessControl for Site {
+    async fn processes(&self, _: &str) -> Result<Vec<ProcessIdentity>, ActionError> {
+        let running = self.running().into_iter().zip(0..);
+        Ok(running.map(|(one, n)| ProcessIdentity { node: format!("node-{n}"), ..one }).collect())
+    }
+
+    /// None by name: a lost site is lost as a whole.
+    fn known(&self, _: &str) -> Vec<KnownProcess> {
+        Vec::new()
+    }
+}
+
+fn lacks(what: &str) -> ActionError {
+    ActionError::new(what, "one", "this site cannot")
+}
+
+#[async_trait]
+impl SiteControl for Site {
+    async fn status(&self, _: &str) -> Result<SiteStatus, ActionError> {
+        Err(lacks("look"))
+    }
+
+    async fn fence(&self, _: &str) -> Result<(), ActionError> {
+        Err(lacks("fence"))
+    }
+
+    async fn unfence(&self, _: &str) -> Result<(), ActionError> {
+        Err(lacks("unfence"))
+    }
+
+    async fn promote(&self, _: &str, _: u64) -> Result<(), ActionError> {
+        Err(lacks("promote"))
+    }
+
+    async fn follow(&self, _: &str, _: &str) -> Result<(), ActionError> {
+        Err(lacks("follow"))
+    }
+
+    async fn start(&self, site: &str) -> Result<(), ActionError> {
+        for _ in self.running().len()..PROCESSES {
+            let child = Command::new("sleep")
+                .arg(LIFE)
+                .env_clear()
+                .env("PATH", "/usr/bin:/bin")
+                .env(MARK, &self.run_id)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .map_err(|error| ActionError::new("start", site, error))?;
+            self.children().push(child);
+        }
+        Ok(())
+    }
+}
+
+/// Processes that are there already.
+#[derive(Debug)]
+struct Those {
+    processes: Vec<ProcessIdentity>,
+    canary: Option<String>,
+    start: Option<StartCommand>,
+}
+
+#[async_trait]
+impl ProcessControl for Those {
+    async fn processes(&self, _: &str) -> Result<Vec<ProcessIdentity>, ActionError> {
+        Ok(self.processes.iter().filter(|one| drdrill_process::is_alive(one)).cloned().collect())
+    }
+
+    fn known(&self, _: &str) -> Vec<KnownProcess> {
+        let known = |one: &ProcessIdentity| KnownProcess {
+            node: one.node.clone(),
+            component: one.node.clone(),
+            found_by: FoundBy::Pid(one.pid),
+            canary: self.canary.clone(),
+            start: self.start.clone(),
+        };
+        self.processes.iter().map(known).collect()
+    }
+}
+
+impl Those {
+    /// Those of these numbers that run.
+    fn of(pids: &[String]) -> Self {
+        let pids = pids.iter().filter_map(|pid| pid.parse().ok());
+        let processes = pids
+            .filter_map(|pid| drdrill_process::of_process(&format!("pid {pid}"), pid))
+            .collect();
+        Self { processes, canary: None, start: None }
+    }
+
+    /// All of them as targets.
+    fn targets(self) -> Targets {
+        Targets {
+            on: "one".to_owned(),
+            component: None,
+            max_targets: self.processes.len(),
+            sites: vec!["one".to_owned()],
+            processes: Arc::new(self),
+        }
+    }
+}
+
+/// The fault of that kind on that target.
+pub(crate) fn fault(
+    kind: &str,
+    target: &[String],
+    program: &Path,
+    site: &Arc<Site>,
+) -> Result<Arc<dyn Action>, ActionError> {
+    Ok(match (kind, target) {
+        ("site_loss", [api, clients, proxies @ ..]) => {
+            Arc::new(SiteLoss::new(network(api, clients, proxies)?, site.clone()))
+        }
+        ("network_down", [api, clients, proxies @ ..]) => {
+            Arc::new(NetworkDown { network: network(api, clients, proxies)? })
+        }
+        ("process_pause", pids) => Arc::new(pause(pids, program)),
+        ("process_kill", [pid, pid_file, starts, canary]) => {
+            Arc::new(kill(pid, pid_file, starts, canary, program))
+        }
+        ("disk_full", [path]) => Arc::new(fill(path)),
+        ("network_partition", [pid, canary]) => {
+            disturb(Disturbance::Partition, Via::Nftables, pid, canary)?
+        }
+        ("iptables", [pid, canary]) => disturb(Disturbance::Partition, Via::Iptables, pid, canary)?,
+        ("packet_loss", [pid, canary]) => {
+            disturb(Disturbance::Loss(Share::percent(50)), Via::Nftables, pid, canary)?
+        }
+        ("rate_limit", [pid, canary]) => {
+            disturb(Disturbance::Limit(RATE), Via::Nftables, pid, canary)?
+        }
+        _ => return Err(ActionError::new("inject", kind, "there is no such fault or target")),
+    })
+}
+
+fn network(api: &str, clients: &str, proxies: &[String]) -> Result<SiteNetwork, ActionError> {
+    let links =
+        SiteLinks { proxies: proxies.to_vec(), client_path: clients.to_owned(), server: None };
+    Ok(SiteNetwork { site: "one".to_owned(), links, control: Links::of_server(api)? })
+}
+
+fn pause(pids: &[String], program: &Path) -> ProcessPause {
+    let targets = Those::of(pids).targets();
+    ProcessPause { targets, program: PathBuf::from(program), struck: Mutex::default() }
+}
+
+fn kill(pid: &String, pid_file: &str, starts: &str, canary: &str, program: &Path) -> ProcessEnd {
+    let start = StartCommand {
+        program: PathBuf::from(starts),
+        arguments: Vec::new(),
+        pid_file: PathBuf::from(pid_file),
+    };
+    let those = Those::of(std::slice::from_ref(pid));
+    let those = Those { canary: Some(canary.to_owned()), start: Some(start), ..those };
+    ProcessEnd {
+        end: End::Kill,
+        targets: those.targets(),
+        restart: None,
+        program: PathBuf::from(program),
+        struck: Mutex::default(),
+    }
+}
+
+fn fill(path: &str) -> DiskFull {
+    let directory = Directory {
+        name: "one".to_owned(),
+        path: PathBuf::from(path),
+        at_most: AT_MOST,
+        spared: vec![PathBuf::from("/")],
+    };
+    DiskFull { on: "one".to_owned(), directory, leave: 0, planned: Mutex::default() }
+}
+
+fn disturb(
+    disturbance: Disturbance,
+    via: Via,
+    pid: &str,
+    canary: &str,
+) -> Result<Arc<dyn Action>, ActionError> {
+    let address: std::net::SocketAddr =
+        canary.parse().map_err(|error| ActionError::new("read", canary, error))?;
+    let pid = pid.parse().map_err(|error| ActionError::new("read", pid, error))?;
+    let node = NetworkNode {
+        node: "one".to_owned(),
+        place: NetworkPlace::Pid(pid),
+        addresses: vec![address.ip()],
+        canary: canary.to_owned(),
+    };
+    Ok(Arc::new(NetworkFault {
+        disturbance,
+        on: "one".to_owned(),
+        nodes: vec![node],
+        peers: Vec::new(),
+        others: Vec::new(),
+        way: Way::In,
+        ports: Vec::new(),
+        via,
+        planned: Mutex::default(),
+    }))
+}

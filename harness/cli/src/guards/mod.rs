@@ -1,0 +1,167 @@
+//! What is refused before anything is touched.
+//!
+//! [`production`] asks for a confirmation and a window, [`pin`] reads from the target which one it is, [`urls`] looks
+//! where names lead, [`permit`] asks again before each fault.
+
+pub(crate) mod permit;
+pub(crate) mod pin;
+pub(crate) mod production;
+pub(crate) mod urls;
+
+use drdrill_core::environment::Environment;
+use drdrill_core::inventory::Inventory;
+use drdrill_core::network::{NetworkPlace, Via};
+use drdrill_core::scenario::{Inject, Scenario};
+use drdrill_faults::disk::fault::DiskError;
+use drdrill_faults::namespace::Namespace;
+use drdrill_faults::process::starter;
+use drdrill_faults::process::targets::TargetError;
+use drdrill_faults::{iptables, nft};
+
+use crate::exit::{Code, Failure};
+use crate::wiring;
+
+/// A name that no table has: looking for it shows whether tables can be looked at.
+const NO_TABLE: &str = "drdrill-doctor";
+
+/// Refuses a target that is not the one that is meant, or whose addresses are never probed.
+pub(crate) async fn target(inventory: &Inventory, permit: &permit::Rules) -> Result<(), Failure> {
+    urls::lead_nowhere_else(inventory).await?;
+    permit.pin_holds().await.map_err(Failure::with(Code::Refused))
+}
+
+/// Refuses faults that strike more than the scenario says is meant, or drdrill itself.
+pub(crate) fn blast_radius(
+    scenario: &Scenario,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
+    for fault in &scenario.faults {
+        let (from, ports, most) = match &fault.inject {
+            Inject::NetworkPartition(cut) => (&cut.from, &cut.ports, cut.max_targets),
+            Inject::PacketLoss(loss) => (&loss.from, &loss.ports, loss.max_targets),
+            Inject::RateLimit(limit) => (&limit.from, &limit.ports, limit.max_targets),
+            Inject::ProcessPause(_)
+            | Inject::ProcessKill(_)
+            | Inject::ProcessStop(_)
+            | Inject::ProcessRestart(_) => {
+                few_processes(&fault.inject, environment)?;
+                continue;
+            }
+            Inject::SiteLoss(_) | Inject::NetworkDown(_) | Inject::DiskFull(_) => continue,
+        };
+        let (kind, on) = (fault.inject.kind(), fault.inject.on());
+        let nodes = environment.network_nodes(on);
+        if nodes.len() > most {
+            let message = format!(
+                "{kind} on {on} would strike {} nodes, but max_targets is {most}; raise it in the scenario if all are meant",
+                nodes.len()
+            );
+            return Err(Failure::new(Code::Refused, message));
+        }
+        let everything = from.is_none() && ports.is_empty();
+        if everything && nodes.iter().any(|node| node.place == NetworkPlace::Own) {
+            let message = format!(
+                "{kind} on {on} would cut off drdrill itself; say from whom (`from: ROLE`) or which `ports`"
+            );
+            return Err(Failure::new(Code::Refused, message));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses faults that this process has no right to inject, and so none to take back.
+pub(crate) fn rights(scenario: &Scenario, environment: &dyn Environment) -> Result<(), Failure> {
+    for fault in &scenario.faults {
+        processes_are_there(&fault.inject, environment)?;
+        disk_may_be_filled(&fault.inject, environment)?;
+    }
+    for fault in scenario.faults.iter().filter(|fault| needs_packet_filter(&fault.inject)) {
+        let kind = fault.inject.kind();
+        for node in environment.network_nodes(fault.inject.on()) {
+            let usable = match wiring::via(&fault.inject) {
+                Via::Nftables => packet_filter(&node.place),
+                Via::Iptables => chains(&node.place),
+            };
+            usable.map_err(|why| {
+                Failure::new(Code::NotReady, format!("{kind} on {}: {why}", node.node))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a fault of more processes than are meant, and one of a process that nobody can start again. The lab only
+/// knows its processes once it is up.
+fn few_processes(inject: &Inject, environment: &dyn Environment) -> Result<(), Failure> {
+    let Some(targets) = wiring::targets(inject, environment) else { return Ok(()) };
+    let (kind, known) = (inject.kind(), targets.known());
+    let (count, most) = (known.len(), targets.max_targets);
+    if count > most {
+        let on = &targets.on;
+        let message = format!(
+            "{kind} on {on} would strike {count} processes, but max_targets is {most}; raise it in the scenario if all \
+             are meant, or name one (`component: NAME`)"
+        );
+        return Err(Failure::new(Code::Refused, message));
+    }
+    let ends = !matches!(inject, Inject::ProcessPause(_));
+    let Some(lost) = known.iter().find(|one| ends && !one.comes_back()) else { return Ok(()) };
+    let message = format!(
+        "{kind} on {}: the environment does not say what starts it again; give it a `pid_file` and a `start` command",
+        lost.node
+    );
+    Err(Failure::new(Code::NotReady, message))
+}
+
+/// Refuses faults of processes that are not there, or that are drdrill's own, and of those that cannot be started again.
+fn processes_are_there(inject: &Inject, environment: &dyn Environment) -> Result<(), Failure> {
+    let Some(targets) = wiring::targets(inject, environment) else { return Ok(()) };
+    let known = targets.known();
+    if known.is_empty() {
+        // Those of the lab are there once it is up.
+        return Ok(());
+    }
+    let what = format!("{} on {}", inject.kind(), inject.on());
+    let failure = |code, why: &dyn std::fmt::Display| Failure::new(code, format!("{what}: {why}"));
+    let found = crate::commands::runtime()?.block_on(targets.find());
+    found.map_err(|error| match error {
+        TargetError::Refused(_) => failure(Code::Refused, &error),
+        TargetError::NotThere(_) => failure(Code::NotReady, &error),
+    })?;
+    let commands = known.iter().filter_map(|one| one.start.as_ref());
+    for command in commands.filter(|_| !matches!(inject, Inject::ProcessPause(_))) {
+        starter::check(command).map_err(|why| failure(Code::NotReady, &why))?;
+    }
+    Ok(())
+}
+
+/// Refuses to fill a file system that others need, or that cannot be filled.
+fn disk_may_be_filled(inject: &Inject, environment: &dyn Environment) -> Result<(), Failure> {
+    let Inject::DiskFull(fault) = inject else { return Ok(()) };
+    let disk = wiring::disk_full(fault, environment);
+    let disk = disk.map_err(|error| Failure::new(Code::NotReady, error))?;
+    let failure = |code, why: &dyn std::fmt::Display| {
+        Failure::new(code, format!("disk_full on {}: {why}", fault.on))
+    };
+    disk.check().map(drop).map_err(|error| match error {
+        DiskError::Refused(_) => failure(Code::Refused, &error),
+        DiskError::NotReady(_) => failure(Code::NotReady, &error),
+    })
+}
+
+/// Whether a fault needs the kernel's packet filter, and with it `CAP_NET_ADMIN` where the node is.
+pub(crate) const fn needs_packet_filter(inject: &Inject) -> bool {
+    matches!(inject, Inject::NetworkPartition(_) | Inject::PacketLoss(_) | Inject::RateLimit(_))
+}
+
+/// Whether the packet filter of a place can be looked at, which takes the same right as changing it.
+pub(crate) fn packet_filter(place: &NetworkPlace) -> Result<(), String> {
+    let namespace = Namespace::open(place).map_err(|error| format!("{place}: {error}"))?;
+    nft::find(&namespace, NO_TABLE).map(drop).map_err(|error| format!("{place}: {error}"))
+}
+
+/// Whether the `iptables` programs work in a place.
+fn chains(place: &NetworkPlace) -> Result<(), String> {
+    let namespace = Namespace::open(place).map_err(|error| format!("{place}: {error}"))?;
+    iptables::usable(&namespace).map_err(|error| format!("{place}: {error}"))
+}

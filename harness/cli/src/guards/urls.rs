@@ -1,0 +1,45 @@
+//! Where the names in an environment file lead. Literal addresses were looked at when the file was read.
+
+use std::time::Duration;
+
+use drdrill_core::address::{AddressError, HostPort, HttpUrl, allowed};
+use drdrill_core::inventory::{Attempt, Inventory, Provider};
+
+use crate::exit::{Code, Failure};
+
+/// Time a name may take. One that takes longer, or is not known, is for the probes to record.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Refuses an environment with a name that leads to an address that is never probed. Each probe looks again whenever it
+/// connects.
+pub(crate) async fn lead_nowhere_else(inventory: &Inventory) -> Result<(), Failure> {
+    for target in targets(inventory).map_err(Failure::with(Code::InvalidFile))? {
+        if target.literal.is_some() {
+            continue;
+        }
+        let lookup = tokio::net::lookup_host((target.host.as_str(), target.port));
+        let Ok(Ok(found)) = tokio::time::timeout(TIMEOUT, lookup).await else { continue };
+        for address in found {
+            allowed(address.ip()).map_err(|error| {
+                Failure::new(Code::Refused, format!("{} leads to {error}", target.host))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn targets(inventory: &Inventory) -> Result<Vec<HostPort>, AddressError> {
+    let mut targets = Vec::new();
+    if let Some(page) = inventory.pin.as_ref().and_then(|pin| pin.http.as_ref()) {
+        targets.push(HttpUrl::parse(&page.url)?.target);
+    }
+    if let Provider::Host(spec) = &inventory.provider {
+        for probe in &spec.probes {
+            targets.push(match &probe.attempt {
+                Attempt::Http(http) => HttpUrl::parse(&http.url)?.target,
+                Attempt::Tcp(tcp) => HostPort::parse(&tcp.address, None)?,
+            });
+        }
+    }
+    Ok(targets)
+}

@@ -1,0 +1,78 @@
+//! Checks of addresses in environment files; what may be probed says [`crate::address`]. Those of probes are made
+//! while the file is read, so that an error points at the address.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use serde::Deserializer;
+use serde::de::{self, Visitor};
+
+use crate::address::{HostPort, HttpUrl, allowed};
+use crate::secret::NOT_IN_FILES;
+
+/// Longest URL, in bytes.
+const LONGEST: usize = 2000;
+
+/// What names of parameters that carry credentials contain.
+const SECRET_WORDS: [&str; 8] =
+    ["token", "secret", "password", "passwd", "apikey", "api_key", "api-key", "signature"];
+
+/// Says what is wrong with a text, if anything is.
+type Check = fn(&str) -> Result<(), String>;
+
+struct Checked(Check);
+
+impl Visitor<'_> for Checked {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an address, as a text")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        if text.len() > LONGEST {
+            return Err(E::custom(format!("an address has at most {LONGEST} bytes")));
+        }
+        (self.0)(text).map_err(E::custom)?;
+        Ok(text.to_owned())
+    }
+}
+
+/// A URL that may be probed.
+pub(super) fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    deserializer.deserialize_str(Checked(check_url))
+}
+
+/// `host:port` that may be probed.
+pub(super) fn host_and_port<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    from.deserialize_str(Checked(|text| {
+        HostPort::parse(text, None).map(drop).map_err(|error| error.to_string())
+    }))
+}
+
+/// An address and a port, without a name, that may be probed.
+pub(super) fn address_and_port<C>(text: &str, _: &C) -> garde::Result {
+    let address = text
+        .parse::<SocketAddr>()
+        .map_err(|_| garde::Error::new("must be an address and a port, such as 10.0.0.5:5432"))?;
+    allowed(address.ip()).map_err(garde::Error::new)
+}
+
+/// As [`http_url`], for what may also be set on the command line.
+pub(super) fn valid_url<C>(url: &str, _: &C) -> garde::Result {
+    check_url(url).map_err(garde::Error::new)
+}
+
+fn check_url(url: &str) -> Result<(), String> {
+    let read = HttpUrl::parse(url).map_err(|error| error.to_string())?;
+    let query = read.path.split_once('?').map_or("", |(_, query)| query);
+    for pair in query.split(['&', ';']) {
+        let name = pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
+        if SECRET_WORDS.iter().any(|word| name.contains(word)) || name == "key" || name == "sig" {
+            return Err(format!(
+                "a secret in a URL: {NOT_IN_FILES}; send it as a header: headers: {{ NAME: {{ env: VARIABLE }} }}"
+            ));
+        }
+    }
+    Ok(())
+}
