@@ -5,7 +5,7 @@
 //! 3. [`dark`] — a site whose network goes dark, and the canary that proves it.
 //! 4. [`site_loss`] and [`network_down`] — the faults of scenarios.
 //! 5. [`site_reverter`] — takes both back, knowing only what the ledger knows.
-//! 6. [`namespace`], [`nft`], [`iptables`] and [`network`] — faults of the network of nodes.
+//! 6. [`namespace`], [`nft`], [`iptables`], [`qdisc`] and [`network`] — faults of the network of nodes.
 //! 7. [`devices`] and [`two_sites`] — networks to try them on.
 //! 8. [`process`] and [`disk`] — faults of processes and of file systems.
 
@@ -19,6 +19,8 @@ pub mod network;
 pub mod network_down;
 pub mod nft;
 pub mod process;
+pub mod qdisc;
+mod rtnetlink;
 pub mod site_loss;
 pub mod site_reverter;
 pub mod toxiproxy;

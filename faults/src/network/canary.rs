@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use drdrill_core::action::ActionError;
 use drdrill_core::network::{NetworkNode, NetworkPlace};
@@ -67,20 +67,35 @@ impl Path {
     /// # Errors
     /// When it could not be sent, which says nothing about the way.
     pub async fn send(&self) -> Result<Arrival, ActionError> {
+        Ok(self.time(CANARY_TIMEOUT).await?.0)
+    }
+
+    /// Sends one canary, waits so long for the answer, and tells how long that took.
+    ///
+    /// # Errors
+    /// See [`Path::send`].
+    pub(super) async fn time(
+        &self,
+        patience: Duration,
+    ) -> Result<(Arrival, Duration), ActionError> {
         let path = self.clone();
         let sent = tokio::task::spawn_blocking(move || {
-            Namespace::open(&path.from)?
-                .run(|| TcpStream::connect_timeout(&path.to, CANARY_TIMEOUT).map(drop))
+            Namespace::open(&path.from)?.run(|| {
+                let start = Instant::now();
+                let connected = TcpStream::connect_timeout(&path.to, patience);
+                (connected.map(drop), start.elapsed())
+            })
         });
         let error = |error: &dyn fmt::Display| {
             ActionError::new("send a canary from", self.sender.clone(), error)
         };
-        let connected =
+        let (connected, took) =
             sent.await.map_err(|panic| error(&panic))?.map_err(|cause| error(&cause))?;
-        match connected {
-            Ok(()) => Ok(Arrival::Answered),
-            Err(cause) => judge(&cause).ok_or_else(|| error(&cause)),
-        }
+        let arrival = match connected {
+            Ok(()) => Arrival::Answered,
+            Err(cause) => judge(&cause, patience).ok_or_else(|| error(&cause))?,
+        };
+        Ok((arrival, took))
     }
 }
 
@@ -93,13 +108,13 @@ pub(super) async fn send_all(paths: &[Path]) -> Result<Vec<Arrival>, ActionError
 }
 
 /// What an error says about the way; `None` when it says something about this machine only.
-fn judge(error: &io::Error) -> Option<Arrival> {
+fn judge(error: &io::Error, patience: Duration) -> Option<Arrival> {
     match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
             Some(Arrival::Answered)
         }
         io::ErrorKind::TimedOut => {
-            Some(Arrival::Lost(format!("no answer within {CANARY_TIMEOUT:?}")))
+            Some(Arrival::Lost(format!("no answer within {patience:?}")))
         }
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             Some(Arrival::Lost(error.to_string()))
@@ -144,7 +159,7 @@ mod tests {
     #[test]
     fn our_own_trouble_is_no_lost_packet() {
         let too_many_open_files = io::Error::from_raw_os_error(24);
-        assert_eq!(judge(&too_many_open_files), None);
-        assert!(matches!(judge(&io::ErrorKind::TimedOut.into()), Some(Arrival::Lost(_))));
+        assert_eq!(judge(&too_many_open_files, CANARY_TIMEOUT), None);
+        assert!(matches!(judge(&io::ErrorKind::TimedOut.into(), CANARY_TIMEOUT), Some(Arrival::Lost(_))));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use drdrill_core::action::{Action, ActionError, Belt, Presence, Tag, Undo};
-use drdrill_core::network::{NetworkNode, NetworkPlace, Via, Way};
+use drdrill_core::network::{NetworkNode, Via, Way};
 use drdrill_core::units::{Rate, Share};
 
 use super::canary::{Arrival, Path, send_all};
@@ -13,9 +13,13 @@ use super::chains::{ChainsUndo, told};
 use super::held::{self, LEASE};
 use super::push::Push;
 use super::reverter::{Cut, NetworkUndo};
+use super::ways;
 use crate::iptables::Chains;
 use crate::namespace::Namespace;
 use crate::nft::{Rules, Strike, Table};
+
+/// What is done when it is put into effect.
+const DROP: &str = "drop packets of";
 
 /// What happens to packets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,15 +71,7 @@ pub struct Planned {
 impl NetworkFault {
     /// Ways that the fault must strike.
     pub(super) fn struck(&self) -> Result<Vec<Path>, ActionError> {
-        let mut paths = Vec::new();
-        for node in &self.nodes {
-            if self.peers.is_empty() {
-                paths.push(Path::from_us(node)?);
-            }
-            for peer in &self.peers {
-                paths.push(Path::from_peer(peer, node)?);
-            }
-        }
+        let paths = ways::struck(&self.nodes, &self.peers)?;
         let misses = |path: &&Path| !self.ports.is_empty() && !self.ports.contains(&path.to.port());
         if let Some(path) = paths.iter().find(misses) {
             let reason = format!(
@@ -89,15 +85,12 @@ impl NetworkFault {
 
     /// Ways to struck nodes that the fault must not strike.
     pub(super) fn beside(&self) -> Result<Vec<Path>, ActionError> {
-        let ours_is_meant =
-            self.peers.is_empty() || self.peers.iter().any(|peer| peer.place == NetworkPlace::Own);
-        self.nodes.iter().filter(|_| !ours_is_meant).map(Path::from_us).collect()
+        ways::beside(&self.nodes, &self.peers)
     }
 
     /// All ways that the fault must not strike.
     fn spared(&self) -> Result<Vec<Path>, ActionError> {
-        let elsewhere = self.others.iter().map(Path::from_us);
-        self.beside()?.into_iter().map(Ok).chain(elsewhere).collect()
+        ways::spared(&self.nodes, &self.peers, &self.others)
     }
 
     fn rules(&self) -> Rules {
@@ -120,17 +113,6 @@ impl NetworkFault {
     }
 }
 
-/// The network of a node, if it still is the one that was planned for.
-fn same(node: &NetworkNode, planned: &Namespace) -> Result<Namespace, ActionError> {
-    let namespace = Namespace::open(&node.place).map_err(|error| not_struck(node, error))?;
-    if namespace.identity() == planned.identity() {
-        return Ok(namespace);
-    }
-    let reason =
-        format!("the {} is another one than a moment ago; nothing was done to it", node.place);
-    Err(not_struck(node, reason))
-}
-
 /// Puts a fault into effect in the network of one node.
 fn install(
     node: &NetworkNode,
@@ -138,12 +120,12 @@ fn install(
     tag: &Tag,
     rules: &Rules,
 ) -> Result<Table, ActionError> {
-    Table::install(&same(node, planned)?, tag.as_str(), rules, LEASE)
+    Table::install(&ways::same(DROP, node, planned)?, tag.as_str(), rules, LEASE)
         .map_err(|error| not_struck(node, error))
 }
 
 fn not_struck(node: &NetworkNode, reason: impl std::fmt::Display) -> ActionError {
-    ActionError::new("drop packets of", &*node.node, reason)
+    ActionError::new(DROP, &*node.node, reason)
 }
 
 #[async_trait]
@@ -201,7 +183,7 @@ impl Action for NetworkFault {
             Via::Nftables => None,
             Via::Iptables => Some(
                 Chains::new(tag.as_str(), &self.rules())
-                    .map_err(|error| self.error("drop packets of", error))?,
+                    .map_err(|error| self.error(DROP, error))?,
             ),
         };
         let undo = match chains.clone() {
@@ -218,7 +200,7 @@ impl Action for NetworkFault {
         let nodes = self.nodes.iter().zip(&planned.namespaces);
         if let Some(chains) = &planned.chains {
             for (node, one) in nodes {
-                let namespace = same(node, one)?;
+                let namespace = ways::same(DROP, node, one)?;
                 chains
                     .install(&namespace, &rules)
                     .map_err(|error| not_struck(node, told(&error)))?;

@@ -61,7 +61,7 @@ impl NetworkFault {
                 "{path}: {lost} of {CANARIES} canaries lost, {:.1} expected",
                 expected * f64::from(CANARIES)
             );
-            if !is_plausible(lost, expected) {
+            if !is_plausible(lost, CANARIES, expected) {
                 return Ok(Presence::Absent { detail: said });
             }
             proof.push(said);
@@ -183,11 +183,11 @@ fn kilo(bytes_per_second: u64) -> String {
     format!("{} kB/s", bytes_per_second.div_ceil(1000))
 }
 
-/// Whether `lost` of the canaries is what a loss of `expected` makes, and not what none makes.
-fn is_plausible(lost: u8, expected: f64) -> bool {
-    let (all, lost) = (f64::from(CANARIES), f64::from(lost));
+/// Whether `struck` of `all` canaries is what a share of `expected` makes, and not what none makes.
+pub(super) fn is_plausible(struck: u8, all: u8, expected: f64) -> bool {
+    let (all, struck) = (f64::from(all), f64::from(struck));
     let deviation = (all * expected * (1.0 - expected)).sqrt();
-    lost > 0.0 && (lost - all * expected).abs() <= (SIGMAS * deviation).max(1.0)
+    struck > 0.0 && (struck - all * expected).abs() <= (SIGMAS * deviation).max(1.0)
 }
 
 #[cfg(test)]
@@ -196,11 +196,11 @@ mod tests {
 
     #[test]
     fn a_loss_is_told_from_none_and_from_all() {
-        assert!(is_plausible(18, 0.3));
-        assert!(is_plausible(60, 0.99));
+        assert!(is_plausible(18, CANARIES, 0.3));
+        assert!(is_plausible(60, CANARIES, 0.99));
         for lost in [0, 1, 45, 60] {
-            assert!(!is_plausible(lost, 0.3), "{lost}");
+            assert!(!is_plausible(lost, CANARIES, 0.3), "{lost}");
         }
-        assert!(!is_plausible(0, 0.01));
+        assert!(!is_plausible(0, CANARIES, 0.01));
     }
 }

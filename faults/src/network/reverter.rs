@@ -69,12 +69,12 @@ impl Cut {
         }
     }
 
-    fn by_hand(&self, table: &str) -> String {
-        let delete = format!("nft delete table inet {table}");
+    /// A command that does something in the namespace, as a person would type it.
+    pub(super) fn inside(&self, command: &str) -> String {
         match &self.place {
-            NetworkPlace::Own => delete,
-            NetworkPlace::Netns(name) => format!("ip netns exec {name} {delete}"),
-            NetworkPlace::Pid(pid) => format!("nsenter --net=/proc/{pid}/ns/net {delete}"),
+            NetworkPlace::Own => command.to_owned(),
+            NetworkPlace::Netns(name) => format!("ip netns exec {name} {command}"),
+            NetworkPlace::Pid(pid) => format!("nsenter --net=/proc/{pid}/ns/net {command}"),
         }
     }
 }
@@ -148,6 +148,7 @@ impl Reverter for NetworkReverter {
         let Ok(undo) = serde_json::from_value::<NetworkUndo>(params.clone()) else {
             return "drdrill recover".to_owned();
         };
-        undo.cuts.iter().map(|cut| cut.by_hand(&undo.table)).collect::<Vec<_>>().join("; ")
+        let delete = format!("nft delete table inet {}", undo.table);
+        undo.cuts.iter().map(|cut| cut.inside(&delete)).collect::<Vec<_>>().join("; ")
     }
 }

@@ -14,7 +14,7 @@ use drdrill_faults::network::reverter::NetworkReverter;
 use crate::world::{Host, PATIENCE, World, address};
 
 /// A host as an environment file has it.
-fn node(name: &str, host: &Host, link: u8, end: u8) -> NetworkNode {
+pub(crate) fn node(name: &str, host: &Host, link: u8, end: u8) -> NetworkNode {
     let address = address(false, link, end);
     NetworkNode {
         node: name.to_owned(),
@@ -40,7 +40,7 @@ fn fault(world: &World, disturbance: Disturbance, way: Way) -> NetworkFault {
 }
 
 /// A world in which the node answers canaries.
-fn world() -> World {
+pub(crate) fn world() -> World {
     let world = World::new();
     let canary = SocketAddr::new(address(false, 1, 1), 7000);
     let listener = world.node.listen(canary);

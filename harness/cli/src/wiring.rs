@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use drdrill_core::action::{Action, ActionError};
 use drdrill_core::environment::{Environment, LinkControl, Power};
 use drdrill_core::inventory::{EnvironmentFacts, Inventory, Pin, Provider};
-use drdrill_core::network::{Via, Way};
+use drdrill_core::network::{NetworkNode, Via, Way};
 use drdrill_core::parts::Recovery;
 use drdrill_core::record::Tool;
 use drdrill_core::scenario::{Failover, Inject, Known, Scenario};
@@ -19,6 +19,8 @@ use drdrill_faults::disk::fault::DiskFull;
 use drdrill_faults::disk::reverter::DiskReverter;
 use drdrill_faults::links::Links;
 use drdrill_faults::network::chains::ChainsReverter;
+use drdrill_faults::network::delay::NetworkDelay;
+use drdrill_faults::network::delay_reverter::DelayReverter;
 use drdrill_faults::network::fault::{Disturbance, NetworkFault};
 use drdrill_faults::network::reverter::NetworkReverter;
 use drdrill_faults::network_down::NetworkDown;
@@ -28,6 +30,7 @@ use drdrill_faults::process::end_undo::EndReverter;
 use drdrill_faults::process::pause::ProcessPause;
 use drdrill_faults::process::reverter::PauseReverter;
 use drdrill_faults::process::targets::Targets;
+use drdrill_faults::qdisc::Delay;
 use drdrill_faults::site_loss::SiteLoss;
 use drdrill_faults::site_reverter::{Restart, SiteReverter};
 use drdrill_machinery::builtin::BuiltIn;
@@ -108,9 +111,10 @@ pub(crate) fn needed(scenario: &Scenario) -> Vec<Power> {
             | Inject::ProcessStop(_)
             | Inject::ProcessRestart(_) => needed.push(Power::Processes),
             Inject::DiskFull(_) => needed.push(Power::Directories),
-            Inject::NetworkPartition(_) | Inject::PacketLoss(_) | Inject::RateLimit(_) => {
-                needed.push(Power::Network);
-            }
+            Inject::NetworkPartition(_)
+            | Inject::PacketLoss(_)
+            | Inject::RateLimit(_)
+            | Inject::NetworkDelay(_) => needed.push(Power::Network),
         }
     }
     if scenario.recovery.failover == Failover::BuiltIn || scenario.failback.is_some() {
@@ -201,6 +205,7 @@ pub(crate) fn fault(
             let limit = Disturbance::Limit(fault.rate);
             disturb(limit, (&fault.on, from), fault.way, ports, via(inject), environment)
         }
+        Inject::NetworkDelay(fault) => Arc::new(slow_down(fault, environment)),
     })
 }
 
@@ -293,20 +298,58 @@ fn disturb(
     via: Via,
     environment: &Arc<dyn Environment>,
 ) -> Arc<dyn Action> {
-    let nodes_of = |site: &str| environment.network_nodes(site);
-    let others = environment.sites().into_iter();
-    let others = others.filter(|site| site != on && Some(site.as_str()) != from);
+    let Meant { nodes, peers, others } = meant(on, from, &**environment);
     Arc::new(NetworkFault {
         disturbance,
         on: on.to_owned(),
-        nodes: nodes_of(on),
-        peers: from.map(nodes_of).unwrap_or_default(),
-        others: others.flat_map(|site| nodes_of(&site)).collect(),
+        nodes,
+        peers,
+        others,
         way,
         ports: ports.to_vec(),
         via,
         planned: Mutex::default(),
     })
+}
+
+/// How much later a fault makes packets leave.
+pub(crate) const fn delay(fault: &drdrill_core::scenario::NetworkDelay) -> Delay {
+    Delay { delay: fault.delay.0, jitter: fault.jitter.0, reorder: fault.reorder }
+}
+
+/// Makes the fault of packets that leave later.
+fn slow_down(
+    fault: &drdrill_core::scenario::NetworkDelay,
+    environment: &Arc<dyn Environment>,
+) -> NetworkDelay {
+    let Meant { nodes, peers, others } = meant(&fault.on, fault.from.as_deref(), &**environment);
+    NetworkDelay {
+        delay: delay(fault),
+        discipline: delay(fault).discipline(),
+        on: fault.on.clone(),
+        nodes,
+        peers,
+        others,
+        planned: Mutex::default(),
+    }
+}
+
+/// Who is meant by a fault of the network, and who is not.
+struct Meant {
+    nodes: Vec<NetworkNode>,
+    peers: Vec<NetworkNode>,
+    others: Vec<NetworkNode>,
+}
+
+fn meant(on: &str, from: Option<&str>, environment: &dyn Environment) -> Meant {
+    let nodes_of = |site: &str| environment.network_nodes(site);
+    let others = environment.sites().into_iter();
+    let others = others.filter(|site| site != on && Some(site.as_str()) != from);
+    Meant {
+        nodes: nodes_of(on),
+        peers: from.map(nodes_of).unwrap_or_default(),
+        others: others.flat_map(|site| nodes_of(&site)).collect(),
+    }
 }
 
 /// Those who take changes back. Without an environment, as in the keeper and in `recover`, they know only what the
@@ -320,6 +363,7 @@ pub(crate) fn reverters(environment: Option<&Arc<dyn Environment>>) -> Reverters
         Arc::new(SiteReverter { make_links: Links::of_server, restart: restart.clone() }),
         Arc::new(NetworkReverter),
         Arc::new(ChainsReverter),
+        Arc::new(DelayReverter),
         Arc::new(PauseReverter),
         Arc::new(EndReverter { restart, program }),
         Arc::new(DiskReverter),

@@ -12,6 +12,10 @@ mod support {
     pub(crate) mod world;
 }
 
+mod networks {
+    mod delay;
+}
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

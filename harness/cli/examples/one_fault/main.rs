@@ -9,7 +9,7 @@
 //! | `process_pause` | process ids |
 //! | `process_kill` | process id, pid file, program that starts it again, address and port of a canary |
 //! | `disk_full` | directory |
-//! | `network_partition`, `iptables`, `packet_loss`, `rate_limit` | id of a process there, address and port of a canary |
+//! | `network_partition`, `iptables`, `packet_loss`, `rate_limit`, `network_delay` | id of a process there, address and port of a canary |
 //!
 //! Exit codes as those of drdrill: 0 done, 12 something was left in place, 13 it did not begin, 11 else.
 
@@ -33,6 +33,7 @@ use drdrill_environments::lab::LabReverter;
 use drdrill_faults::disk::reverter::DiskReverter;
 use drdrill_faults::links::Links;
 use drdrill_faults::network::chains::ChainsReverter;
+use drdrill_faults::network::delay_reverter::DelayReverter;
 use drdrill_faults::network::reverter::NetworkReverter;
 use drdrill_faults::process::end_undo::EndReverter;
 use drdrill_faults::process::reverter::PauseReverter;
@@ -101,6 +102,7 @@ fn run() -> Result<u8, Failure> {
         }),
         Arc::new(NetworkReverter),
         Arc::new(ChainsReverter),
+        Arc::new(DelayReverter),
         Arc::new(DiskReverter),
         Arc::new(EndReverter { restart: None, program: program.clone() }),
         Arc::new(PauseReverter),

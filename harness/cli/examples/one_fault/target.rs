@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use drdrill_core::action::{Action, ActionError, Undo};
+use drdrill_core::action::{Action, ActionError, Belt, Presence, Tag, Undo};
 use drdrill_core::directory::Directory;
 use drdrill_core::environment::{
     ProcessControl, ProcessIdentity, SiteControl, SiteLinks, SiteStatus,
@@ -17,11 +18,13 @@ use drdrill_environments::lab::MARK;
 use drdrill_faults::dark::SiteNetwork;
 use drdrill_faults::disk::fault::DiskFull;
 use drdrill_faults::links::Links;
+use drdrill_faults::network::delay::NetworkDelay;
 use drdrill_faults::network::fault::{Disturbance, NetworkFault};
 use drdrill_faults::network_down::NetworkDown;
 use drdrill_faults::process::end::{End, ProcessEnd};
 use drdrill_faults::process::pause::ProcessPause;
 use drdrill_faults::process::targets::Targets;
+use drdrill_faults::qdisc::{Delay, Discipline};
 use drdrill_faults::site_loss::SiteLoss;
 
 /// Processes of the site.
@@ -32,6 +35,12 @@ const LIFE: &str = "600";
 const AT_MOST: u64 = 64 << 20;
 /// A limit that a slow machine can prove too.
 const RATE: Rate = Rate { bytes_per_second: 100_000 };
+/// A delay that answers never have by themselves, under strace neither.
+const DELAY: Delay = Delay {
+    delay: Duration::from_secs(2),
+    jitter: Duration::ZERO,
+    reorder: Share::percent(0),
+};
 
 /// A site of processes that carry the mark of a run of the lab, so that the lab's undo ends them.
 #[derive(Debug)]
@@ -201,6 +210,7 @@ pub(crate) fn fault(
         ("rate_limit", [pid, canary]) => {
             disturb(Disturbance::Limit(RATE), Via::Nftables, pid, canary)?
         }
+        ("network_delay", [pid, canary]) => Arc::new(Queue(slow_down(pid, canary)?)),
         _ => return Err(ActionError::new("inject", kind, "there is no such fault or target")),
     })
 }
@@ -249,19 +259,10 @@ fn disturb(
     pid: &str,
     canary: &str,
 ) -> Result<Arc<dyn Action>, ActionError> {
-    let address: std::net::SocketAddr =
-        canary.parse().map_err(|error| ActionError::new("read", canary, error))?;
-    let pid = pid.parse().map_err(|error| ActionError::new("read", pid, error))?;
-    let node = NetworkNode {
-        node: "one".to_owned(),
-        place: NetworkPlace::Pid(pid),
-        addresses: vec![address.ip()],
-        canary: canary.to_owned(),
-    };
     Ok(Arc::new(NetworkFault {
         disturbance,
         on: "one".to_owned(),
-        nodes: vec![node],
+        nodes: vec![node(pid, canary)?],
         peers: Vec::new(),
         others: Vec::new(),
         way: Way::In,
@@ -269,4 +270,67 @@ fn disturb(
         via,
         planned: Mutex::default(),
     }))
+}
+
+fn node(pid: &str, canary: &str) -> Result<NetworkNode, ActionError> {
+    let address: std::net::SocketAddr =
+        canary.parse().map_err(|error| ActionError::new("read", canary, error))?;
+    let pid = pid.parse().map_err(|error| ActionError::new("read", pid, error))?;
+    Ok(NetworkNode {
+        node: "one".to_owned(),
+        place: NetworkPlace::Pid(pid),
+        addresses: vec![address.ip()],
+        canary: canary.to_owned(),
+    })
+}
+
+fn slow_down(pid: &str, canary: &str) -> Result<NetworkDelay, ActionError> {
+    Ok(NetworkDelay {
+        delay: DELAY,
+        // `struct tc_fifo_qopt`.
+        discipline: Discipline { kind: "pfifo", options: 1000_u32.to_ne_bytes().to_vec() },
+        on: "one".to_owned(),
+        nodes: vec![node(pid, canary)?],
+        peers: Vec::new(),
+        others: Vec::new(),
+        planned: Mutex::default(),
+    })
+}
+
+/// A delay by a plain queue, which any kernel has: all of it but that packets are late.
+#[derive(Debug)]
+struct Queue(NetworkDelay);
+
+#[async_trait]
+impl Action for Queue {
+    fn kind(&self) -> &'static str {
+        self.0.kind()
+    }
+
+    fn target(&self) -> String {
+        self.0.target()
+    }
+
+    fn via(&self) -> String {
+        self.0.via()
+    }
+
+    fn belts(&self) -> Vec<Belt> {
+        self.0.belts()
+    }
+
+    async fn plan(&self, tag: &Tag) -> Result<Undo, ActionError> {
+        self.0.plan(tag).await
+    }
+
+    async fn apply(&self, tag: &Tag) -> Result<(), ActionError> {
+        self.0.apply(tag).await
+    }
+
+    async fn observe(&self, tag: &Tag) -> Result<Presence, ActionError> {
+        Ok(match self.0.lacks(tag)? {
+            None => Presence::InEffect { proof: "it is there".to_owned() },
+            Some(detail) => Presence::Absent { detail },
+        })
+    }
 }

@@ -1,7 +1,6 @@
 //! `drdrill doctor`: whether this machine has what drills need.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
@@ -9,9 +8,9 @@ use drdrill_core::inventory::{Attempt, Inventory, Provider};
 use drdrill_core::network::NetworkPlace;
 use drdrill_engine::state::StateDir;
 use drdrill_environments::secrets;
-use drdrill_faults::devices::Devices;
 use drdrill_faults::iptables;
 use drdrill_faults::namespace::Namespace;
+use drdrill_faults::qdisc::{self, QdiscError};
 use serde::Serialize;
 use tabled::Tabled;
 
@@ -71,7 +70,7 @@ pub(crate) fn doctor(state: &StateDir, args: &DoctorArgs) -> Outcome {
             nftables(),
         ),
         optional("iptables and ip6tables, where nf_tables cannot be used", chains()),
-        optional("sch_netem, which no fault uses so far (latency: through Toxiproxy)", netem()),
+        optional("sch_netem, for network_delay", netem()),
         optional("root, for process_ and disk_ faults on what other users run", root()),
         optional("ssh-keygen, to verify signatures without drdrill", tool("ssh-keygen", "-?")),
         optional(
@@ -189,12 +188,9 @@ fn chains() -> Result<String, String> {
 
 /// Found out by trying, in a network of its own that is gone at once.
 fn netem() -> Result<String, String> {
-    let tried = Namespace::unnamed().and_then(|place| Devices::of(&place)?.netem("lo"));
-    match tried {
+    match qdisc::try_out() {
         Ok(()) => Ok("packets can be delayed".to_owned()),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err("this kernel has no sch_netem".to_owned())
-        }
+        Err(error @ QdiscError::Unsupported { .. }) => Err(error.to_string()),
         Err(error) => Err(format!("cannot be tried: {error}")),
     }
 }

@@ -2,8 +2,8 @@
 
 use drdrill_core::inventory::{Inventory, Pin};
 use drdrill_core::network::Via;
-use drdrill_core::scenario::{Failover, Inject, Scenario};
-use drdrill_core::units::Span;
+use drdrill_core::scenario::{Failover, Inject, NetworkDelay, Scenario};
+use drdrill_core::units::{Share, Span};
 use serde_json::json;
 
 use crate::args::{DrillArgs, Format};
@@ -180,7 +180,20 @@ fn what(inject: &Inject) -> String {
                 fault.on
             )
         }
+        Inject::NetworkDelay(fault) => slower(fault),
     }
+}
+
+fn slower(fault: &NetworkDelay) -> String {
+    let NetworkDelay { on, delay, jitter, reorder, .. } = fault;
+    let mut text = format!("what {on} sends to {} leaves {delay} later", peers(fault.from.as_ref()));
+    if !jitter.0.is_zero() {
+        text.push_str(&format!(", give or take {jitter}"));
+    }
+    if *reorder > Share::percent(0) {
+        text.push_str(&format!(", but {reorder} of it at once"));
+    }
+    text
 }
 
 fn undo(inject: &Inject) -> &'static str {
@@ -203,6 +216,11 @@ fn undo(inject: &Inject) -> &'static str {
         {
             "By iptables, so the kernel does not take it back when drdrill dies. \
              Undo: by the ledger, by the keeper or `drdrill recover`. Needs CAP_NET_ADMIN there."
+        }
+        Inject::NetworkDelay(_) => {
+            "The kernel does not take it back when drdrill dies. Undo: by the ledger, by the keeper or `drdrill recover`: \
+             the queueing discipline with drdrill's handle is removed, and no other. Needs CAP_NET_ADMIN there, a kernel \
+             with sch_netem, and devices on which nobody else has put a queueing discipline."
         }
         Inject::NetworkPartition(_) | Inject::PacketLoss(_) | Inject::RateLimit(_) => {
             "Undo: the kernel's own, when drdrill lets go of its nftables table or dies. Needs CAP_NET_ADMIN there."

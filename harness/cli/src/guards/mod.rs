@@ -14,6 +14,7 @@ use drdrill_core::network::{NetworkPlace, Via};
 use drdrill_core::scenario::{Inject, Scenario};
 use drdrill_faults::disk::fault::DiskError;
 use drdrill_faults::namespace::Namespace;
+use drdrill_faults::network::delay::devices_of;
 use drdrill_faults::process::starter;
 use drdrill_faults::process::targets::TargetError;
 use drdrill_faults::{iptables, nft};
@@ -37,9 +38,10 @@ pub(crate) fn blast_radius(
 ) -> Result<(), Failure> {
     for fault in &scenario.faults {
         let (from, ports, most) = match &fault.inject {
-            Inject::NetworkPartition(cut) => (&cut.from, &cut.ports, cut.max_targets),
-            Inject::PacketLoss(loss) => (&loss.from, &loss.ports, loss.max_targets),
-            Inject::RateLimit(limit) => (&limit.from, &limit.ports, limit.max_targets),
+            Inject::NetworkPartition(cut) => (&cut.from, &cut.ports[..], cut.max_targets),
+            Inject::PacketLoss(loss) => (&loss.from, &loss.ports[..], loss.max_targets),
+            Inject::RateLimit(limit) => (&limit.from, &limit.ports[..], limit.max_targets),
+            Inject::NetworkDelay(delay) => (&delay.from, &[][..], delay.max_targets),
             Inject::ProcessPause(_)
             | Inject::ProcessKill(_)
             | Inject::ProcessStop(_)
@@ -51,6 +53,14 @@ pub(crate) fn blast_radius(
         };
         let (kind, on) = (fault.inject.kind(), fault.inject.on());
         let nodes = environment.network_nodes(on);
+        // A role may consist of processes or directories alone. As a peer it would mean nobody, that is everybody.
+        let roles = [Some(on), from.as_deref()];
+        let mut roles = roles.into_iter().flatten();
+        if let Some(role) = roles.find(|role| environment.network_nodes(role).is_empty()) {
+            let message =
+                format!("{kind} on {on}: the environment names no `nodes` of {role}, only other things");
+            return Err(Failure::new(Code::NotReady, message));
+        }
         if nodes.len() > most {
             let message = format!(
                 "{kind} on {on} would strike {} nodes, but max_targets is {most}; raise it in the scenario if all are meant",
@@ -60,9 +70,11 @@ pub(crate) fn blast_radius(
         }
         let everything = from.is_none() && ports.is_empty();
         if everything && nodes.iter().any(|node| node.place == NetworkPlace::Own) {
-            let message = format!(
-                "{kind} on {on} would cut off drdrill itself; say from whom (`from: ROLE`) or which `ports`"
-            );
+            let message = if matches!(fault.inject, Inject::NetworkDelay(_)) {
+                format!("{kind} on {on} would slow down drdrill itself; say to whom (`from: ROLE`)")
+            } else {
+                format!("{kind} on {on} would cut off drdrill itself; say from whom (`from: ROLE`) or which `ports`")
+            };
             return Err(Failure::new(Code::Refused, message));
         }
     }
@@ -74,6 +86,7 @@ pub(crate) fn rights(scenario: &Scenario, environment: &dyn Environment) -> Resu
     for fault in &scenario.faults {
         processes_are_there(&fault.inject, environment)?;
         disk_may_be_filled(&fault.inject, environment)?;
+        packets_may_be_delayed(&fault.inject, environment)?;
     }
     for fault in scenario.faults.iter().filter(|fault| needs_packet_filter(&fault.inject)) {
         let kind = fault.inject.kind();
@@ -147,6 +160,23 @@ fn disk_may_be_filled(inject: &Inject, environment: &dyn Environment) -> Result<
         DiskError::Refused(_) => failure(Code::Refused, &error),
         DiskError::NotReady(_) => failure(Code::NotReady, &error),
     })
+}
+
+/// Refuses to delay packets where the kernel cannot, or where somebody else orders them already.
+fn packets_may_be_delayed(inject: &Inject, environment: &dyn Environment) -> Result<(), Failure> {
+    let Inject::NetworkDelay(fault) = inject else { return Ok(()) };
+    let peers = fault.from.iter().flat_map(|from| environment.network_nodes(from));
+    let peers: Vec<_> = peers.flat_map(|peer| peer.addresses).collect();
+    let discipline = wiring::delay(fault).discipline();
+    for node in environment.network_nodes(&fault.on) {
+        let failure = |why: &dyn std::fmt::Display| {
+            let message = format!("network_delay on {}: {}: {why}", node.node, node.place);
+            Failure::new(Code::NotReady, message)
+        };
+        let namespace = Namespace::open(&node.place).map_err(|error| failure(&error))?;
+        devices_of(&node, &namespace, &discipline, &peers).map_err(|error| failure(&error))?;
+    }
+    Ok(())
 }
 
 /// Whether a fault needs the kernel's packet filter, and with it `CAP_NET_ADMIN` where the node is.

@@ -17,8 +17,9 @@ use super::strace::in_network_of;
 use super::tmpfs::Tmpfs;
 use super::world::processes;
 
-/// Every kind of fault; `iptables` is a partition by chains of iptables.
-const KINDS: [&str; 9] = [
+/// Every kind of fault; `iptables` is a partition by chains of iptables, `network_delay` has a plain queue in place of
+/// netem.
+const KINDS: [&str; 10] = [
     "site_loss",
     "network_down",
     "process_pause",
@@ -28,6 +29,7 @@ const KINDS: [&str; 9] = [
     "packet_loss",
     "rate_limit",
     "iptables",
+    "network_delay",
 ];
 
 /// The kinds that are swept: all, or those that `DRDRILL_KINDS` names, separated by spaces.
@@ -56,6 +58,8 @@ enum Target {
     Network(Net),
     /// A network whose faults nobody but drdrill takes back.
     Chains(Net),
+    /// The same, and its queueing disciplines before.
+    Queues(Net, String),
 }
 
 /// A file system.
@@ -92,6 +96,11 @@ impl Struck {
                 Target::Disk(Disk { free: tmpfs.free(), tmpfs, _place: place })
             }
             "iptables" => Target::Chains(Net::new()),
+            "network_delay" => {
+                let net = Net::new();
+                let before = queues(&net);
+                Target::Queues(net, before)
+            }
             _ => Target::Network(Net::new()),
         };
         Self { kind, target }
@@ -99,7 +108,10 @@ impl Struck {
 
     /// Whether the fault ends with the process that made it.
     pub(crate) fn held_by_the_kernel(&self) -> bool {
-        !matches!(self.target, Target::Proxies(..) | Target::Daemon(..) | Target::Chains(_))
+        !matches!(
+            self.target,
+            Target::Proxies(..) | Target::Daemon(..) | Target::Chains(_) | Target::Queues(..)
+        )
     }
 
     /// Lines that the ledger must have before the effect.
@@ -119,6 +131,8 @@ impl Struck {
             Target::Disk(disk) => {
                 line.starts_with("fallocate(") && line.contains(&*disk.tmpfs.path.to_string_lossy())
             }
+            // The last of those that try without changing anything.
+            Target::Queues(..) => line.starts_with("sendto(") && line.contains("RTM_NEWQDISC") && line.contains("TCA_OPTIONS"),
             // NFNL_MSG_BATCH_BEGIN of linux/netfilter/nfnetlink.h: only changes come in batches.
             Target::Network(_) => line.starts_with("sendto(") && line.contains("nlmsg_type=0x10 "),
         }
@@ -127,7 +141,7 @@ impl Struck {
     /// The program that starts the vehicle where it has to run.
     pub(crate) fn starter(&self) -> Vec<String> {
         match &self.target {
-            Target::Network(net) | Target::Chains(net) => in_network_of(net.process(HUB)),
+            Target::Network(net) | Target::Chains(net) | Target::Queues(net, _) => in_network_of(net.process(HUB)),
             _ => Vec::new(),
         }
     }
@@ -148,7 +162,7 @@ impl Struck {
                 command.arg(daemon.pid_file()).arg(daemon.script()).arg(&daemon.address)
             }
             Target::Disk(disk) => command.arg(&disk.tmpfs.path),
-            Target::Network(net) | Target::Chains(net) => {
+            Target::Network(net) | Target::Chains(net) | Target::Queues(net, _) => {
                 command.arg(net.process(DB).to_string()).arg(format!("{}:5432", Net::address(DB)))
             }
         };
@@ -165,6 +179,11 @@ impl Struck {
                 let made =
                     net.output(DB, Command::new("iptables").args(["-t", "mangle", "-N", "x"]));
                 assert!(made.status.success(), "{made:?}");
+            }
+            Target::Queues(net, _) => {
+                let mut tc = Command::new("tc");
+                tc.args(["qdisc", "add", "dev", "lan", "root", "pfifo"]);
+                assert!(net.output(DB, &mut tc).status.success());
             }
             _ => panic!("{} cannot be spoilt", self.kind),
         }
@@ -187,6 +206,10 @@ impl Struck {
                     .collect()
             }
             Target::Chains(net) => net.iptables(DB).lines().map(str::to_owned).collect(),
+            Target::Queues(net, before) => {
+                let now = queues(net);
+                (now != *before).then_some(now).into_iter().collect()
+            }
             Target::Network(net) => {
                 let rules = net.ruleset(DB);
                 (!rules.is_empty())
@@ -196,7 +219,7 @@ impl Struck {
             }
         };
         if changed.is_empty()
-            && let Target::Network(net) | Target::Chains(net) = &self.target
+            && let Target::Network(net) | Target::Chains(net) | Target::Queues(net, _) = &self.target
             && !net.reaches(HUB, DB)
         {
             changed.push("no packet passes".to_owned());
@@ -205,6 +228,13 @@ impl Struck {
         changed.extend(processes.map(|(pid, what)| format!("process {pid} {what}")));
         changed
     }
+}
+
+/// The queueing disciplines of the node.
+fn queues(net: &Net) -> String {
+    let shown = net.output(DB, Command::new("tc").args(["-d", "qdisc", "show"]));
+    assert!(shown.status.success(), "{shown:?}");
+    String::from_utf8(shown.stdout).unwrap()
 }
 
 /// A process with several threads. Killed when dropped.

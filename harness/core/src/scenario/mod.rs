@@ -1,9 +1,11 @@
 //! Scenario files: what breaks, what heals it, what must hold. They speak of roles, never of mechanisms.
 
+mod delay;
 mod known;
 mod node;
 mod parse;
 
+pub use delay::NetworkDelay;
 pub use known::Known;
 pub use node::{DiskFull, Kill, Pause, Stop};
 pub use parse::{FileError, LARGEST_FILE_BYTES, parse_inventory, parse_scenario};
@@ -188,6 +190,8 @@ pub enum Inject {
     PacketLoss(Loss),
     /// Of the packets between nodes, those beyond a number of bytes a second are dropped.
     RateLimit(Limit),
+    /// Packets leave the nodes later.
+    NetworkDelay(NetworkDelay),
 }
 
 impl Inject {
@@ -205,6 +209,7 @@ impl Inject {
             Self::NetworkPartition(_) => "network_partition",
             Self::PacketLoss(_) => "packet_loss",
             Self::RateLimit(_) => "rate_limit",
+            Self::NetworkDelay(_) => "network_delay",
         }
     }
 
@@ -230,6 +235,7 @@ impl Inject {
             Self::NetworkPartition(fault) => &fault.on,
             Self::PacketLoss(fault) => &fault.on,
             Self::RateLimit(fault) => &fault.on,
+            Self::NetworkDelay(fault) => &fault.on,
         }
     }
 }
@@ -255,6 +261,7 @@ impl Validate for Inject {
             Self::NetworkPartition(fault) => fault.validate_into(known, parent, report),
             Self::PacketLoss(fault) => fault.validate_into(known, parent, report),
             Self::RateLimit(fault) => fault.validate_into(known, parent, report),
+            Self::NetworkDelay(fault) => fault.validate_into(known, parent, report),
         }
     }
 }
