@@ -311,6 +311,8 @@ fn tell(namespace: &Namespace, command: &mut Command) -> Result<String, Iptables
         return Ok(String::from_utf8_lossy(&stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&stderr).trim().replace('\n', "; ");
+    // One that was killed says nothing.
+    let said = if said.is_empty() { status.to_string() } else { said };
     let arguments: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
     Err(IptablesError::Failed { program, arguments: arguments.join(" "), said })
 }

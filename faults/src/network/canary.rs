@@ -113,9 +113,7 @@ fn judge(error: &io::Error, patience: Duration) -> Option<Arrival> {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
             Some(Arrival::Answered)
         }
-        io::ErrorKind::TimedOut => {
-            Some(Arrival::Lost(format!("no answer within {patience:?}")))
-        }
+        io::ErrorKind::TimedOut => Some(Arrival::Lost(format!("no answer within {patience:?}"))),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             Some(Arrival::Lost(error.to_string()))
         }
@@ -160,6 +158,9 @@ mod tests {
     fn our_own_trouble_is_no_lost_packet() {
         let too_many_open_files = io::Error::from_raw_os_error(24);
         assert_eq!(judge(&too_many_open_files, CANARY_TIMEOUT), None);
-        assert!(matches!(judge(&io::ErrorKind::TimedOut.into(), CANARY_TIMEOUT), Some(Arrival::Lost(_))));
+        assert!(matches!(
+            judge(&io::ErrorKind::TimedOut.into(), CANARY_TIMEOUT),
+            Some(Arrival::Lost(_))
+        ));
     }
 }

@@ -111,13 +111,15 @@ impl NetworkDelay {
         let mut suspects = spared.to_vec();
         for _ in 0..LOOKS {
             let times = time_all(&suspects, FEW, self.patience()).await?;
-            let late = suspects.into_iter().zip(times).filter(|(_, times)| times.are_late(self.delay));
+            let late =
+                suspects.into_iter().zip(times).filter(|(_, times)| times.are_late(self.delay));
             suspects = late.map(|(path, _)| path).collect();
             if suspects.is_empty() {
                 return Ok(None);
             }
         }
-        let told: Vec<String> = suspects.iter().map(|path| format!("{path} is slowed down too")).collect();
+        let told: Vec<String> =
+            suspects.iter().map(|path| format!("{path} is slowed down too")).collect();
         Ok(Some(told.join("; ")))
     }
 }

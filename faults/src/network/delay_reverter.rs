@@ -54,9 +54,8 @@ impl DelayUndo {
         let mut done = Vec::new();
         for Slowed { cut, devices } in &self.slowed {
             let Some(namespace) = cut.namespace()? else { continue };
-            let failed = |error| {
-                ActionError::new("look at the queueing disciplines of", cut.node(), error)
-            };
+            let failed =
+                |error| ActionError::new("look at the queueing disciplines of", cut.node(), error);
             let qdiscs = Qdiscs::of(&namespace).map_err(failed)?;
             for device in devices {
                 done.push((cut, device, work(&qdiscs, device).map_err(failed)?));
@@ -87,7 +86,12 @@ impl Reverter for DelayReverter {
         let left = looked.into_iter().filter(|(_, _, is_there)| *is_there);
         let told = left.map(|(cut, device, _)| {
             let Root { handle, kind } = &undo.root;
-            format!("{kind} {handle:x}: of device {} in the {} of {}", device.name, cut.place(), cut.node())
+            format!(
+                "{kind} {handle:x}: of device {} in the {} of {}",
+                device.name,
+                cut.place(),
+                cut.node()
+            )
         });
         Ok(told.collect())
     }

@@ -103,7 +103,10 @@ impl Times {
         // Of a jitter that is alike likely everywhere eight tenths lie in so much more than this.
         let spread = at(&late, 90).saturating_sub(at(&late, 10));
         if spread < delay.jitter.mul_f64(0.8) {
-            return Err(format!("{said}, all within {spread:.1?}: no jitter of {:?}", delay.jitter));
+            return Err(format!(
+                "{said}, all within {spread:.1?}: no jitter of {:?}",
+                delay.jitter
+            ));
         }
         Ok(said)
     }
@@ -198,7 +201,9 @@ mod tests {
     #[test]
     fn who_is_late_too_is_seen_and_who_is_late_by_chance_is_not_taken_for_it() {
         assert!(times((0..60).map(|_| 101)).are_late(delay(100, 0, 0)));
-        assert!(times((0..60).map(|n| if n % 3 == 0 { 2 } else { 101 })).are_late(delay(100, 0, 33)));
+        assert!(
+            times((0..60).map(|n| if n % 3 == 0 { 2 } else { 101 })).are_late(delay(100, 0, 33))
+        );
         assert!(times([]).are_late(delay(100, 0, 0)), "nothing comes at all");
         assert!(!times((0..60).map(|n| if n < 20 { 130 } else { 2 })).are_late(delay(100, 0, 0)));
     }

@@ -15,9 +15,9 @@ use std::net::IpAddr;
 use netlink_packet_core::{
     DefaultNla, NLM_F_CREATE, NLM_F_EXCL, NetlinkMessage, NetlinkPayload, NlasIterator,
 };
+use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcHeader, TcMessage};
-use netlink_packet_route::RouteNetlinkMessage;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,8 @@ const OPTIONS: u16 = 2;
 const HEADERS: (usize, usize) = (16, 20);
 /// Handles of faults: neither those that people like (1:, 10:) nor those that the kernel gives (from 8000: on).
 const HANDLES: std::ops::RangeInclusive<u16> = 0x4000..=0x7fff;
+/// Handle of what is asked for to be refused.
+const ATTEMPT: u16 = 0x3fff;
 
 /// A device of a namespace. Its number is not given again as long as the namespace exists.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -81,9 +83,9 @@ impl Root {
 
 /// FNV-1a, folded to as many numbers as there are handles for faults.
 fn handle(tag: &str) -> u16 {
-    let mixed = tag.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
+    let mixed = tag
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     let folded = u16::try_from((mixed >> 16) ^ (mixed & 0xffff)).unwrap_or_default();
     HANDLES.start() + folded % (HANDLES.end() - HANDLES.start() + 1)
 }
@@ -184,14 +186,19 @@ impl Qdiscs {
         if peers.is_empty() { Ok(()) } else { self.is_known(peers::KIND, device) }
     }
 
-    /// Without its options no discipline is made; what the kernel says first is whether it knows the kind at all.
+    /// With options that are too short no discipline is made; what the kernel says first is whether it knows the kind.
     fn is_known(&self, kind: &str, device: &Device) -> Result<(), QdiscError> {
-        let attempt = about(device, TcHandle::UNSPEC, TcHandle::ROOT, kind, None)?;
-        let attempt = RouteNetlinkMessage::NewQueueDiscipline(attempt);
-        match self.0.tell(attempt, NLM_F_CREATE | NLM_F_EXCL) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-            Err(error) => Err(QdiscError::refused(error, &module(kind), device)),
+        let root = Root { handle: ATTEMPT, kind: kind.to_owned() };
+        let handle = TcHandle { major: root.handle, minor: 0 };
+        match self.make(device, handle, TcHandle::ROOT, kind, &[0]) {
+            Err(QdiscError::Failed { source, .. })
+                if source.kind() == io::ErrorKind::InvalidInput =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error),
             Ok(()) => {
+                self.remove(&root, device)?;
                 let error = io::Error::other("the kernel took it");
                 Err(QdiscError::doing(format!("try {kind} without its options"))(error))
             }

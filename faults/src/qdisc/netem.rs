@@ -5,7 +5,7 @@ use std::time::Duration;
 use drdrill_core::units::Share;
 use netlink_packet_core::{DefaultNla, Emitable};
 
-use super::{Device, Discipline, Qdiscs, QdiscError, Root};
+use super::{Device, Discipline, QdiscError, Qdiscs, Root};
 use crate::namespace::Namespace;
 
 /// The kernel's name of it.
@@ -47,8 +47,7 @@ impl Delay {
         let reorder = self.reorder.ratio() > 0.0;
         // `struct tc_netem_qopt`: latency, limit, loss, gap, duplicate, jitter. A gap of one: any packet may be sent at
         // once, not only every nth.
-        let words =
-            [ticks(self.delay), PACKETS, 0, u32::from(reorder), 0, ticks(self.jitter)];
+        let words = [ticks(self.delay), PACKETS, 0, u32::from(reorder), 0, ticks(self.jitter)];
         let mut options: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
         if reorder {
             // `struct tc_netem_reorder`: probability, correlation.
@@ -116,11 +115,10 @@ mod tests {
             let words = options.chunks_exact(4);
             words.map(|word| u32::from_ne_bytes(word.try_into().unwrap())).collect()
         };
-        assert_eq!(
-            words(&delay(0).discipline().options),
-            [1_562_500, 100_000, 0, 0, 0, 312_500]
+        assert_eq!(words(&delay(0).discipline().options), [1_562_500, 100_000, 0, 0, 0, 312_500]);
+        let header = u32::from_ne_bytes(
+            [12_u16.to_ne_bytes(), 3_u16.to_ne_bytes()].concat().try_into().unwrap(),
         );
-        let header = u32::from_ne_bytes([12_u16.to_ne_bytes(), 3_u16.to_ne_bytes()].concat().try_into().unwrap());
         assert_eq!(
             words(&delay(25).discipline().options),
             [1_562_500, 100_000, 0, 1, 0, 312_500, header, 1_073_741_824, 0]

@@ -80,7 +80,9 @@ fn destination(peer: IpAddr) -> TcU32Selector {
         IpAddr::V6(six) => six.octets().to_vec(),
     };
     let (_, start) = family(peer);
-    let words = bytes.chunks_exact(4).map(|word| word.iter().fold(0, |all, byte| (all << 8) | u32::from(*byte)));
+    let words = bytes
+        .chunks_exact(4)
+        .map(|word| word.iter().fold(0, |all, byte| (all << 8) | u32::from(*byte)));
     let offsets = (start..).step_by(4);
     let mut selector = TcU32Selector::default();
     selector.flags = TcU32SelectorFlags::Terminal;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +13,11 @@ use drdrill_faults::nft::{Rules, Strike};
 
 use crate::world::{Host, PATIENCE, Stream, World, address, rules};
 
-const TAG: &str = "drdrill-20261121-095644-468aa8ab-1";
+/// A name that no other test has: an undo kills the commands that still make a fault of its name, and tests run at once.
+fn tag() -> String {
+    static NEXT: AtomicU8 = AtomicU8::new(0);
+    format!("drdrill-20261121-095644-468aa8{:02x}-1", NEXT.fetch_add(1, Ordering::Relaxed))
+}
 
 /// The tables of both families, without what counts and without the time of day.
 fn saved(host: &Host) -> String {
@@ -43,7 +47,7 @@ const THEIRS: [&str; 6] = [
 fn it_strikes_what_it_should_and_nothing_once_it_is_taken_back() {
     let world = World::new();
     usable(&world.node.namespace).unwrap();
-    strikes_what_it_should(&world, |rules| Chains::new(TAG, rules).unwrap());
+    strikes_what_it_should(&world, |rules| Chains::new(&tag(), rules).unwrap());
 }
 
 /// It needs no `nf_tables`.
@@ -51,10 +55,7 @@ fn it_strikes_what_it_should_and_nothing_once_it_is_taken_back() {
 fn the_old_program_does_the_same() {
     let legacy = ["/usr/sbin/iptables-legacy", "/usr/sbin/ip6tables-legacy"];
     let programs = legacy.map(std::path::PathBuf::from).to_vec();
-    strikes_what_it_should(&World::new(), |_| Chains {
-        tag: TAG.to_owned(),
-        programs: programs.clone(),
-    });
+    strikes_what_it_should(&World::new(), |_| Chains { tag: tag(), programs: programs.clone() });
 }
 
 fn strikes_what_it_should(world: &World, make: impl Fn(&Rules) -> Chains) {
@@ -99,7 +100,7 @@ fn a_share_of_the_packets_is_lost() {
     let world = World::new();
     let node = &world.node.namespace;
     let rules = rules(Strike::Lose(Share::percent(30)), Way::In);
-    let chains = Chains::new(TAG, &rules).unwrap();
+    let chains = Chains::new(&tag(), &rules).unwrap();
     for six in [false, true] {
         let [mut arriving, _] = Stream::both(&world, six, 1, 0);
         chains.install(node, &rules).unwrap();
@@ -121,7 +122,7 @@ fn a_share_of_the_packets_is_lost() {
 fn what_leaves_is_lost_too() {
     let world = World::new();
     let rules = rules(Strike::Drop, Way::Out);
-    let chains = Chains::new(TAG, &rules).unwrap();
+    let chains = Chains::new(&tag(), &rules).unwrap();
     let [mut arriving, _] = Stream::both(&world, false, 1, 0);
     let to = SocketAddr::new(address(false, 1, 1), 80);
     let _listener = world.node.listen(to);
@@ -156,7 +157,7 @@ fn foreign_rules_stay_as_they_are_while_somebody_edits_them() {
         let mut rounds = 0;
         while !done.load(Ordering::Acquire) || rounds < 3 {
             let rules = Rules { ports: vec![80], ..rules(Strike::Drop, Way::Both) };
-            let chains = Chains::new(TAG, &rules).unwrap();
+            let chains = Chains::new(&tag(), &rules).unwrap();
             chains.install(&node.namespace, &rules).unwrap();
             assert_ne!(saved(node), saved(twin));
             chains.remove(&node.namespace).unwrap();
@@ -173,20 +174,21 @@ fn what_was_half_made_is_taken_back_and_what_is_not_ours_is_not() {
     let world = World::new();
     let node = &world.node;
     let rules = rules(Strike::Drop, Way::Both);
-    let chains = Chains::new(TAG, &rules).unwrap();
+    let chains = Chains::new(&tag(), &rules).unwrap();
+    let chain = chains.tag.trim_start_matches("drdrill-");
     // A chain of the second direction is there already: the first is made, then it stops.
-    node.command("iptables -t mangle -N 20261121-095644-468aa8ab-1-o");
+    node.command(&format!("iptables -t mangle -N {chain}-o"));
     let error = chains.install(&node.namespace, &rules).unwrap_err();
     assert!(matches!(error, IptablesError::Failed { .. }), "{error}");
     chains.remove(&node.namespace).unwrap();
     assert_eq!(chains.residue(&node.namespace).unwrap(), Vec::<String>::new());
     // A rule of somebody else leads to our chain: it is theirs, so the chain cannot go, and is named.
     chains.install(&node.namespace, &rules).unwrap();
-    node.command("iptables -t mangle -A FORWARD -j 20261121-095644-468aa8ab-1-i");
+    node.command(&format!("iptables -t mangle -A FORWARD -j {chain}-i"));
     assert!(chains.remove(&node.namespace).is_err());
     let left = chains.residue(&node.namespace).unwrap().join("; ");
-    assert!(left.contains("-A FORWARD -j 20261121-095644-468aa8ab-1-i"), "{left}");
-    node.command("iptables -t mangle -D FORWARD -j 20261121-095644-468aa8ab-1-i");
+    assert!(left.contains(&format!("-A FORWARD -j {chain}-i")), "{left}");
+    node.command(&format!("iptables -t mangle -D FORWARD -j {chain}-i"));
     chains.remove(&node.namespace).unwrap();
     let by_hand = chains.by_hand();
     chains.install(&node.namespace, &rules).unwrap();
@@ -198,7 +200,7 @@ fn what_was_half_made_is_taken_back_and_what_is_not_ours_is_not() {
 fn a_limit_is_not_offered() {
     let world = World::new();
     let rules = rules(Strike::Limit(Rate { bytes_per_second: 1 }), Way::In);
-    let chains = Chains::new(TAG, &rules).unwrap();
+    let chains = Chains::new(&tag(), &rules).unwrap();
     let error = chains.install(&world.node.namespace, &rules).unwrap_err();
     assert!(matches!(error, IptablesError::NoLimits), "{error}");
 }

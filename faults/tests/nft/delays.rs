@@ -101,7 +101,10 @@ async fn a_delay_is_seen_where_there_is_one_and_gone_with_its_undo() {
     // Whoever wanted a longer one has not got it.
     let other = NetworkDelay { delay: delay(1500, 0, 0), ..slowed };
     let seen = other.observe(&tag).await.unwrap();
-    assert!(matches!(&seen, Presence::Absent { detail } if detail.contains("60 should have")), "{seen:?}");
+    assert!(
+        matches!(&seen, Presence::Absent { detail } if detail.contains("60 should have")),
+        "{seen:?}"
+    );
     // What is there is not put there a second time.
     let twice = fault(&world, wanted, slow(16_000)).plan(&Tag::new("delay", 2)).await.unwrap_err();
     assert!(twice.to_string().contains("has a queueing discipline"), "{twice}");
@@ -121,7 +124,10 @@ async fn a_process_that_ends_during_a_delay_leaves_nothing_to_take_back() {
     slowed.apply(&tag).await.unwrap();
     let Undo::Revert { node, params, .. } = &undo else { panic!("{undo:?}") };
     let by_hand = DelayReverter.by_hand(node, params);
-    let way_in = format!("nsenter --net=/proc/{}/ns/net tc qdisc delete dev v1 root handle ", world.node.pid());
+    let way_in = format!(
+        "nsenter --net=/proc/{}/ns/net tc qdisc delete dev v1 root handle ",
+        world.node.pid()
+    );
     assert!(by_hand.starts_with(&way_in), "{by_hand}");
     world.node.end_process();
     DelayReverter.revert(node, params).await.unwrap();
@@ -134,7 +140,9 @@ async fn netem_delays_what_it_should_or_is_refused() {
     let world = world();
     let before = shown(&world);
     let kernel_has_it = try_out().is_ok();
-    for (number, wanted) in [delay(100, 0, 0), delay(200, 80, 0), delay(150, 0, 30)].into_iter().enumerate() {
+    for (number, wanted) in
+        [delay(100, 0, 0), delay(200, 80, 0), delay(150, 0, 30)].into_iter().enumerate()
+    {
         let tag = Tag::new("netem", u32::try_from(number).unwrap());
         let slowed = fault(&world, wanted, wanted.discipline());
         if !kernel_has_it {

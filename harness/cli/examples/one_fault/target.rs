@@ -36,11 +36,8 @@ const AT_MOST: u64 = 64 << 20;
 /// A limit that a slow machine can prove too.
 const RATE: Rate = Rate { bytes_per_second: 100_000 };
 /// A delay that answers never have by themselves, under strace neither.
-const DELAY: Delay = Delay {
-    delay: Duration::from_secs(2),
-    jitter: Duration::ZERO,
-    reorder: Share::percent(0),
-};
+const DELAY: Delay =
+    Delay { delay: Duration::from_secs(2), jitter: Duration::ZERO, reorder: Share::percent(0) };
 
 /// A site of processes that carry the mark of a run of the lab, so that the lab's undo ends them.
 #[derive(Debug)]

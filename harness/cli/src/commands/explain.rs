@@ -186,7 +186,8 @@ fn what(inject: &Inject) -> String {
 
 fn slower(fault: &NetworkDelay) -> String {
     let NetworkDelay { on, delay, jitter, reorder, .. } = fault;
-    let mut text = format!("what {on} sends to {} leaves {delay} later", peers(fault.from.as_ref()));
+    let mut text =
+        format!("what {on} sends to {} leaves {delay} later", peers(fault.from.as_ref()));
     if !jitter.0.is_zero() {
         text.push_str(&format!(", give or take {jitter}"));
     }

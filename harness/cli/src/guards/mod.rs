@@ -57,8 +57,9 @@ pub(crate) fn blast_radius(
         let roles = [Some(on), from.as_deref()];
         let mut roles = roles.into_iter().flatten();
         if let Some(role) = roles.find(|role| environment.network_nodes(role).is_empty()) {
-            let message =
-                format!("{kind} on {on}: the environment names no `nodes` of {role}, only other things");
+            let message = format!(
+                "{kind} on {on}: the environment names no `nodes` of {role}, only other things"
+            );
             return Err(Failure::new(Code::NotReady, message));
         }
         if nodes.len() > most {
@@ -73,7 +74,9 @@ pub(crate) fn blast_radius(
             let message = if matches!(fault.inject, Inject::NetworkDelay(_)) {
                 format!("{kind} on {on} would slow down drdrill itself; say to whom (`from: ROLE`)")
             } else {
-                format!("{kind} on {on} would cut off drdrill itself; say from whom (`from: ROLE`) or which `ports`")
+                format!(
+                    "{kind} on {on} would cut off drdrill itself; say from whom (`from: ROLE`) or which `ports`"
+                )
             };
             return Err(Failure::new(Code::Refused, message));
         }

@@ -42,7 +42,10 @@ fn a_delay_is_measured_and_gone_afterwards_or_refused_before_anything_is_touched
     assert_eq!(queues(&net), before);
     if try_out().is_err() {
         let outcome = outcome.exits(13);
-        let said = format!("network_delay on db: network of process {}: this kernel has no sch_netem", net.process(DB));
+        let said = format!(
+            "network_delay on db: network of process {}: this kernel has no sch_netem",
+            net.process(DB)
+        );
         assert!(outcome.stderr.contains(&said), "{outcome:?}");
         let undo = fs::read_dir(sandbox.state.join("undo")).unwrap().count();
         let runs = fs::read_dir(sandbox.state.join("runs")).unwrap().count();
@@ -53,7 +56,9 @@ fn a_delay_is_measured_and_gone_afterwards_or_refused_before_anything_is_touched
     let fault = &record["faults"][0];
     assert_eq!(fault["belts"], serde_json::json!(["journal"]));
     let proof = fault["proof"].as_str().unwrap();
-    for part in ["app to db", "60 of 60 answers took 150ms or longer", "not slowed down: drdrill to db"] {
+    for part in
+        ["app to db", "60 of 60 answers took 150ms or longer", "not slowed down: drdrill to db"]
+    {
         assert!(proof.contains(part), "{part}: {proof}");
     }
     assert_eq!(record["leftovers"], serde_json::json!([]));
@@ -93,7 +98,10 @@ fn where_it_cannot_be_done_that_is_said_before_anything_is_touched() {
     let refused = start(&sandbox, &net).end().exits(16);
     assert!(refused.stderr.contains("would slow down drdrill itself"), "{refused:?}");
     environment("", "");
-    let command = under(&["setpriv", "--bounding-set=-net_admin"], &sandbox.command("run cut.yaml --env net.yaml"));
+    let command = under(
+        &["setpriv", "--bounding-set=-net_admin"],
+        &sandbox.command("run cut.yaml --env net.yaml"),
+    );
     let refused = crate::support::cut::start_with(&net, command).end().exits(13);
     assert!(refused.stderr.contains("CAP_NET_ADMIN"), "{refused:?}");
     assert_eq!(queues(&net), before);

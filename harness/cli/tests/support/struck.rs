@@ -132,7 +132,11 @@ impl Struck {
                 line.starts_with("fallocate(") && line.contains(&*disk.tmpfs.path.to_string_lossy())
             }
             // The last of those that try without changing anything.
-            Target::Queues(..) => line.starts_with("sendto(") && line.contains("RTM_NEWQDISC") && line.contains("TCA_OPTIONS"),
+            Target::Queues(..) => {
+                line.starts_with("sendto(")
+                    && line.contains("RTM_NEWQDISC")
+                    && line.contains("TCA_OPTIONS")
+            }
             // NFNL_MSG_BATCH_BEGIN of linux/netfilter/nfnetlink.h: only changes come in batches.
             Target::Network(_) => line.starts_with("sendto(") && line.contains("nlmsg_type=0x10 "),
         }
@@ -141,7 +145,9 @@ impl Struck {
     /// The program that starts the vehicle where it has to run.
     pub(crate) fn starter(&self) -> Vec<String> {
         match &self.target {
-            Target::Network(net) | Target::Chains(net) | Target::Queues(net, _) => in_network_of(net.process(HUB)),
+            Target::Network(net) | Target::Chains(net) | Target::Queues(net, _) => {
+                in_network_of(net.process(HUB))
+            }
             _ => Vec::new(),
         }
     }
@@ -219,7 +225,8 @@ impl Struck {
             }
         };
         if changed.is_empty()
-            && let Target::Network(net) | Target::Chains(net) | Target::Queues(net, _) = &self.target
+            && let Target::Network(net) | Target::Chains(net) | Target::Queues(net, _) =
+                &self.target
             && !net.reaches(HUB, DB)
         {
             changed.push("no packet passes".to_owned());
