@@ -148,6 +148,7 @@ probes: { every: @20ms@, deadline: @200ms@, samples: 2 }
 faults:
   - { at: @5s@, inject: { network_partition: { on: @primary@, from: @dr@, way: @in@ } } }
   - { at: @6s@, inject: { packet_loss: { on: @primary@, share: @30%@ } } }
+  - { at: @7s@, inject: { network_delay: { on: @primary@, from: @dr@, delay: @100ms@, jitter: @10ms@, reorder: @20%@ } } }
 recovery: { failover: @own@, give_up_after: @10s@ }
 verify: [@nothing@]
 soak: @1s@

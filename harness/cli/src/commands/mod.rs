@@ -19,9 +19,14 @@ mod status;
 mod validate;
 mod verify;
 
+use std::io;
+use std::os::unix::net::UnixStream;
+
 use drdrill_core::record::Record;
 use drdrill_engine::state::StateDir;
 use drdrill_reports::Look;
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::args::{Cli, Command, Format, FormatArgs};
 use crate::exit::{Code, Failure, Outcome};
@@ -79,9 +84,7 @@ fn print_record(record: &Record, report: Option<&std::path::Path>, format: Forma
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     // The command itself runs on the main thread; this one serves what it starts beside itself, such as the health
     // monitor and the watch for interrupts. The probes have a thread of their own.
-    enough_descriptors().map_err(|error| {
-        Failure::new(Code::NotReady, format!("start the async runtime: {error}"))
-    })?;
+    enough_descriptors(RUNTIME_DESCRIPTORS, "the async runtime")?;
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -89,10 +92,22 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::new(Code::NotReady, format!("start the async runtime: {error}")))
 }
 
-/// Where the last free descriptors are gone while a runtime starts, tokio panics instead of saying so (its signal
-/// handler wants a pair of sockets). So whether there are enough is seen before: it takes six.
-fn enough_descriptors() -> std::io::Result<()> {
-    let pair = std::os::unix::net::UnixStream::pair;
-    drop((pair()?, pair()?, pair()?));
-    Ok(())
+/// Descriptors that a runtime takes while it starts. Where the last ones go meanwhile, tokio panics instead of saying so
+/// (its signal handler wants a pair of sockets).
+const RUNTIME_DESCRIPTORS: u64 = 6;
+
+/// Whether so many more files may be open at once: what would fail in the middle is better said before.
+fn enough_descriptors(needed: u64, by: &str) -> Result<(), Failure> {
+    let pairs: io::Result<Vec<_>> = (0..needed.div_ceil(2)).map(|_| UnixStream::pair()).collect();
+    let Err(error) = pairs else { return Ok(()) };
+    if error.raw_os_error() != Some(Errno::EMFILE as i32) {
+        return Err(Failure::new(Code::NotReady, format!("open files for {by}: {error}")));
+    }
+    let most = getrlimit(Resource::RLIMIT_NOFILE).map(|(soft, _)| soft.to_string());
+    let most = most.unwrap_or_else(|_| "too few".to_owned());
+    let message = format!(
+        "this process may have only {most} files open at once (EMFILE), and {by} needs {needed} more than are open: raise \
+         the limit (ulimit -n)"
+    );
+    Err(Failure::new(Code::NotReady, message))
 }

@@ -27,8 +27,12 @@ use crate::exit::{Code, Failure, Outcome};
 use crate::wiring::{self, Plan};
 use crate::{guards, progress};
 
+/// Descriptors of a small drill. With fewer it would only find out on its way.
+const DESCRIPTORS: u64 = 20;
+
 /// Runs a drill.
 pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
+    super::enough_descriptors(DESCRIPTORS, "a drill")?;
     let plan = wiring::plan(&args.drill)?;
     wiring::check_powers(&plan)?;
     guards::production::confirmed(&plan, args.yes_production.as_deref())?;
