@@ -116,7 +116,7 @@ fn a_delay_is_one_that_can_be_seen() {
         ("delay: 3s", "must be from 10ms to 2s"),
         ("delay: 100ms, jitter: 95ms", "must be at most 90ms"),
         ("delay: 100ms, reorder: 5%", "must be from 10% to 50%, or 0%"),
-        ("jitter: 5ms", "missing field `delay`"),
+        ("jitter: 5ms", "the key `delay` is missing"),
     ] {
         write_files(&sandbox, &net, &format!("network_delay: {{ on: primary, {what} }}"));
         let refused = sandbox.run("validate cut.yaml --env net.yaml").exits(14);
@@ -129,7 +129,7 @@ fn a_delay_is_one_that_can_be_seen() {
 #[test]
 fn a_role_without_nodes_is_neither_struck_nor_spared() {
     let (sandbox, net) = (Sandbox::new(), Net::new());
-    let process = "    processes:\n      - { name: web, site: web, pid: 1 }\nservices:";
+    let process = "    processes:\n      - { name: web, site: web, pid: 2 }\nservices:";
     for inject in [
         "network_partition: { on: primary, from: web }",
         "packet_loss: { on: web, share: 30% }",
