@@ -1,5 +1,5 @@
-//! A drill of one fault is killed at each of its system calls, and each that touches a file is made to fail; then whole
-//! drills on a disk that fails.
+//! A drill of one fault is killed at each of its system calls, and each that touches a file is made to fail; so are the
+//! helpers that hold processes and start them again; then whole drills on a disk that fails.
 //!
 //! The short form tries calls that are spread evenly over all; `DRDRILL_SWEEP=all` tries every one, and
 //! `DRDRILL_SWEEP=50` so many of each kind of fault. `DRDRILL_KINDS="disk_full rate_limit"` sweeps only these.

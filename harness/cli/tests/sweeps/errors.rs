@@ -134,8 +134,15 @@ fn try_helper(kind: &'static str, helper: &str, sample: usize) {
     let log = dir.path().join("helper.log");
     let run = Run::with_pauser(&struck, &[], &under_strace(dir.path(), "", &log));
     assert_eq!(run.outcome.code, Some(0), "{:#?}", run.outcome);
-    let all = Trace::read(&log).points();
+    let mut all = Trace::read(&log).points();
     assert!(!run.recovers(&struck, helper), "{helper}: it leaves nothing");
+    // Before a program takes its place a child resets every signal there is, one as harmless as the other.
+    all.retain(|(Point { call, nth }, _)| call != "rt_sigaction" || *nth <= 8 || nth % 25 == 0);
+    if std::env::var_os("DRDRILL_SWEEP").is_none() {
+        // A child that is killed before it becomes the daemon is waited for by each try of the undo, half a minute in all.
+        let child = all.iter().position(|(_, text)| text.contains("CLONE_VFORK"));
+        all.truncate(child.unwrap_or(all.len()));
+    }
     let kills = all.iter().map(|(Point { call, nth }, text)| {
         (format!("{call}:signal=KILL:when={nth}"), text.clone())
     });
@@ -167,5 +174,5 @@ fn a_pauser_that_is_killed_or_fails_at_any_system_call_lets_everything_run_on() 
 #[test]
 fn a_starter_that_is_killed_or_fails_at_any_system_call_starts_once() {
     let _alone = alone();
-    try_helper("process_kill", "starter", 6);
+    try_helper("process_kill", "starter", 5);
 }
