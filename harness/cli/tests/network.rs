@@ -27,6 +27,7 @@ use support::drill::Drill;
 use support::net::{APP, DB, HUB, Net};
 use support::record::record;
 use support::sandbox::{Outcome, Sandbox};
+use support::undisturbed::undisturbed;
 use support::wait::{alone, until};
 use support::world::nothing_is_left;
 
