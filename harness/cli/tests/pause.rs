@@ -20,7 +20,8 @@ use serde_json::Value;
 use support::drill::Drill;
 use support::quick::quick;
 use support::sandbox::Sandbox;
-use support::wait::{alone, until};
+use support::undisturbed::undisturbed;
+use support::wait::until;
 use support::world::{nothing_is_left, processes};
 
 /// The command line of the quick drill with the primary site paused instead of lost.

@@ -28,7 +28,8 @@ use support::machine::{entry, environment, scenario};
 use support::quick::quick;
 use support::record::record;
 use support::sandbox::{Outcome, Sandbox};
-use support::wait::{alone, until};
+use support::undisturbed::undisturbed;
+use support::wait::until;
 use support::world::{nothing_is_left, processes};
 
 /// The keeper has put everything back so long after the harness is gone.
