@@ -48,7 +48,11 @@ pub fn rules_of_exercises() -> impl Iterator<Item = &'static Rule> {
 /// What to do about a run, the most urgent first.
 #[must_use]
 pub fn recommend(record: &Record) -> Vec<Recommendation> {
-    if record.tabletop.is_some() { apply(rules_of_exercises(), record) } else { apply(rules(), record) }
+    if record.tabletop.is_some() {
+        apply(rules_of_exercises(), record)
+    } else {
+        apply(rules(), record)
+    }
 }
 
 fn apply(rules: impl Iterator<Item = &'static Rule>, record: &Record) -> Vec<Recommendation> {

@@ -7,14 +7,8 @@ use drdrill_core::units::Span;
 
 use crate::escape::{markdown as inline, markdown_code as code};
 
-const PHASES: [Phase; 6] = [
-    Phase::Detect,
-    Phase::Decide,
-    Phase::FailOver,
-    Phase::Verify,
-    Phase::FailBack,
-    Phase::Close,
-];
+const PHASES: [Phase; 6] =
+    [Phase::Detect, Phase::Decide, Phase::FailOver, Phase::Verify, Phase::FailBack, Phase::Close];
 
 /// The whole runbook in GitHub's Markdown.
 #[must_use]
@@ -48,10 +42,13 @@ fn list(out: &mut String, title: &str, mark: &str, items: &[String]) {
 }
 
 fn people(out: &mut String, runbook: &Runbook) {
-    out.push_str("\n## Contacts\n\n| Role | Who | How to reach them | Deputy |\n|---|---|---|---|\n");
+    out.push_str(
+        "\n## Contacts\n\n| Role | Who | How to reach them | Deputy |\n|---|---|---|---|\n",
+    );
     for contact in &runbook.contacts {
         let deputy = contact.deputy.as_deref().unwrap_or_default();
-        let (role, name, reach) = (code(&contact.role), inline(&contact.name), inline(&contact.reach));
+        let (role, name, reach) =
+            (code(&contact.role), inline(&contact.name), inline(&contact.reach));
         let _infallible = writeln!(out, "| {role} | {name} | {reach} | {} |", inline(deputy));
     }
     if runbook.escalation.is_empty() {

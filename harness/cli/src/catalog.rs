@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use drdrill_core::inventory::Inventory;
 use drdrill_core::names::known_names;
@@ -108,9 +108,30 @@ pub(crate) fn runbook_of(scenario: &Scenario, file: &Source) -> Result<Option<So
     if !is_path(name) {
         return runbook(name).map(Some).map_err(wrong);
     }
-    // A scenario that was moved with its runbook still finds it.
-    let beside = Path::new(&file.path).parent().unwrap_or(Path::new("")).join(name);
-    self::file(&beside.to_string_lossy()).map(Some).map_err(wrong)
+    let beside = beside(Path::new(&file.path), name);
+    let path = beside.map_err(|why| {
+        Failure::new(Code::InvalidFile, format!("{}: the runbook {name}: {why}", file.path))
+    })?;
+    self::file(&path.to_string_lossy()).map(Some).map_err(wrong)
+}
+
+/// The file `name` in or below the directory of `file`: one that was moved with its runbook still finds it. Nowhere else,
+/// because who wrote a scenario is not always who runs it, and an error shows lines of the file.
+fn beside(file: &Path, name: &str) -> Result<PathBuf, String> {
+    let directory = match file.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let below = Path::new(name)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let path = directory.join(name);
+    let (real, top) = (path.canonicalize(), directory.canonicalize());
+    match (real, top) {
+        (Ok(real), Ok(top)) if below && real.starts_with(&top) => Ok(path),
+        (Err(error), _) | (_, Err(error)) if below => Err(error.to_string()),
+        _ => Err("a scenario's runbook stands in its own directory, or below".to_owned()),
+    }
 }
 
 fn is_path(name: &str) -> bool {

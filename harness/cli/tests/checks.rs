@@ -112,6 +112,7 @@ fn checks_of_four_kinds_are_tried_after_the_recovery() {
     let shop = Shop::new();
     let outcome = shop.sandbox.run(RUN).exits(0);
     let record = record(&outcome);
+    assert!(shop.page.asked() > 3, "by the probe and by the check");
     assert_eq!(
         outcomes(&record),
         [
@@ -128,7 +129,10 @@ fn checks_of_four_kinds_are_tried_after_the_recovery() {
 #[test]
 fn a_function_that_does_not_work_fails_the_drill() {
     for (more, why) in [
-        ("  - { name: extra, check: { exec: { command: [/bin/ls, /nowhere] } } }", "exit status: 2"),
+        (
+            "  - { name: extra, check: { exec: { command: [/bin/ls, /nowhere] } } }",
+            "exit status: 2",
+        ),
         ("  - { name: extra, check: { tcp: { address: \"127.0.0.1:1\" } } }", "refused"),
     ] {
         let shop = Shop::new();
@@ -148,7 +152,9 @@ fn a_name_that_nobody_has_is_answered_with_the_known_ones() {
     let shop = Shop::new();
     shop.verify("[shop_opne]");
     let said = shop.sandbox.run(RUN).exits(14).stderr;
-    assert!(said.contains("no functionality check `shop_opne`; known, the nearest first: shop_open"));
+    assert!(
+        said.contains("no functionality check `shop_opne`; known, the nearest first: shop_open")
+    );
     // In the lab it is one more.
     fs::write(shop.sandbox.path("lab.yaml"), LAB).unwrap();
     for (asked, code) in [("[data_access, mine]", 0), ("[data_access, mien]", 14)] {
@@ -174,7 +180,10 @@ fn a_program_that_others_could_replace_is_not_run() {
     let script = shop.sandbox.path("try-order");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o777)).unwrap();
     let said = shop.sandbox.run(RUN).exits(13).stderr;
-    assert!(said.contains("check can_order: ") && said.contains("others can write to it"), "{said}");
+    assert!(
+        said.contains("check can_order: ") && said.contains("others can write to it"),
+        "{said}"
+    );
     shop.verify("[shop_open]");
     shop.sandbox.run(RUN).exits(0);
 }

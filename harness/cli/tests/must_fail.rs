@@ -12,7 +12,7 @@ mod support {
 }
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use drdrill_core::units::Span;
@@ -25,9 +25,17 @@ use support::world::nothing_is_left;
 /// Longest of the scenarios that every run of the tests tries.
 const SHORT: Duration = Duration::from_secs(15);
 
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/must_fail")
+}
+
+fn path_of(twin: &str) -> PathBuf {
+    directory().join(format!("{twin}.yaml"))
+}
+
 /// The files, by name, as they stand on disk.
 fn twins() -> Vec<(String, Value)> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/must_fail");
+    let directory = directory();
     let mut paths: Vec<_> =
         fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
@@ -39,7 +47,8 @@ fn twins() -> Vec<(String, Value)> {
 
 /// So long a twin takes when it fails as it should: nothing comes back before drdrill gives up.
 fn longest(twin: &Value) -> Duration {
-    let span = |text: &Value| text.as_str().map_or(Duration::ZERO, |t| t.parse::<Span>().unwrap().0);
+    let span =
+        |text: &Value| text.as_str().map_or(Duration::ZERO, |t| t.parse::<Span>().unwrap().0);
     let faults = twin["faults"].as_array().unwrap().iter();
     let last = faults.map(|fault| span(&fault["at"])).max().unwrap_or_default();
     last + span(&twin["recovery"]["give_up_after"]) + span(&twin["soak"])
@@ -50,7 +59,10 @@ fn every_twin_states_how_it_ends() {
     for (name, twin) in twins() {
         let expect = &twin["expect"];
         assert!(matches!(expect["exit"].as_u64(), Some(10 | 11)), "{name}: {expect}");
-        assert!(expect["reason"].as_str().is_some_and(|reason| reason.len() > 5), "{name}: {expect}");
+        assert!(
+            expect["reason"].as_str().is_some_and(|reason| reason.len() > 5),
+            "{name}: {expect}"
+        );
     }
 }
 
@@ -62,7 +74,9 @@ fn every_twin_ends_in_the_stated_failure_for_the_stated_reason() {
         let _alone = alone();
         let sandbox = Sandbox::new();
         let environment = twin["expect"]["environment"].as_str().unwrap_or("lab");
-        let outcome = sandbox.run(&format!("run {name} --env {environment} --format json"));
+        // As it stands on disk, whatever is inside the program.
+        fs::copy(path_of(name), sandbox.path("twin.yaml")).unwrap();
+        let outcome = sandbox.run(&format!("run twin.yaml --env {environment} --format json"));
         let code = i32::try_from(twin["expect"]["exit"].as_u64().unwrap()).unwrap();
         assert_eq!(outcome.code, Some(code), "{name}: {outcome:#?}");
         let reasons = record(&outcome)["reasons"].as_array().unwrap().clone();
@@ -80,6 +94,7 @@ fn the_command_compares_them_too() {
     let _alone = alone();
     let sandbox = Sandbox::new();
     let outcome = sandbox.run("run --must-fail --tag component --set give_up_after=3s").exits(0);
+    assert!(outcome.stderr.contains("1 of 1: service_killed_"), "{}", outcome.stderr);
     let line = |word: &str| outcome.stdout.lines().find(|line| line.contains(word)).unwrap();
     let twin = line("service_killed_nobody_fails_over");
     assert!(twin.contains("✗ fail, as stated") && twin.trim_end().ends_with("10"), "{twin}");

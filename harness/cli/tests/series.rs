@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 use support::drill::Drill;
 use support::page::{Page, answer};
 use support::sandbox::Sandbox;
-use support::world::runs;
+use support::wait::alone;
+use support::world::{nothing_is_left, runs};
 
 /// A drill without faults, of so many samples.
 fn watch(sandbox: &Sandbox, name: &str, probes: &str) {
@@ -73,6 +74,7 @@ fn a_series_goes_on_after_a_failure_and_exits_with_the_worst() {
     assert!(matches!(*code, 10 | 11), "{code}");
     assert_eq!(outcome.code, i32::try_from(*code).ok());
     assert_eq!(runs(&sandbox.state).len(), 3, "each leaves its evidence");
+    nothing_is_left(&sandbox);
 }
 
 #[test]
@@ -93,6 +95,7 @@ fn one_table_tells_them_all() {
 
 #[test]
 fn an_interrupt_ends_all_of_it() {
+    let _alone = alone();
     let sandbox = Sandbox::new();
     let _page = shop(&sandbox);
     let run = "run first.yaml long.yaml last.yaml --env shop.yaml";
@@ -129,7 +132,11 @@ fn what_was_left_in_place_ends_it() {
     drop(ledger);
     let outcome = sandbox.run("run first.yaml last.yaml --env shop.yaml").exits(12);
     assert!(outcome.stdout.contains("first left something in place"), "{}", outcome.stdout);
-    assert!(outcome.stdout.ends_with("0 passed, 1 did not pass, 1 not run\n"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.ends_with("0 passed, 1 did not pass, 1 not run\n"),
+        "{}",
+        outcome.stdout
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{distinct, known_names, simple_name};
-use crate::units::{Span, within};
+use crate::units::Span;
 
 /// A runbook, as written in a file.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
@@ -78,10 +78,10 @@ pub struct Contact {
 #[garde(context(Owners))]
 pub struct Escalation {
     /// So long after the trigger.
-    #[garde(custom(within(Duration::from_secs(1), LONGEST)))]
+    #[garde(custom(crate::units::within(Duration::from_secs(1), LONGEST)))]
     pub after: Span,
     /// The role to call.
-    #[garde(custom(owner))]
+    #[garde(custom(known_owner))]
     pub to: String,
     /// What for.
     #[garde(length(min = 1, max = 1000))]
@@ -158,10 +158,10 @@ pub struct RunbookStep {
     #[garde(skip)]
     pub phase: Phase,
     /// The role that does it.
-    #[garde(custom(owner))]
+    #[garde(custom(known_owner))]
     pub owner: String,
     /// How long it may take.
-    #[garde(custom(within(Duration::from_secs(1), LONGEST)))]
+    #[garde(custom(crate::units::within(Duration::from_secs(1), LONGEST)))]
     pub within: Span,
     /// What to do, in order.
     #[serde(rename = "do")]
@@ -179,7 +179,7 @@ pub struct RunbookStep {
 /// Longest time in a runbook.
 const LONGEST: Duration = Duration::from_hours(24 * 30);
 
-fn owner(role: &str, known: &Owners) -> garde::Result {
+fn known_owner(role: &str, known: &Owners) -> garde::Result {
     let Some(known) = known else { return Ok(()) };
     if known.iter().any(|one| one == role) {
         return Ok(());

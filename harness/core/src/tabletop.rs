@@ -44,7 +44,7 @@ pub struct Participant {
     #[garde(length(min = 1, max = 200))]
     pub name: String,
     /// The role of the runbook that they play.
-    #[garde(custom(role))]
+    #[garde(custom(known_role))]
     pub role: String,
     /// Whether they were to take part.
     #[serde(default = "yes")]
@@ -77,7 +77,7 @@ pub enum StepResult {
 #[garde(context(Names))]
 pub struct Answer {
     /// The step's name in the runbook.
-    #[garde(custom(step))]
+    #[garde(custom(known_step))]
     pub step: String,
     /// What people say of it.
     #[garde(custom(said_how_long(self.takes)))]
@@ -148,12 +148,12 @@ pub struct FollowUp {
     pub due: String,
 }
 
-fn role(name: &str, known: &Names) -> garde::Result {
+fn known_role(name: &str, known: &Names) -> garde::Result {
     simple_name(name, known)?;
     among("role", name, known.roles.as_deref())
 }
 
-fn step(name: &str, known: &Names) -> garde::Result {
+fn known_step(name: &str, known: &Names) -> garde::Result {
     among("step", name, known.steps.as_deref())
 }
 

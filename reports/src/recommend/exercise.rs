@@ -17,11 +17,7 @@ pub(super) const RULES: &[Rule] = &[
         when: "a step takes longer than the runbook gives it",
         advise: slow,
     },
-    Rule {
-        id: "tabletop_step_skipped",
-        when: "a step was not walked through",
-        advise: skipped,
-    },
+    Rule { id: "tabletop_step_skipped", when: "a step was not walked through", advise: skipped },
 ];
 
 fn failed(record: &Record) -> Vec<Advice> {

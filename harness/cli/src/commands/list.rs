@@ -78,7 +78,9 @@ pub(crate) fn list(args: FormatArgs) -> Outcome {
     out::line(&table(&listing.scenarios));
     out::line("");
     out::line(&table(&listing.environments));
-    out::line("\nStart one with: drdrill run SCENARIO [--env ENVIRONMENT]; several: drdrill run --all, or --tag GROUP");
+    out::line(
+        "\nStart one with: drdrill run SCENARIO [--env ENVIRONMENT]; several: drdrill run --all, or --tag GROUP",
+    );
     Ok(Code::Passed)
 }
 

@@ -251,8 +251,12 @@ impl Prepared<'_> {
             interrupt: self.session.interrupt.clone(),
             environment,
         };
-        let outcome =
-            self.session.runtime.block_on(drill::run(&drill, &mut Probes::default(), &recorder, ledger));
+        let outcome = self.session.runtime.block_on(drill::run(
+            &drill,
+            &mut Probes::default(),
+            &recorder,
+            ledger,
+        ));
         let interrupted = self.session.interrupted();
         let (history, whole) = recorder.finish();
         outcome.map_err(|error| could_not_begin(&error, interrupted))?;

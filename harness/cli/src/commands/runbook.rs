@@ -20,8 +20,7 @@ pub(super) fn find(name: &str) -> Result<(Source, Runbook), Failure> {
     let scenario = file.scenario(&Known::default())?;
     let source = catalog::runbook_of(&scenario, &file)?.ok_or_else(|| {
         let known: Vec<&str> = RUNBOOKS.iter().map(|one| one.name).collect();
-        let message =
-            format!("scenario {name} names no runbook; there are: {}", known.join(", "));
+        let message = format!("scenario {name} names no runbook; there are: {}", known.join(", "));
         Failure::new(Code::Usage, message)
     })?;
     let runbook = source.runbook()?;

@@ -51,7 +51,8 @@ impl Row {
 
     /// Whether one that must fail did so as it states.
     fn as_stated(&self) -> Result<(), String> {
-        let expect = self.expect.as_ref().ok_or("it does not state how it has to end (`expect`)")?;
+        let expect =
+            self.expect.as_ref().ok_or("it does not state how it has to end (`expect`)")?;
         match &self.end {
             End::Ran(ran) => expect.compare(ran.record.exit_code, &ran.record.reasons),
             End::Failed(failure) => Err(failure.message.clone()),
@@ -100,10 +101,13 @@ fn run_all(state: &StateDir, args: &RunArgs, chosen: Vec<Chosen>, session: &Sess
     let mut rows: Vec<Row> = Vec::new();
     let mut stopped: Option<String> = None;
     for (number, Chosen { scenario, environment, expect, plan }) in (1..).zip(chosen) {
-        let end = match (&stopped, plan) {
-            (Some(why), _) => End::NotTried(why.clone()),
-            (None, Err(why)) => End::NotTried(why),
-            (None, Ok(plan)) => {
+        let plan = match &stopped {
+            Some(why) => Err(why.clone()),
+            None => plan,
+        };
+        let end = match plan {
+            Err(why) => End::NotTried(why),
+            Ok(plan) => {
                 out::error(&out::harmless(&format!("drdrill: {number} of {count}: {scenario}")));
                 let ran = refuse_when_halted(state, &environment)
                     .inspect_err(|halted| stopped = Some(first_line(&halted.message)))

@@ -131,8 +131,7 @@ fn started(
     now: chrono::DateTime<chrono::Utc>,
 ) -> Result<DrillStarted, Failure> {
     // Asked for its services and its identity; it does not come up.
-    let environment =
-        wiring::environment(&plan.inventory, &run_id, run_dir, Path::new(""), 0)?;
+    let environment = wiring::environment(&plan.inventory, &run_id, run_dir, Path::new(""), 0)?;
     let scenario = Scenario { kind: Kind::Tabletop, ..plan.scenario.clone() };
     Ok(DrillStarted {
         run_id,

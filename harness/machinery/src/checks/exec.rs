@@ -53,7 +53,8 @@ pub(super) async fn run(check: &ExecCheck) -> Result<String, String> {
     let mut group = Group { child, over: false };
     let (out, err) = (group.child.stdout.take(), group.child.stderr.take());
     let (out, err) = tokio::join!(read(out), read(err));
-    let status = group.child.wait().await.map_err(|error| format!("wait for {program}: {error}"))?;
+    let status =
+        group.child.wait().await.map_err(|error| format!("wait for {program}: {error}"))?;
     group.over = true;
     let said = |text: &str| match shown(text) {
         nothing if nothing.is_empty() => String::new(),

@@ -14,8 +14,7 @@ fn checks(what: Try, limit: Duration) -> Checks {
 }
 
 async fn tried(what: Try) -> (bool, String) {
-    let Function { works, detail } =
-        checks(what, Duration::from_secs(60)).check("mine").await;
+    let Function { works, detail } = checks(what, Duration::from_secs(60)).check("mine").await;
     (works, detail)
 }
 
@@ -84,7 +83,9 @@ async fn a_query_is_asked_and_judged() {
     let file = dir.path().join("shop.db");
     let database = Connection::open(&file).unwrap();
     database
-        .execute_batch("CREATE TABLE orders (id, state); INSERT INTO orders VALUES (1, 'paid'), (2, 'paid')")
+        .execute_batch(
+            "CREATE TABLE orders (id, state); INSERT INTO orders VALUES (1, 'paid'), (2, 'paid')",
+        )
         .unwrap();
     let ask = async |query: &str, at_least: Option<i64>, equals: Option<&str>| {
         let file = file.to_str().unwrap().to_owned();
@@ -128,15 +129,15 @@ async fn a_query_without_an_end_is_ended() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("shop.db");
     Connection::open(&file).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
-    let query = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n";
+    let query =
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n";
     let check = SqliteCheck {
         file: file.to_str().unwrap().to_owned(),
         query: query.to_owned(),
         at_least: None,
         equals: None,
     };
-    let function =
-        checks(Try::Sqlite(check), Duration::from_millis(200)).check("mine").await;
+    let function = checks(Try::Sqlite(check), Duration::from_millis(200)).check("mine").await;
     // The runtime of this test waits for its blocking tasks, so it would hang if the query went on.
     assert_eq!(function.detail, "not done within 200ms");
 }

@@ -114,7 +114,8 @@ impl<'a> Exercise<'a> {
         found.extend(self.steps());
         found.extend(self.times(digest));
         found.extend(self.people());
-        let text = "recovery time and recovery point were not measured: this was a tabletop exercise";
+        let text =
+            "recovery time and recovery point were not measured: this was a tabletop exercise";
         found.push(finding(MEASURED, Verdict::Pass, Severity::Info, text));
         found
     }
@@ -174,7 +175,8 @@ impl<'a> Exercise<'a> {
 
     fn people(&self) -> Vec<Finding> {
         let mut found = Vec::new();
-        let present = |role: &str| self.participants.iter().any(|one| one.present && one.role == role);
+        let present =
+            |role: &str| self.participants.iter().any(|one| one.present && one.role == role);
         let mut owners: Vec<&str> =
             self.runbook.steps.iter().map(|step| step.owner.as_str()).collect();
         owners.sort_unstable();

@@ -24,7 +24,8 @@ pub(super) struct Chosen {
 pub(super) fn plan(scenario: &str, on: &OnArgs) -> Result<Plan, Failure> {
     let plan = wiring::plan(scenario, on)?;
     if plan.scenario.kind == Kind::Tabletop {
-        let message = format!("{scenario} is for people to walk through: drdrill tabletop {scenario}");
+        let message =
+            format!("{scenario} is for people to walk through: drdrill tabletop {scenario}");
         return Err(Failure::new(Code::Usage, message));
     }
     wiring::check_powers(&plan)?;

@@ -7,6 +7,7 @@ use tabled::Tabled;
 use super::{End, Row};
 use crate::commands::history::worst;
 use crate::commands::list::table;
+use crate::exit::Code;
 use crate::out;
 
 #[derive(Tabled)]
@@ -47,13 +48,7 @@ fn line(row: &Row, must_fail: bool) -> Line {
         (false, _) => verdict.to_owned(),
     };
     let (rto, lost) = row.record().map(worst).unwrap_or_default();
-    Line {
-        scenario,
-        verdict,
-        rto: rto.unwrap_or_else(dash),
-        lost: lost.unwrap_or_else(dash),
-        exit,
-    }
+    Line { scenario, verdict, rto: rto.unwrap_or_else(dash), lost: lost.unwrap_or_else(dash), exit }
 }
 
 /// Why a drill did not come to what it should.
@@ -74,13 +69,7 @@ fn reason(row: &Row, must_fail: bool) -> Option<String> {
 
 fn sum(rows: &[Row], must_fail: bool) -> String {
     let untried = rows.iter().filter(|row| matches!(row.end, End::NotTried(_))).count();
-    let passed = rows
-        .iter()
-        .filter(|row| match must_fail {
-            true => row.as_stated().is_ok(),
-            false => row.record().is_some_and(|record| record.exit_code == 0),
-        })
-        .count();
+    let passed = rows.iter().filter(|row| row.code(must_fail) == Some(Code::Passed)).count();
     let others = rows.len() - passed - untried;
     if must_fail {
         return format!("{passed} failed as stated, {others} did not, {untried} not run");

@@ -111,7 +111,8 @@ impl<'a> People<'a> {
 
     fn takes(&mut self, within: Span) -> Result<Span, Stop> {
         loop {
-            let said = self.ask(&format!("How long does it take? (Enter: {within}, all it has)"))?;
+            let said =
+                self.ask(&format!("How long does it take? (Enter: {within}, all it has)"))?;
             if said.is_empty() {
                 return Ok(within);
             }
@@ -150,13 +151,12 @@ fn say(text: &str) {
 fn follow_up(line: &str) -> Result<FollowUp, String> {
     let parts: Vec<&str> = line.split(';').map(str::trim).collect();
     let [what, owner, due] = parts.as_slice() else {
-        return Err("write what is to be done, who does it, and until when, with `;` between".to_owned());
+        return Err(
+            "write what is to be done, who does it, and until when, with `;` between".to_owned()
+        );
     };
-    let action = FollowUp {
-        what: (*what).to_owned(),
-        owner: (*owner).to_owned(),
-        due: (*due).to_owned(),
-    };
+    let action =
+        FollowUp { what: (*what).to_owned(), owner: (*owner).to_owned(), due: (*due).to_owned() };
     let sound = action.validate_with(&Names::default());
     sound.map(|()| action).map_err(|report| report.to_string().trim().to_owned())
 }
