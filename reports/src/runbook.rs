@@ -90,3 +90,60 @@ fn one(out: &mut String, number: u32, step: &RunbookStep) {
         let _infallible = write!(out, "\nOtherwise: {}\n", inline(otherwise));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use drdrill_core::scenario::parse_runbook;
+    use pulldown_cmark::{Event, Options, Parser, Tag};
+
+    /// A runbook with `text` in every field that people write.
+    fn with(text: &str) -> String {
+        let text = serde_json::to_string(text).unwrap();
+        format!(
+            "\
+runbook: r
+title: {text}
+purpose: {text}
+triggers: [{text}]
+contacts: [{{ role: lead, name: {text}, reach: {text}, deputy: {text} }}]
+escalation: [{{ after: 5min, to: lead, because: {text} }}]
+checklists: {{ before: [{text}], during: [{text}], after: [{text}] }}
+steps: [{{ name: a, phase: detect, owner: lead, within: 5min, do: [{text}], expect: {text}, otherwise: {text} }}]
+rollback: [{text}]
+"
+        )
+    }
+
+    /// What a reader of Markdown makes of it, without the texts.
+    fn shape(text: &str) -> Vec<String> {
+        let runbook = parse_runbook("r.yaml", with(text)).unwrap();
+        let markdown = super::markdown(&runbook);
+        let options = Options::ENABLE_TABLES | Options::ENABLE_TASKLISTS;
+        let events = Parser::new_ext(&markdown, options);
+        let told = events.filter_map(|event| match event {
+            Event::Start(Tag::Heading { .. }) => Some("heading".to_owned()),
+            Event::Text(_) | Event::SoftBreak => None,
+            other => Some(format!("{other:?}")),
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn what_people_write_is_shown_and_makes_nothing_else() {
+        let plain = shape("x");
+        assert!(plain.len() > 50, "{plain:?}");
+        for hostile in [
+            "<img src=http://evil.example/>",
+            "[a](http://evil.example/)",
+            "a | b | c",
+            "# a",
+            "a\n\n# b",
+            "- [x] a",
+            "![a](b)",
+            "*a* _b_ ~~c~~",
+            "&lt;b&gt;",
+        ] {
+            assert_eq!(shape(hostile), plain, "{hostile}");
+        }
+    }
+}

@@ -17,6 +17,7 @@ use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag};
 use serde_json::{Value, json};
 use support::record::record;
 use support::sandbox::{Outcome, Sandbox};
+use support::wait::alone;
 use support::world::{nothing_is_left, runs};
 
 const RUNBOOK: &str = "\
@@ -154,7 +155,7 @@ fn a_mistake_in_the_answers_is_placed_and_answered() {
         (", takes: 2min", "", "5:29", "says how long it takes"),
         ("result: done,", "result: did,", "5:29", "unknown name `did`"),
         ("takes: 2min", "takes: 2", "5:42", "`2` has no unit"),
-        ("2027-01-31", "31.1.2027", "11:53", "must be a date"),
+        ("2027-01-31", "31.1.2027", "12:52", "must be a date"),
     ] {
         let sandbox = sandbox();
         replaced(&sandbox, "script.yaml", from, to);
@@ -171,19 +172,19 @@ fn a_mistake_in_a_runbook_is_placed_and_answered() {
         (
             "owner: dba",
             "owner: dbo",
-            "20:12",
+            "19:12",
             "no contact has the role `dbo`; known, the nearest first: dba",
         ),
-        ("to: lead", "to: laed", "8:24", "no contact has the role `laed`"),
-        ("within: 5min", "within: 5", "15:13", "`5` has no unit"),
+        ("to: lead", "to: laed", "8:25", "no contact has the role `laed`"),
+        ("within: 5min", "within: 5", "14:13", "`5` has no unit"),
         (
             "phase: detect",
             "phase: detcet",
-            "13:12",
+            "12:12",
             "unknown name `detcet`; known, the nearest first: detect",
         ),
-        ("    expect: It is red\n", "", "12:5", "the key `expect` is missing"),
-        ("name: restore", "name: notice", "12:3", "the name `notice` stands twice"),
+        ("    expect: It is red\n", "", "15:5", "the key `expect` is missing"),
+        ("name: restore", "name: notice", "11:3", "the name `notice` stands twice"),
     ] {
         let sandbox = sandbox();
         replaced(&sandbox, "small.yaml", from, to);
@@ -311,6 +312,7 @@ fn last_record(sandbox: &Sandbox) -> Value {
 
 #[test]
 fn people_are_asked_at_a_terminal() {
+    let _alone = alone();
     let sandbox = sandbox();
     // Who is there; for each step: done, how long, decision, issue, lesson; then the exercise as a whole.
     let typed = "Ada\nGrace\n\

@@ -61,3 +61,52 @@ fn skipped(record: &Record) -> Vec<Advice> {
     let text = "Walk through the steps that were left out: of them the exercise says nothing.";
     vec![Advice::new(text, [format!("skipped: {}", skipped.join(", "))])]
 }
+
+#[cfg(test)]
+mod tests {
+    use drdrill_core::record::{Tabletop, TabletopStep};
+    use drdrill_core::runbook::Phase;
+    use drdrill_core::tabletop::Conclusion;
+
+    use super::*;
+    use crate::recommend;
+    use crate::testkit::{Case, Fixture};
+
+    /// The rules that apply to an exercise of one step, of 10 s.
+    fn rules(result: StepResult, takes_ms: Option<f64>) -> Vec<String> {
+        let step = TabletopStep {
+            name: "promote".into(),
+            phase: Phase::FailOver,
+            owner: "dba".into(),
+            within_ms: 10_000.0,
+            takes_ms,
+            presented_ms: None,
+            answered_ms: None,
+            result,
+            decision: String::new(),
+            issues: vec!["no key".into()],
+            lessons: Vec::new(),
+        };
+        let tabletop = Tabletop {
+            runbook: "r".into(),
+            runbook_sha256: "00".into(),
+            scripted: true,
+            participants: Vec::new(),
+            steps: vec![step],
+            judged_recovery_ms: None,
+            conclusion: Conclusion::default(),
+        };
+        // Of a drill that failed, whose figures must not be looked at.
+        let mut record = Fixture::build(Case::Failed).record;
+        record.tabletop = Some(tabletop);
+        recommend(&record).into_iter().map(|advice| advice.rule).collect()
+    }
+
+    #[test]
+    fn each_rule_applies_to_what_it_is_about_and_to_nothing_else() {
+        assert!(rules(StepResult::Done, Some(10_000.0)).is_empty());
+        assert_eq!(rules(StepResult::Done, Some(10_001.0)), ["tabletop_step_slow"]);
+        assert_eq!(rules(StepResult::Failed, None), ["tabletop_step_failed"]);
+        assert_eq!(rules(StepResult::Skipped, None), ["tabletop_step_skipped"]);
+    }
+}

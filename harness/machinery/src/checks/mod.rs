@@ -63,15 +63,13 @@ impl Functions for Checks {
 
     async fn check(&self, name: &str) -> Function {
         let Some(own) = self.named.iter().find(|one| one.name == name) else {
-            return match &self.others {
-                Some(others) => others.check(name).await,
-                None => {
-                    let names = self.names();
-                    let known = known_names(name, names.iter().map(String::as_str));
-                    let detail = format!("there is no check `{name}`; {known}");
-                    Function { works: false, detail }
-                }
-            };
+            if let Some(others) = &self.others {
+                return others.check(name).await;
+            }
+            let names = self.names();
+            let known = known_names(name, names.iter().map(String::as_str));
+            let detail = format!("there is no check `{name}`; {known}");
+            return Function { works: false, detail };
         };
         let tried = match timeout(own.timeout, own.what.once()).await {
             Ok(tried) => tried,

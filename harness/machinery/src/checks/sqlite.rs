@@ -30,7 +30,7 @@ pub(super) async fn query(check: &SqliteCheck) -> Result<String, String> {
     let _waiting = Waiting(gone.clone());
     let (file, query) = (check.file.clone(), check.query.clone());
     let value = spawn_blocking(move || first_value(&file, &query, gone));
-    judge(check, value.await.map_err(|error| error.to_string())??)
+    judge(check, &value.await.map_err(|error| error.to_string())??)
 }
 
 fn first_value(file: &str, query: &str, gone: Arc<AtomicBool>) -> Result<String, String> {
@@ -60,7 +60,7 @@ fn first_value(file: &str, query: &str, gone: Arc<AtomicBool>) -> Result<String,
     })
 }
 
-fn judge(check: &SqliteCheck, value: String) -> Result<String, String> {
+fn judge(check: &SqliteCheck, value: &str) -> Result<String, String> {
     if let Some(least) = check.at_least {
         let number: f64 = value.parse().map_err(|_| format!("`{value}` is no number"))?;
         #[expect(clippy::cast_precision_loss, reason = "counts below 2^53 are exact")]
