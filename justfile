@@ -2,6 +2,10 @@
 drill:
     cargo run --release -- run complete_site_failure
 
+# Every scenario that must fail: does it end in the stated failure for the stated reason?
+must-fail:
+    cargo run --release -- run --must-fail
+
 # All tests, as CI runs them.
 test:
     bash scripts/test.sh
@@ -26,6 +30,8 @@ schemas:
     cargo run -q -- schema scenario > scenarios/schema.json
     cargo run -q -- schema environment > environments/schema.json
     cargo run -q -- schema record > harness/core/record.schema.json
+    cargo run -q -- schema runbook > runbooks/schema.json
+    cargo run -q -- schema script > runbooks/script.schema.json
 
 # Proxy: latency, bulk, exactness and honesty beside HAProxy.
 bench-proxy:

@@ -70,9 +70,32 @@ fn tell(event: &Event) -> Option<(&'static str, String)> {
             ("aborted", format!("by {cause}: {reason}"))
         }
         Event::Note { text } => ("note", text.clone()),
-        fault => return tell_fault(fault).or_else(|| tell_recovery(fault)),
+        fault => {
+            return tell_fault(fault)
+                .or_else(|| tell_recovery(fault))
+                .or_else(|| tell_exercise(fault));
+        }
     };
     Some(told)
+}
+
+fn tell_exercise(event: &Event) -> Option<(&'static str, String)> {
+    let text = match event {
+        Event::TabletopStarted { runbook, participants, .. } => {
+            let present = participants.iter().filter(|one| one.present).count();
+            format!("{present} of {} are there; runbook {}", participants.len(), runbook.runbook)
+        }
+        Event::TabletopStep { answer, .. } => {
+            let takes = answer.takes.map_or_else(String::new, |takes| format!(", takes {takes}"));
+            let result = words::step_result(answer.result);
+            format!("{}: {result}{takes}; {}", answer.step, answer.decision)
+        }
+        Event::TabletopConcluded { conclusion } => {
+            counted(conclusion.actions.len() as u64, "action", "actions")
+        }
+        _ => return None,
+    };
+    Some(("exercise", text))
 }
 
 fn tell_fault(event: &Event) -> Option<(&'static str, String)> {

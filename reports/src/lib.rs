@@ -9,7 +9,8 @@
 //! 3. [`recommend()`] — what to do about it: rules as data.
 //! 4. [`terminal`], [`markdown`], [`html`], [`json`] — the same run for four readers; [`timeline`] and [`eventlog`]
 //!    prepare what they show of the history, `sections` the tables that HTML and Markdown share.
-//! 5. [`evidence`] — hash chain, manifest, signature, verification.
+//! 5. [`runbook`] — a runbook for people.
+//! 6. [`evidence`] — hash chain, manifest, signature, verification.
 
 pub mod escape;
 pub mod eventlog;
@@ -20,6 +21,7 @@ pub mod json;
 pub mod markdown;
 pub mod phases;
 pub mod recommend;
+pub mod runbook;
 mod sections;
 pub mod story;
 mod svg;

@@ -65,7 +65,7 @@ fn head(record: &Record) -> String {
 }
 
 fn objectives(record: &Record) -> String {
-    if record.services.is_empty() {
+    if record.services.is_empty() || record.tabletop.is_some() {
         return String::new();
     }
     let mut out =

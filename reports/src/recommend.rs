@@ -3,6 +3,7 @@
 //! A rule looks at the record only. Adding one is adding a line to a table in `objectives` or `conduct`.
 
 mod conduct;
+mod exercise;
 mod objectives;
 
 use drdrill_core::record::{Recommendation, Record};
@@ -39,10 +40,23 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
     conduct::URGENT.iter().chain(objectives::RULES).chain(conduct::RULES)
 }
 
+/// Rules about tabletop exercises, which measure nothing.
+pub fn rules_of_exercises() -> impl Iterator<Item = &'static Rule> {
+    exercise::RULES.iter()
+}
+
 /// What to do about a run, the most urgent first.
 #[must_use]
 pub fn recommend(record: &Record) -> Vec<Recommendation> {
-    rules()
+    if record.tabletop.is_some() {
+        apply(rules_of_exercises(), record)
+    } else {
+        apply(rules(), record)
+    }
+}
+
+fn apply(rules: impl Iterator<Item = &'static Rule>, record: &Record) -> Vec<Recommendation> {
+    rules
         .flat_map(|rule| {
             (rule.advise)(record).into_iter().map(|advice| Recommendation {
                 rule: rule.id.to_owned(),

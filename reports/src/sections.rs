@@ -3,6 +3,7 @@
 mod conduct;
 mod identity;
 mod outcome;
+mod tabletop;
 
 use drdrill_core::reporter::Run;
 use drdrill_core::verdict::Verdict;
@@ -63,6 +64,9 @@ impl Cell {
 /// these carry a note.
 pub(crate) fn sections(run: Run<'_>) -> Vec<Section> {
     let record = run.record;
+    if record.tabletop.is_some() {
+        return of_exercise(run);
+    }
     let all = [
         outcome::phases(record),
         outcome::functionality(record),
@@ -81,4 +85,17 @@ pub(crate) fn sections(run: Run<'_>) -> Vec<Section> {
     ];
     let told = |section: &Section| !section.rows.is_empty() || !section.note.is_empty();
     all.into_iter().filter(told).collect()
+}
+
+/// Of a tabletop exercise: nothing was broken and nothing was measured.
+fn of_exercise(run: Run<'_>) -> Vec<Section> {
+    let record = run.record;
+    let mut all = tabletop::sections(record);
+    all.extend([
+        conduct::findings(record),
+        identity::identity(record),
+        identity::sign_off(record),
+        conduct::log(run.history),
+    ]);
+    all
 }

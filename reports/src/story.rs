@@ -1,7 +1,8 @@
 //! The run in a sentence or two, for somebody who reads nothing else.
 
-use drdrill_core::record::{Record, Rpo, Rto, Service};
+use drdrill_core::record::{Record, Rpo, Rto, Service, Tabletop};
 use drdrill_core::scenario::Kind;
+use drdrill_core::tabletop::StepResult;
 use drdrill_core::verdict::Verdict;
 
 use crate::figures::{count, counted, duration, is_measured, share};
@@ -11,6 +12,8 @@ use crate::figures::{count, counted, duration, is_measured, share};
 pub fn headline(record: &Record) -> &'static str {
     match record.verdict {
         _ if !record.leftovers.is_empty() => "SOMETHING WAS LEFT IN PLACE",
+        // No technical pass: nothing was tried.
+        Verdict::Pass if record.tabletop.is_some() => "WALKED THROUGH",
         Verdict::Pass => "PASSED",
         Verdict::Fail => "FAILED",
         Verdict::Unknown if is_invalid(record) => "INVALID",
@@ -27,6 +30,9 @@ pub fn is_invalid(record: &Record) -> bool {
 /// What came of it, with the figures that matter.
 #[must_use]
 pub fn summary(record: &Record) -> String {
+    if let Some(tabletop) = &record.tabletop {
+        return exercise(tabletop);
+    }
     let mut sentences = Vec::new();
     if is_invalid(record) {
         sentences.push("A fault was never seen in effect, so the drill proves nothing.".to_owned());
@@ -43,6 +49,22 @@ pub fn summary(record: &Record) -> String {
         ));
     }
     sentences.join(" ")
+}
+
+/// A tabletop exercise in a few sentences.
+fn exercise(tabletop: &Tabletop) -> String {
+    let done = tabletop.steps.iter().filter(|step| step.result == StepResult::Done).count();
+    let present = tabletop.participants.iter().filter(|one| one.present).count();
+    let people = counted(present as u64, "person", "people");
+    let recovery = tabletop.judged_recovery_ms.map_or_else(String::new, |ms| {
+        format!(" They hold that the service is restored after {}.", duration(ms))
+    });
+    format!(
+        "{people} walked through the runbook {}; {done} of {} steps can be done as it says.{recovery} Nothing was \
+         tried and nothing was measured.",
+        tabletop.runbook,
+        tabletop.steps.len()
+    )
 }
 
 fn service(service: &Service) -> String {

@@ -6,6 +6,7 @@ use drdrill_core::checker::Severity;
 use drdrill_core::event::{Milestone, StepOutcome, SystemState, When};
 use drdrill_core::probe::Connection;
 use drdrill_core::record::{Record, Rpo, Samples, Service};
+use drdrill_core::tabletop::StepResult;
 
 use crate::figures::{self, count, counted, is_measured};
 
@@ -22,6 +23,14 @@ pub(crate) const fn step(outcome: StepOutcome) -> &'static str {
         StepOutcome::Done => "done",
         StepOutcome::Failed => "failed",
         StepOutcome::Skipped => "skipped",
+    }
+}
+
+pub(crate) const fn step_result(result: StepResult) -> &'static str {
+    match result {
+        StepResult::Done => "done",
+        StepResult::Failed => "FAILED",
+        StepResult::Skipped => "skipped",
     }
 }
 

@@ -24,8 +24,16 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// # Errors
 /// When its program is no file that can be run, or when somebody else could put another program in its place.
 pub fn check(command: &StartCommand) -> io::Result<()> {
-    let error = |why: &str| io::Error::other(format!("{}: {why}", command.program.display()));
-    let facts = std::fs::metadata(&command.program).map_err(|cause| error(&cause.to_string()))?;
+    check_program(&command.program)
+}
+
+/// As [`check`], of a program.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_program(program: &Path) -> io::Result<()> {
+    let error = |why: &str| io::Error::other(format!("{}: {why}", program.display()));
+    let facts = std::fs::metadata(program).map_err(|cause| error(&cause.to_string()))?;
     if !facts.is_file() || facts.mode() & 0o111 == 0 {
         return Err(error("is no program that can be started"));
     }

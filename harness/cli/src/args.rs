@@ -35,17 +35,20 @@ Exit codes:
   13  the environment lacks a power or is not ready
   14  a scenario or environment file is invalid
   15  aborted by a stop condition, the operator or a signal
-  16  refused by a guard";
+  16  refused by a guard
+Of several drills the worst counts: 12, 10, 1, 11, 15, 16, 13, 14, 2, 0, in this order.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a drill.
+    /// Run a drill, or several one after the other.
     Run(RunArgs),
     /// List the scenarios and environments.
     List(FormatArgs),
-    /// Say what a drill would do, and touch nothing.
+    /// Walk through a scenario with people and a runbook, and touch nothing.
+    Tabletop(TabletopArgs),
+    /// Say what a drill would do, or what a runbook says, and touch nothing.
     Explain(DrillArgs),
-    /// Check a scenario and an environment file, and touch nothing.
+    /// Check a scenario and an environment file, or a runbook, and touch nothing.
     Validate(DrillArgs),
     /// Say whether this machine has what drills need.
     Doctor(DoctorArgs),
@@ -116,7 +119,17 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct DrillArgs {
     /// Name of a scenario, or path of a file that ends in `.yaml`.
-    pub(crate) scenario: String,
+    #[arg(required_unless_present = "runbook", conflicts_with = "runbook")]
+    pub(crate) scenario: Option<String>,
+    /// The runbook instead, as Markdown: its name, the path of its file, or the name of a scenario that has one.
+    #[arg(long, value_name = "RUNBOOK")]
+    pub(crate) runbook: Option<String>,
+    #[command(flatten)]
+    pub(crate) on: OnArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OnArgs {
     /// Name of an environment, or path of a file that ends in `.yaml`.
     #[arg(long, default_value = "lab", value_name = "NAME")]
     pub(crate) env: String,
@@ -129,14 +142,44 @@ pub(crate) struct DrillArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
+    /// Names of scenarios, or paths of files that end in `.yaml`. Several run one after the other.
+    #[arg(value_name = "SCENARIO", required_unless_present_any = ["all", "tags", "must_fail"])]
+    pub(crate) scenarios: Vec<String>,
+    /// Run every shipped scenario that the environment has the powers for.
+    #[arg(long, conflicts_with_all = ["scenarios", "tags"])]
+    pub(crate) all: bool,
+    /// Run the shipped scenarios that have this tag. May be repeated.
+    #[arg(long = "tag", value_name = "TAG", conflicts_with = "scenarios")]
+    pub(crate) tags: Vec<String>,
+    /// Run the shipped scenarios that must fail, each on the environment it names, and pass only when each fails as it
+    /// states.
+    #[arg(long, conflicts_with_all = ["scenarios", "all"])]
+    pub(crate) must_fail: bool,
     #[command(flatten)]
-    pub(crate) drill: DrillArgs,
+    pub(crate) on: OnArgs,
     /// Break this environment although it is production; the name as in its file.
     #[arg(long, value_name = "NAME")]
     pub(crate) yes_production: Option<String>,
     /// Sign with this Ed25519 key in OpenSSH's format instead of the one in the state directory.
     #[arg(long, env = "DRDRILL_SIGNING_KEY", value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TabletopArgs {
+    /// Name of a scenario, or path of a file that ends in `.yaml`.
+    pub(crate) scenario: String,
+    /// The runbook to follow, instead of the scenario's own: its name, or the path of its file.
+    #[arg(long, value_name = "RUNBOOK")]
+    pub(crate) runbook: Option<String>,
+    /// Take the answers from this file (YAML or JSON; `drdrill schema script`) and not from a terminal.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) script: Option<String>,
+    /// Sign with this Ed25519 key in OpenSSH's format instead of the one in the state directory.
+    #[arg(long, env = "DRDRILL_SIGNING_KEY", value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) on: OnArgs,
 }
 
 #[derive(Debug, Args)]
@@ -227,4 +270,8 @@ pub(crate) enum SchemaOf {
     Environment,
     /// `record.json`.
     Record,
+    /// Runbooks.
+    Runbook,
+    /// Answers to a tabletop exercise.
+    Script,
 }

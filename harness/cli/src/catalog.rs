@@ -2,10 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
 
 use drdrill_core::inventory::Inventory;
 use drdrill_core::names::known_names;
+use drdrill_core::runbook::Runbook;
 use drdrill_core::scenario::{self, Known, Scenario};
+use drdrill_core::tabletop::{Names, Script};
 use sha2::{Digest, Sha256};
 
 use crate::exit::{Code, Failure};
@@ -46,6 +49,9 @@ pub(crate) const SCENARIOS: [Shipped; 8] = [
 pub(crate) const ENVIRONMENTS: [Shipped; 2] =
     [shipped!("environments", "lab", false), shipped!("environments", "lab_bypass", false)];
 
+/// The runbooks shipped in the program.
+pub(crate) const RUNBOOKS: [Shipped; 1] = [shipped!("runbooks", "site_loss", false)];
+
 /// The text of a file, and how to call it in errors.
 pub(crate) struct Source {
     pub(crate) path: String,
@@ -60,6 +66,15 @@ impl Source {
 
     pub(crate) fn scenario(&self, known: &Known) -> Result<Scenario, Failure> {
         scenario::parse_scenario(&self.path, &self.text, known)
+            .map_err(Failure::with(Code::InvalidFile))
+    }
+
+    pub(crate) fn runbook(&self) -> Result<Runbook, Failure> {
+        scenario::parse_runbook(&self.path, &self.text).map_err(Failure::with(Code::InvalidFile))
+    }
+
+    pub(crate) fn script(&self, known: &Names) -> Result<Script, Failure> {
+        scenario::parse_script(&self.path, &self.text, known)
             .map_err(Failure::with(Code::InvalidFile))
     }
 
@@ -78,14 +93,63 @@ pub(crate) fn environment(name: &str) -> Result<Source, Failure> {
     find("environment", name, &ENVIRONMENTS)
 }
 
+/// The runbook that `name` means.
+pub(crate) fn runbook(name: &str) -> Result<Source, Failure> {
+    find("runbook", name, &RUNBOOKS)
+}
+
+/// The runbook that a scenario names; `None` when it names none.
+pub(crate) fn runbook_of(scenario: &Scenario, file: &Source) -> Result<Option<Source>, Failure> {
+    let Some(name) = &scenario.runbook else { return Ok(None) };
+    let wrong = |failure: Failure| {
+        let message = format!("{}: the runbook of the scenario: {}", file.path, failure.message);
+        Failure::new(Code::InvalidFile, message)
+    };
+    if !is_path(name) {
+        return runbook(name).map(Some).map_err(wrong);
+    }
+    let beside = beside(Path::new(&file.path), name);
+    let path = beside.map_err(|why| {
+        Failure::new(Code::InvalidFile, format!("{}: the runbook {name}: {why}", file.path))
+    })?;
+    self::file(&path.to_string_lossy()).map(Some).map_err(wrong)
+}
+
+/// The file `name` in or below the directory of `file`: one that was moved with its runbook still finds it. Nowhere else,
+/// because who wrote a scenario is not always who runs it, and an error shows lines of the file.
+fn beside(file: &Path, name: &str) -> Result<PathBuf, String> {
+    let directory = match file.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let below = Path::new(name)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let path = directory.join(name);
+    let (real, top) = (path.canonicalize(), directory.canonicalize());
+    match (real, top) {
+        (Ok(real), Ok(top)) if below && real.starts_with(&top) => Ok(path),
+        (Err(error), _) | (_, Err(error)) if below => Err(error.to_string()),
+        _ => Err("a scenario's runbook stands in its own directory, or below".to_owned()),
+    }
+}
+
+fn is_path(name: &str) -> bool {
+    name.contains('/')
+        || [".yaml", ".yml"].iter().any(|ending| name.to_lowercase().ends_with(ending))
+}
+
+/// The file at `path`.
+pub(crate) fn file(path: &str) -> Result<Source, Failure> {
+    let text = read_start(path)
+        .map_err(|error| Failure::new(Code::InvalidFile, format!("read {path}: {error}")))?;
+    Ok(Source { path: path.to_owned(), text })
+}
+
 /// A name with a path's look is a file; anything else is shipped.
 fn find(class: &str, name: &str, shipped: &[Shipped]) -> Result<Source, Failure> {
-    let is_path = name.contains('/')
-        || [".yaml", ".yml"].iter().any(|ending| name.to_lowercase().ends_with(ending));
-    if is_path {
-        let text = read_start(name)
-            .map_err(|error| Failure::new(Code::InvalidFile, format!("read {name}: {error}")))?;
-        return Ok(Source { path: name.to_owned(), text });
+    if is_path(name) {
+        return file(name);
     }
     let found = shipped.iter().find(|one| one.name == name).ok_or_else(|| {
         let known = known_names(name, shipped.iter().map(|one| one.name));
@@ -111,7 +175,14 @@ mod tests {
     fn everything_shipped_parses_under_its_own_name() {
         for one in SCENARIOS {
             let source = scenario(one.name).unwrap();
-            assert_eq!(source.scenario(&Known::default()).unwrap().scenario, one.name);
+            let scenario = source.scenario(&Known::default()).unwrap();
+            assert_eq!(scenario.scenario, one.name);
+            if let Some(runbook) = runbook_of(&scenario, &source).unwrap() {
+                runbook.runbook().unwrap();
+            }
+        }
+        for one in RUNBOOKS {
+            assert_eq!(runbook(one.name).unwrap().runbook().unwrap().runbook, one.name);
         }
         for one in ENVIRONMENTS {
             assert_eq!(environment(one.name).unwrap().inventory().unwrap().environment, one.name);

@@ -47,6 +47,29 @@ impl Code {
     }
 }
 
+/// Codes of several drills, the worst first: what was left in place, what certainly failed, what nobody knows, what did
+/// not happen. A release gate acts on the worst.
+const WORST_FIRST: [Code; 10] = [
+    Code::LeftInPlace,
+    Code::Failed,
+    Code::Bug,
+    Code::Unknown,
+    Code::Aborted,
+    Code::Refused,
+    Code::NotReady,
+    Code::InvalidFile,
+    Code::Usage,
+    Code::Passed,
+];
+
+impl Code {
+    /// The worst of several; `None` when there are none.
+    pub(crate) fn worst(codes: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let codes: Vec<Self> = codes.into_iter().collect();
+        WORST_FIRST.into_iter().find(|code| codes.contains(code))
+    }
+}
+
 impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {
         Self::from(code as u8)
@@ -72,3 +95,26 @@ impl Failure {
 }
 
 pub(crate) type Outcome = Result<Code, Failure>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_codes_the_worst_counts() {
+        let worst = |codes: &[Code]| Code::worst(codes.iter().copied());
+        assert_eq!(worst(&[]), None);
+        assert_eq!(worst(&[Code::Passed, Code::Passed]), Some(Code::Passed));
+        assert_eq!(worst(&[Code::Passed, Code::Unknown, Code::Failed]), Some(Code::Failed));
+        assert_eq!(worst(&[Code::Failed, Code::LeftInPlace]), Some(Code::LeftInPlace));
+        assert_eq!(worst(&[Code::Refused, Code::Aborted]), Some(Code::Aborted));
+    }
+
+    #[test]
+    fn every_code_has_its_rank_and_its_number() {
+        for code in WORST_FIRST {
+            assert_eq!(Code::worst([code]), Some(code));
+            assert_eq!(Code::of_number(code as u8), code);
+        }
+    }
+}

@@ -35,11 +35,12 @@ use drdrill_faults::site_loss::SiteLoss;
 use drdrill_faults::site_reverter::{Restart, SiteReverter};
 use drdrill_machinery::builtin::BuiltIn;
 use drdrill_machinery::plan::Powers;
+use drdrill_machinery::verify::LookOnly;
 
-use crate::args::DrillArgs;
+use crate::args::OnArgs;
 use crate::catalog::{self, Source};
 use crate::exit::{Code, Failure};
-use crate::{guards, settings};
+use crate::{checks, guards, settings};
 
 /// A scenario and an environment that fit each other.
 pub(crate) struct Plan {
@@ -49,18 +50,21 @@ pub(crate) struct Plan {
 }
 
 /// Reads what the command line names, applies its settings, and checks that scenario and environment fit.
-pub(crate) fn plan(args: &DrillArgs) -> Result<Plan, Failure> {
-    let mut inventory = catalog::environment(&args.env)?.inventory()?;
-    let source = catalog::scenario(&args.scenario)?;
+pub(crate) fn plan(scenario: &str, on: &OnArgs) -> Result<Plan, Failure> {
+    let mut inventory = catalog::environment(&on.env)?.inventory()?;
+    let source = catalog::scenario(scenario)?;
     let mut scenario = source.scenario(&names_of(&inventory))?;
-    settings::apply(&args.settings, &mut scenario, &mut inventory)?;
+    settings::apply(&on.settings, &mut scenario, &mut inventory)?;
+    if let Some(runbook) = catalog::runbook_of(&scenario, &source)? {
+        runbook.runbook()?;
+    }
     Ok(Plan { source, scenario, inventory })
 }
 
 /// The names that scenarios may use on an environment.
 fn names_of(inventory: &Inventory) -> Known {
     let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
-    match &inventory.provider {
+    let mut known = match &inventory.provider {
         Provider::Lab(_) => Known {
             roles: names(&[lab::PRIMARY, lab::DR]),
             functions: names(&lab::FUNCTIONS),
@@ -79,7 +83,10 @@ fn names_of(inventory: &Inventory) -> Known {
             components: Some(host::components(spec)),
             directories: Some(host::directories(spec)),
         },
-    }
+    };
+    let own = inventory.checks.iter().map(|check| check.name.clone());
+    known.functions.get_or_insert_default().extend(own);
+    known
 }
 
 /// The environment of `inventory` for one run.
@@ -147,20 +154,27 @@ pub(crate) fn check_powers(plan: &Plan) -> Result<(), Failure> {
     Err(Failure::new(Code::NotReady, message))
 }
 
-/// The machinery of an environment, where it has what that needs.
+/// The machinery of an environment, where it has what that needs; else what looks at its functions, where it has checks.
 pub(crate) fn recovery(
     inventory: &Inventory,
     environment: &Arc<dyn Environment>,
-) -> Option<Arc<dyn Recovery>> {
+) -> Result<Option<Arc<dyn Recovery>>, ActionError> {
+    let Some(functions) = checks::functions(inventory, environment)? else { return Ok(None) };
     let sites = environment.sites();
-    let (primary, standby) = (sites.first()?.clone(), sites.get(1)?.clone());
-    let powers = Powers {
-        sites: environment.site_control()?,
-        traffic: environment.traffic()?,
-        health: environment.health()?,
+    let powers = || {
+        Some(Powers {
+            sites: environment.site_control()?,
+            traffic: environment.traffic()?,
+            health: environment.health()?,
+        })
     };
-    let functions = environment.functions()?;
-    Some(Arc::new(BuiltIn::new(primary, standby, powers, functions, inventory.machinery)))
+    Ok(Some(match (sites.as_slice(), powers()) {
+        ([primary, standby, ..], Some(powers)) => {
+            let (primary, standby) = (primary.clone(), standby.clone());
+            Arc::new(BuiltIn::new(primary, standby, powers, functions, inventory.machinery))
+        }
+        _ => Arc::new(LookOnly::new(environment.name(), functions)),
+    }))
 }
 
 /// Makes a fault of a scenario on an environment that is up.

@@ -10,10 +10,12 @@ use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::Value;
 
 /// Formats and their committed schemas.
-const COMMITTED: [(&str, &str); 3] = [
+const COMMITTED: [(&str, &str); 5] = [
     ("scenario", "scenarios/schema.json"),
     ("environment", "environments/schema.json"),
     ("record", "harness/core/record.schema.json"),
+    ("runbook", "runbooks/schema.json"),
+    ("script", "runbooks/script.schema.json"),
 ];
 
 fn repository() -> PathBuf {
@@ -73,7 +75,8 @@ fn the_committed_schemas_are_those_of_the_program() {
 #[test]
 fn what_is_shipped_fits_its_schema() {
     let scenarios = [files("scenarios"), files("scenarios/must_fail")].concat();
-    for (format, files) in [("scenario", scenarios), ("environment", files("environments"))] {
+    let others = [("environment", files("environments")), ("runbook", files("runbooks"))];
+    for (format, files) in [("scenario", scenarios)].into_iter().chain(others) {
         let judge = Judge::of(format);
         for file in files {
             judge.judge(&yaml(&file)).unwrap_or_else(|error| panic!("{}: {error}", file.display()));

@@ -135,7 +135,7 @@ pub struct Function {
 #[async_trait]
 pub trait Functions: fmt::Debug + Send + Sync {
     /// Names of the checks it knows.
-    fn names(&self) -> Vec<&'static str>;
+    fn names(&self) -> Vec<String>;
     /// Tries one.
     async fn check(&self, name: &str) -> Function;
 }

@@ -7,9 +7,11 @@ use crate::environment::FoundWrites;
 use crate::inventory::EnvironmentFacts;
 use crate::probe::{Connection, Purpose};
 use crate::record::Tool;
+use crate::runbook::Runbook;
 use crate::sample::{Sample, StreamId};
 use crate::scenario::Scenario;
 use crate::secret;
+use crate::tabletop::{Answer, Conclusion, Participant};
 use crate::time::At;
 use crate::verdict::Verdict;
 
@@ -386,6 +388,31 @@ pub enum Event {
     },
     /// One attempt of a probe.
     Sample(Sample),
+    /// A tabletop exercise began: nothing is touched, people walk through a runbook.
+    TabletopStarted {
+        /// The runbook.
+        runbook: Box<Runbook>,
+        /// SHA-256 of its file, in hexadecimal.
+        runbook_sha256: String,
+        /// Whether the answers came from a file, and not from people at a terminal.
+        scripted: bool,
+        /// Who was to take part, and who did.
+        participants: Vec<Participant>,
+    },
+    /// People walked through a step of the runbook.
+    TabletopStep {
+        /// When it was presented.
+        started: At,
+        /// When they had answered.
+        finished: At,
+        /// What came of it.
+        answer: Answer,
+    },
+    /// What a tabletop exercise as a whole brought to light.
+    TabletopConcluded {
+        /// Issues, lessons, and what is to be done.
+        conclusion: Conclusion,
+    },
     /// The wall clock moved against the monotonic clock by more than a millisecond.
     ClockStepped {
         /// How far, in nanoseconds.

@@ -1,11 +1,13 @@
 //! Environment files: an inventory of the system under drill and the machinery that answers for it.
 
+mod checks;
 mod headers;
 mod host;
 mod pin;
 mod url;
 mod window;
 
+pub use checks::{CheckSpec, ExecCheck, NamedCheck, SqliteCheck};
 pub use headers::{HeaderSource, Headers, SecretSource};
 pub use host::{HostDirectory, HostProcess};
 pub use pin::{IdentityPage, Pin};
@@ -18,7 +20,7 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::names::simple_name;
+use crate::names::{distinct, simple_name};
 use crate::network::NetworkPlace;
 use crate::probe::Purpose;
 use crate::scenario::Targets;
@@ -63,6 +65,10 @@ pub struct Inventory {
     /// The services that clients use, with their tiers and targets.
     #[garde(length(min = 1, max = 100), dive)]
     pub services: Vec<ServiceFacts>,
+    /// Functionality checks of the operator's own, which scenarios may ask for by name.
+    #[serde(default)]
+    #[garde(length(max = 100), custom(distinct(|one: &NamedCheck| &one.name)), dive)]
+    pub checks: Vec<NamedCheck>,
     /// How recovery is recognised.
     #[serde(default)]
     #[garde(dive)]
@@ -160,11 +166,11 @@ pub struct HostSpec {
     pub nodes: Vec<HostNode>,
     /// Processes on this machine that drdrill may pause or end.
     #[serde(default)]
-    #[garde(length(max = 100), custom(host::distinct(|one: &HostProcess| &one.name)), dive)]
+    #[garde(length(max = 100), custom(distinct(|one: &HostProcess| &one.name)), dive)]
     pub processes: Vec<HostProcess>,
     /// Directories on this machine whose file systems drdrill may fill.
     #[serde(default)]
-    #[garde(length(max = 100), custom(host::distinct(|one: &HostDirectory| &one.name)), dive)]
+    #[garde(length(max = 100), custom(distinct(|one: &HostDirectory| &one.name)), dive)]
     pub directories: Vec<HostDirectory>,
 }
 

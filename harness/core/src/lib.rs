@@ -11,7 +11,8 @@
 //!    [`process`] and [`directory`] — its processes and directories.
 //! 6. [`parts`] — what the engine is put together from.
 //! 7. [`sample`] and [`event`] — the one history everything writes to and everything is judged from.
-//! 8. [`checker`], [`record`] and [`reporter`] — judging and telling.
+//! 8. [`runbook`] and [`tabletop`] — what people do, and exercises in which they walk through it.
+//! 9. [`checker`], [`record`] and [`reporter`] — judging and telling.
 
 pub mod action;
 pub mod address;
@@ -28,9 +29,11 @@ pub mod process;
 pub mod ranges;
 pub mod record;
 pub mod reporter;
+pub mod runbook;
 pub mod sample;
 pub mod scenario;
 pub mod secret;
+pub mod tabletop;
 pub mod time;
 pub mod units;
 pub mod verdict;

@@ -34,6 +34,19 @@ pub(crate) fn simple_name<C>(name: &str, _: &C) -> garde::Result {
     Err(garde::Error::new("must be 1 to 64 lower-case letters, digits, `_` and `-`"))
 }
 
+/// A check that no two entries of a list have the same name.
+pub(crate) fn distinct<T, C>(name: fn(&T) -> &str) -> impl Fn(&Vec<T>, &C) -> garde::Result {
+    move |all, _| {
+        let mut names: Vec<&str> = all.iter().map(name).collect();
+        names.sort_unstable();
+        let twice = names.windows(2).find(|pair| pair.first() == pair.last());
+        match twice.and_then(<[&str]>::first) {
+            Some(name) => Err(garde::Error::new(format!("the name `{name}` stands twice"))),
+            None => Ok(()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::checker::Finding;
 use crate::event::{StepOutcome, When};
+use crate::runbook::Phase;
 use crate::scenario::Kind;
+use crate::tabletop::{Conclusion, Participant, StepResult};
 use crate::verdict::Verdict;
 
 /// Value of [`Record::schema`].
@@ -62,10 +64,60 @@ pub struct Record {
     pub split_brain: Vec<SplitBrain>,
     /// What the checkers found.
     pub findings: Vec<Finding>,
+    /// What people did; only of tabletop exercises, which measure nothing.
+    #[serde(default)]
+    pub tabletop: Option<Tabletop>,
     /// What to do about it.
     pub recommendations: Vec<Recommendation>,
     /// Faults that could not be taken back.
     pub leftovers: Vec<Leftover>,
+}
+
+/// A tabletop exercise.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Tabletop {
+    /// Name of the runbook.
+    pub runbook: String,
+    /// SHA-256 of its file, in hexadecimal.
+    pub runbook_sha256: String,
+    /// Whether the answers came from a file, and not from people at a terminal.
+    pub scripted: bool,
+    /// Who was to take part, and who did.
+    pub participants: Vec<Participant>,
+    /// Each step of the runbook.
+    pub steps: Vec<TabletopStep>,
+    /// How long it takes until the service is restored, in the judgement of those present: the sum of the steps up to
+    /// the end of `verify`. Absent when one of them was not walked through, or could not be done. Nothing was measured.
+    pub judged_recovery_ms: Option<f64>,
+    /// Issues, lessons and actions of the exercise as a whole.
+    pub conclusion: Conclusion,
+}
+
+/// A step of a runbook, as people walked through it.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct TabletopStep {
+    /// Its name.
+    pub name: String,
+    /// The stretch of the recovery that it belongs to.
+    pub phase: Phase,
+    /// The role that does it.
+    pub owner: String,
+    /// How long it may take, by the runbook.
+    pub within_ms: f64,
+    /// How long it takes, in the judgement of those present.
+    pub takes_ms: Option<f64>,
+    /// When it was presented; absent when it never was.
+    pub presented_ms: Option<f64>,
+    /// When it was answered.
+    pub answered_ms: Option<f64>,
+    /// What people say of it.
+    pub result: StepResult,
+    /// What was decided.
+    pub decision: String,
+    /// What stood in the way.
+    pub issues: Vec<String>,
+    /// What was learnt.
+    pub lessons: Vec<String>,
 }
 
 /// The scenario of a run.

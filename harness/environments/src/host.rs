@@ -25,6 +25,8 @@ pub struct Host {
     name: String,
     services: Vec<ServiceFacts>,
     spec: HostSpec,
+    /// Whether the file has functionality checks.
+    has_checks: bool,
     /// Where the evidence of the run goes.
     run_dir: PathBuf,
 }
@@ -37,6 +39,7 @@ impl Host {
             name: inventory.environment.clone(),
             services: inventory.services.clone(),
             spec: spec.clone(),
+            has_checks: !inventory.checks.is_empty(),
             run_dir: run_dir.to_owned(),
         }
     }
@@ -99,6 +102,7 @@ impl Environment for Host {
         let powers = [
             (Power::Network, nodes.is_empty()),
             (Power::Processes, processes.is_empty()),
+            (Power::Functions, !self.has_checks),
             (Power::Directories, directories.is_empty()),
         ];
         powers.into_iter().filter_map(|(power, lacks)| (!lacks).then_some(power)).collect()

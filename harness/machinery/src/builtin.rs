@@ -6,22 +6,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use drdrill_core::action::ActionError;
-use drdrill_core::environment::{Function, Functions};
+use drdrill_core::environment::Functions;
 use drdrill_core::event::{Event, Journal, Milestone, SystemState, When};
 use drdrill_core::inventory::{Machinery, SiteName};
 use drdrill_core::parts::Recovery;
 use drdrill_core::scenario::Failback;
-use drdrill_core::verdict::Verdict;
-use tokio::time::{Instant, sleep, timeout};
 
 use crate::monitor;
 use crate::plan::{self, Act, OnFailure, Powers, Step};
 use crate::state::State;
+use crate::verify::verify;
 
-/// Time between two tries of a functionality check.
-const TRY_AGAIN: Duration = Duration::from_millis(100);
-/// Time one functionality check may take. Source: requirement C10, job submission to completion within 600 s.
-const CHECK_TIMEOUT: Duration = Duration::from_mins(10);
 /// A site is close enough to begin with, in changes, when it is so far behind one that still takes writes.
 const CLOSE_ENOUGH: u64 = 200;
 
@@ -171,40 +166,8 @@ impl Recovery for BuiltIn {
         when: When,
         give_up: Duration,
     ) {
-        let end = Instant::now() + give_up;
-        for name in names {
-            for attempt in 0_u32.. {
-                let started = journal.now();
-                let limit = CHECK_TIMEOUT.min(end.saturating_duration_since(Instant::now()));
-                let (verdict, detail) = if limit.is_zero() {
-                    if attempt > 0 {
-                        break;
-                    }
-                    (Verdict::Unknown, "not tried: the time was up".to_owned())
-                } else {
-                    match timeout(limit, self.functions.check(name)).await {
-                        Ok(Function { works: true, detail }) => (Verdict::Pass, detail),
-                        Ok(Function { works: false, detail }) => (Verdict::Fail, detail),
-                        Err(_) => (Verdict::Fail, "not done in time".to_owned()),
-                    }
-                };
-                let site = self.serving_site();
-                let (name, finished) = (name.clone(), journal.now());
-                journal.record(Event::FunctionChecked {
-                    name,
-                    site,
-                    when,
-                    started,
-                    finished,
-                    verdict,
-                    detail,
-                });
-                if verdict != Verdict::Fail {
-                    break;
-                }
-                sleep(TRY_AGAIN).await;
-            }
-        }
+        let site = || self.serving_site();
+        verify(&*self.functions, &*journal, names, when, give_up, site).await;
     }
 
     async fn fail_back(

@@ -2,10 +2,12 @@
 //!
 //! 1. [`monitor`] — looks at the health of a site and decides when to fail over (C1).
 //! 2. [`plan`] — steps in order, rolled back in reverse when one fails (C2).
-//! 3. [`builtin`] — the failover and the failback that drdrill brings along (C2 to C5), and the functionality
-//!    checks after them (C10).
+//! 3. [`builtin`] — the failover and the failback that drdrill brings along (C2 to C5).
+//! 4. [`verify`] — functionality checks after a recovery (C10); [`checks`] — those of the operator's own.
 
 pub mod builtin;
+pub mod checks;
 pub mod monitor;
 pub mod plan;
 mod state;
+pub mod verify;

@@ -32,7 +32,7 @@ pub(super) fn view(run: Run<'_>, style: &str) -> Value {
         summary => story::summary(record),
         reasons => &record.reasons,
         leftovers => record.leftovers.iter().map(leftover).collect::<Vec<_>>(),
-        services => record.services.iter().map(|one| service(record, one)).collect::<Vec<_>>(),
+        services => measured(record).iter().map(|one| service(record, one)).collect::<Vec<_>>(),
         charts => charts(run),
         phases => phase_view(record),
         recommendations => record.recommendations.iter().map(|advice| context! {
@@ -43,6 +43,11 @@ pub(super) fn view(run: Run<'_>, style: &str) -> Value {
         sections => sections(run).iter().map(section).collect::<Vec<_>>(),
         commands => VERIFY_BY_HAND,
     }
+}
+
+/// The services of which something was measured.
+fn measured(record: &Record) -> &[Service] {
+    if record.tabletop.is_some() { &[] } else { &record.services }
 }
 
 fn leftover(left: &Leftover) -> Value {

@@ -1,7 +1,7 @@
 //! The page for a terminal.
 
 use drdrill_core::event::When;
-use drdrill_core::record::{Record, Service};
+use drdrill_core::record::{Record, Service, Tabletop};
 use drdrill_core::verdict::Verdict;
 use tabled::builder::Builder;
 use tabled::settings::{Alignment, Padding, Style, Width};
@@ -32,10 +32,14 @@ pub(super) fn summary(record: &Record, look: Look, report: Option<&str>) -> Stri
         paint: Paint(look.colour),
     };
     page.head(record);
-    page.objectives(record);
-    page.phases(record);
-    page.functionality(record);
-    page.services(record);
+    if let Some(tabletop) = &record.tabletop {
+        page.exercise(tabletop);
+    } else {
+        page.objectives(record);
+        page.phases(record);
+        page.functionality(record);
+        page.services(record);
+    }
     page.bystanders(record);
     page.findings(record);
     page.leftovers(record);
@@ -96,6 +100,22 @@ impl Page {
             }
         }
         self.gap();
+    }
+
+    /// The steps of a tabletop exercise.
+    fn exercise(&mut self, tabletop: &Tabletop) {
+        let mut builder = Builder::default();
+        builder.push_record(["step", "owner", "within", "takes", "result"]);
+        for step in &tabletop.steps {
+            builder.push_record([
+                clean(&step.name).into_owned(),
+                clean(&step.owner).into_owned(),
+                duration(step.within_ms),
+                step.takes_ms.map(duration).unwrap_or_default(),
+                words::step_result(step.result).to_owned(),
+            ]);
+        }
+        self.table(builder);
     }
 
     fn objectives(&mut self, record: &Record) {

@@ -1,6 +1,6 @@
 //! One fact a line, for pipes and logs.
 
-use drdrill_core::record::{Record, Service};
+use drdrill_core::record::{Record, Service, TabletopStep};
 use drdrill_core::verdict::Verdict;
 
 use super::facts::{clients, kept, kept_line};
@@ -17,7 +17,10 @@ pub(super) fn summary(record: &Record, report: Option<&str>) -> String {
         format!("summary: {}", story::summary(record)),
     ];
     lines.extend(record.reasons.iter().map(|reason| format!("reason: {reason}")));
-    lines.extend(record.services.iter().flat_map(|one| service(record, one)));
+    match &record.tabletop {
+        Some(tabletop) => lines.extend(tabletop.steps.iter().map(step)),
+        None => lines.extend(record.services.iter().flat_map(|one| service(record, one))),
+    }
     lines.extend(
         phases::told(record)
             .iter()
@@ -53,6 +56,13 @@ pub(super) fn summary(record: &Record, report: Option<&str>) -> String {
     }
     lines.extend(report.map(|path| format!("report: {path}")));
     lines.iter().map(|line| clean(line) + "\n").collect()
+}
+
+/// A step of a tabletop exercise.
+fn step(step: &TabletopStep) -> String {
+    let takes = step.takes_ms.map_or_else(String::new, |ms| format!(", takes {}", duration(ms)));
+    let (result, within) = (words::step_result(step.result), duration(step.within_ms));
+    format!("step {}: {result}{takes}, within {within}, by {}", step.name, step.owner)
 }
 
 fn service(record: &Record, service: &Service) -> Vec<String> {

@@ -65,6 +65,7 @@ pub(super) fn record(case: Case, history: &[Entry]) -> Record {
         replication_lag_ms: Some(250),
         split_brain: Vec::new(),
         findings: findings(case),
+        tabletop: None,
         recommendations: Vec::new(),
         leftovers,
     }

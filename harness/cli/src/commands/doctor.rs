@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use drdrill_core::inventory::{Attempt, Inventory, Provider};
+use drdrill_core::inventory::{Attempt, CheckSpec, Headers, Inventory, Provider};
 use drdrill_core::network::NetworkPlace;
 use drdrill_engine::state::StateDir;
 use drdrill_environments::secrets;
@@ -96,15 +96,21 @@ pub(crate) fn doctor(state: &StateDir, args: &DoctorArgs) -> Outcome {
 /// What an environment's guards would say now.
 fn of_environment(inventory: &Inventory) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
+    let mut headers = |what: &str, name: &str, headers: &Headers| {
+        let fetched = secrets::headers(headers);
+        let seen = fetched.map(|headers| format!("{what} {name}: {} headers", headers.len()));
+        rows.push(row("headers of the environment", seen));
+    };
     if let Provider::Host(spec) = &inventory.provider {
         for probe in &spec.probes {
             if let Attempt::Http(http) = &probe.attempt {
-                let fetched = secrets::headers(&http.headers);
-                let name = &probe.name;
-                let seen =
-                    fetched.map(|headers| format!("probe {name}: {} headers", headers.len()));
-                rows.push(row("headers of the environment", seen));
+                headers("probe", &probe.name, &http.headers);
             }
+        }
+    }
+    for check in &inventory.checks {
+        if let CheckSpec::Http(http) = &check.check {
+            headers("check", &check.name, &http.headers);
         }
     }
     match inventory.pin.as_ref().map(PinReader::new) {

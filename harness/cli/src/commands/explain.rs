@@ -12,9 +12,17 @@ use crate::{guards, out, wiring};
 
 /// Says what a drill would do.
 pub(crate) fn explain(args: &DrillArgs) -> Outcome {
-    let plan = wiring::plan(args)?;
+    if let Some(name) = &args.runbook {
+        let (_, runbook) = super::runbook::find(name)?;
+        match args.on.format.format {
+            Format::Json => out::json(&runbook),
+            Format::Text => out::print(&drdrill_reports::runbook::markdown(&runbook)),
+        }
+        return Ok(Code::Passed);
+    }
+    let plan = wiring::plan(args.scenario.as_deref().unwrap_or_default(), &args.on)?;
     wiring::check_powers(&plan)?;
-    if args.format.format == Format::Json {
+    if args.on.format.format == Format::Json {
         out::json(&json!({ "scenario": plan.scenario, "environment": plan.inventory }));
         return Ok(Code::Passed);
     }

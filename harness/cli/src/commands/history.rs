@@ -66,7 +66,7 @@ fn row(state: &StateDir, run: String) -> Row {
 }
 
 /// The longest recovery time and the writes lost, over all services.
-fn worst(record: &Record) -> (Option<String>, Option<String>) {
+pub(super) fn worst(record: &Record) -> (Option<String>, Option<String>) {
     let slowest = record.services.iter().max_by(|a, b| {
         let end = |service: &drdrill_core::record::Service| service.rto.at_least_ms.unwrap_or(0.0);
         end(a).total_cmp(&end(b))

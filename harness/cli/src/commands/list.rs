@@ -1,22 +1,33 @@
 //! `drdrill list`.
 
+use drdrill_core::environment::Power;
 use drdrill_core::scenario::{Known, Targets};
 use serde::Serialize;
 use tabled::settings::{Style, Width};
 use tabled::{Table, Tabled};
 
-use crate::args::{Format, FormatArgs};
-use crate::catalog::{ENVIRONMENTS, SCENARIOS, Source};
-use crate::exit::{Code, Outcome};
-use crate::out;
+use crate::args::{Format, FormatArgs, OnArgs};
+use crate::catalog::{self, ENVIRONMENTS, SCENARIOS, Shipped};
+use crate::exit::{Code, Failure, Outcome};
+use crate::{out, wiring};
 
 #[derive(Debug, Serialize, Tabled)]
 struct ScenarioRow {
+    /// What it is about: its first tag.
+    group: String,
     #[tabled(rename = "scenario")]
     name: String,
     title: String,
     #[tabled(rename = "targets (RTO / RPO / RLO)")]
     targets: String,
+    /// The shipped environments that have the roles and powers it needs.
+    #[tabled(rename = "runs on", format("{}", self.runs_on.join(", ")))]
+    runs_on: Vec<String>,
+    /// What an environment must be able to do for it.
+    #[tabled(skip)]
+    needs: Vec<&'static str>,
+    #[tabled(skip)]
+    tags: Vec<String>,
     #[tabled(rename = "must fail", format("{}", if self.must_fail { "yes" } else { "" }))]
     must_fail: bool,
 }
@@ -34,22 +45,19 @@ struct Listing {
     environments: Vec<EnvironmentRow>,
 }
 
-/// Lists what is shipped.
+/// What a scenario without a tag is about.
+const OTHER: &str = "other";
+
+/// Lists what is shipped: scenarios by group, those that must fail last.
 pub(crate) fn list(args: FormatArgs) -> Outcome {
     let mut listing = Listing { scenarios: Vec::new(), environments: Vec::new() };
     for shipped in SCENARIOS {
-        let source = Source { path: shipped.path.to_owned(), text: shipped.text.to_owned() };
-        let scenario = source.scenario(&Known::default())?;
-        listing.scenarios.push(ScenarioRow {
-            name: scenario.scenario,
-            title: scenario.title,
-            targets: targets(scenario.targets),
-            must_fail: shipped.must_fail,
-        });
+        listing.scenarios.push(scenario_row(&shipped)?);
     }
+    // Within a group they stay in the order of the catalogue.
+    listing.scenarios.sort_by(|a, b| (a.must_fail, &a.group).cmp(&(b.must_fail, &b.group)));
     for shipped in ENVIRONMENTS {
-        let source = Source { path: shipped.path.to_owned(), text: shipped.text.to_owned() };
-        let inventory = source.inventory()?;
+        let inventory = catalog::environment(shipped.name)?.inventory()?;
         listing
             .environments
             .push(EnvironmentRow { name: inventory.environment, title: inventory.title });
@@ -58,11 +66,45 @@ pub(crate) fn list(args: FormatArgs) -> Outcome {
         out::json(&listing);
         return Ok(Code::Passed);
     }
+    // A group is named once.
+    let mut last = None;
+    for row in &mut listing.scenarios {
+        let group = (row.must_fail, row.group.clone());
+        if last.as_ref() == Some(&group) {
+            row.group.clear();
+        }
+        last = Some(group);
+    }
     out::line(&table(&listing.scenarios));
     out::line("");
     out::line(&table(&listing.environments));
-    out::line("\nStart one with: drdrill run SCENARIO [--env ENVIRONMENT]");
+    out::line(
+        "\nStart one with: drdrill run SCENARIO [--env ENVIRONMENT]; several: drdrill run --all, or --tag GROUP",
+    );
     Ok(Code::Passed)
+}
+
+fn scenario_row(shipped: &Shipped) -> Result<ScenarioRow, Failure> {
+    let scenario = catalog::scenario(shipped.name)?.scenario(&Known::default())?;
+    let needs = wiring::needed(&scenario).into_iter().map(Power::word).collect();
+    let runs_on = ENVIRONMENTS.iter().filter(|environment| {
+        let on = OnArgs {
+            env: environment.name.to_owned(),
+            settings: Vec::new(),
+            format: FormatArgs { format: Format::Json },
+        };
+        wiring::plan(shipped.name, &on).is_ok_and(|plan| wiring::check_powers(&plan).is_ok())
+    });
+    Ok(ScenarioRow {
+        group: scenario.tags.first().cloned().unwrap_or_else(|| OTHER.to_owned()),
+        name: scenario.scenario,
+        title: scenario.title,
+        targets: targets(scenario.targets),
+        runs_on: runs_on.map(|environment| environment.name.to_owned()).collect(),
+        needs,
+        tags: scenario.tags,
+        must_fail: shipped.must_fail,
+    })
 }
 
 fn targets(targets: Targets) -> String {

@@ -11,11 +11,14 @@ mod keeper;
 mod list;
 mod recover;
 mod run;
+mod runbook;
 mod schema;
 mod selftest;
+mod series;
 mod servers;
 mod show;
 mod status;
+mod tabletop;
 mod validate;
 mod verify;
 
@@ -37,11 +40,9 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
     let state = std::path::absolute(&cli.state).unwrap_or(cli.state);
     let state = StateDir::at(state);
     match cli.command {
-        Command::Run(args) => {
-            halt::refuse_when_halted(&state, &args.drill.env)?;
-            run::run(&state, &args)
-        }
+        Command::Run(args) => series::run(&state, &args),
         Command::List(args) => list::list(args),
+        Command::Tabletop(args) => tabletop::tabletop(&state, &args),
         Command::Explain(args) => explain::explain(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Doctor(args) => Ok(doctor::doctor(&state, &args)?),

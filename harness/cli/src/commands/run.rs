@@ -1,4 +1,4 @@
-//! `drdrill run`.
+//! One drill, from its plan to its evidence.
 
 use std::fs;
 use std::io;
@@ -23,18 +23,61 @@ use super::recover::open_runs;
 use crate::adapters::{History, Probes, make_probe, restore_watch};
 use crate::args::RunArgs;
 use crate::evidence::{self, EVENTS_FILE};
-use crate::exit::{Code, Failure, Outcome};
+use crate::exit::{Code, Failure};
 use crate::wiring::{self, Plan};
-use crate::{guards, progress};
+use crate::{checks, guards, progress};
 
 /// Descriptors of a small drill. With fewer it would only find out on its way.
 const DESCRIPTORS: u64 = 20;
 
-/// Runs a drill.
-pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
-    super::enough_descriptors(DESCRIPTORS, "a drill")?;
-    let plan = wiring::plan(&args.drill)?;
-    wiring::check_powers(&plan)?;
+/// What the drills of one command share: the runtime, and the operator's wish to stop.
+pub(super) struct Session {
+    runtime: Runtime,
+    interrupt: CancellationToken,
+}
+
+impl Session {
+    /// From here on a signal means undo; before, there is nothing to undo.
+    pub(super) fn start() -> Result<Self, Failure> {
+        super::enough_descriptors(DESCRIPTORS, "a drill")?;
+        let runtime = super::runtime()?;
+        let interrupt = CancellationToken::new();
+        runtime.block_on(async { listen_for_interrupts(interrupt.clone()) }).map_err(|error| {
+            Failure::new(Code::NotReady, format!("listen for signals: {error}"))
+        })?;
+        Ok(Self { runtime, interrupt })
+    }
+
+    /// Waits for something; `None` when the operator wants no more.
+    pub(super) fn unless_interrupted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                done = work => Some(done),
+                () = self.interrupt.cancelled() => None,
+            }
+        })
+    }
+
+    /// Whether the operator wants no more.
+    pub(super) fn interrupted(&self) -> bool {
+        self.interrupt.is_cancelled()
+    }
+}
+
+/// A drill that ran, judged.
+pub(super) struct Ran {
+    pub(super) record: Record,
+    /// The report that people open, where it could be written.
+    pub(super) report: Option<PathBuf>,
+}
+
+/// Runs a drill whose plan was checked.
+pub(super) fn run(
+    state: &StateDir,
+    args: &RunArgs,
+    plan: Plan,
+    session: &Session,
+) -> Result<Ran, Failure> {
     guards::production::confirmed(&plan, args.yes_production.as_deref())?;
     let permit = Arc::new(guards::permit::Rules::of(&plan.inventory)?);
     guards::production::fits_the_window(&plan, chrono::Utc::now())?;
@@ -57,22 +100,17 @@ pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
     let seed = u64::from(rand::random::<u32>());
     let environment = wiring::environment(&plan.inventory, &run_id, &run_dir, &program, seed)?;
     guards::rights(&plan.scenario, &*environment)?;
+    checks::programs_are_ours(&plan.inventory, &plan.scenario.verify)
+        .map_err(Failure::with(Code::NotReady))?;
     // Evidence that cannot be signed is no evidence: better known before anything is broken.
     let key = args.key.clone().unwrap_or_else(|| state.root().join("signing_key"));
     let signer = Signer::load_or_create(&key).map_err(Failure::with(Code::NotReady))?;
-    // From here on a signal means undo; before, there is nothing to undo.
-    let runtime = super::runtime()?;
-    let interrupt = CancellationToken::new();
-    runtime
-        .block_on(async { listen_for_interrupts(interrupt.clone()) })
-        .map_err(|error| Failure::new(Code::NotReady, format!("listen for signals: {error}")))?;
-    runtime.block_on(guards::target(&plan.inventory, &permit))?;
+    session.runtime.block_on(guards::target(&plan.inventory, &permit))?;
     fs::create_dir(&run_dir).map_err(|error| {
         Failure::new(Code::NotReady, format!("make {}: {error}", run_dir.display()))
     })?;
     let run = Prepared {
         state,
-        args,
         plan,
         run_id,
         run_dir,
@@ -81,8 +119,7 @@ pub(crate) fn run(state: &StateDir, args: &RunArgs) -> Outcome {
         started_at: now,
         permit,
         signer,
-        runtime,
-        interrupt,
+        session,
     };
     run.run(environment)
 }
@@ -112,7 +149,6 @@ fn refuse_over_leftovers(state: &StateDir, environment: &str) -> Result<(), Fail
 
 struct Prepared<'a> {
     state: &'a StateDir,
-    args: &'a RunArgs,
     plan: Plan,
     run_id: String,
     run_dir: PathBuf,
@@ -121,8 +157,7 @@ struct Prepared<'a> {
     started_at: chrono::DateTime<chrono::Utc>,
     permit: Arc<guards::permit::Rules>,
     signer: Signer,
-    runtime: Runtime,
-    interrupt: CancellationToken,
+    session: &'a Session,
 }
 
 /// The undo ledger of a run that is over.
@@ -144,7 +179,10 @@ struct Made {
 }
 
 impl Prepared<'_> {
-    fn run(self, environment: Arc<dyn drdrill_core::environment::Environment>) -> Outcome {
+    fn run(
+        self,
+        environment: Arc<dyn drdrill_core::environment::Environment>,
+    ) -> Result<Ran, Failure> {
         let intro = format!(
             "drdrill {}  run {}  {} on {}",
             env!("CARGO_PKG_VERSION"),
@@ -186,6 +224,8 @@ impl Prepared<'_> {
             harness,
             boot_id: drdrill_process::boot_id().map_err(not_ready)?,
         };
+        let recovery = wiring::recovery(&self.plan.inventory, &environment)
+            .map_err(Failure::with(Code::NotReady))?;
         let (sink, head) = History::start(&self.run_dir.join(EVENTS_FILE)).map_err(not_ready)?;
         let recorder = Recorder::start(Box::new(sink)).map_err(not_ready)?;
         let ledger = if drill::touches_nothing(&self.plan.scenario, &*environment) {
@@ -207,17 +247,21 @@ impl Prepared<'_> {
             make_fault: wiring::fault,
             reverters: wiring::reverters(Some(&environment)),
             orphan_reverters: wiring::reverters(None),
-            recovery: wiring::recovery(&self.plan.inventory, &environment),
+            recovery,
             make_probe,
             restore_watch,
             state: self.state.clone(),
             program: self.program.clone(),
-            interrupt: self.interrupt.clone(),
+            interrupt: self.session.interrupt.clone(),
             environment,
         };
-        let outcome =
-            self.runtime.block_on(drill::run(&drill, &mut Probes::default(), &recorder, ledger));
-        let interrupted = drill.interrupt.is_cancelled();
+        let outcome = self.session.runtime.block_on(drill::run(
+            &drill,
+            &mut Probes::default(),
+            &recorder,
+            ledger,
+        ));
+        let interrupted = self.session.interrupted();
         let (history, whole) = recorder.finish();
         outcome.map_err(|error| could_not_begin(&error, interrupted))?;
         let head = *head.lock().unwrap_or_else(PoisonError::into_inner);
@@ -234,7 +278,7 @@ impl Prepared<'_> {
         }
     }
 
-    fn conclude(&self, made: &Made) -> Outcome {
+    fn conclude(&self, made: &Made) -> Result<Ran, Failure> {
         let ledger = self.ledger_at_the_end();
         let left = ledger == AtTheEnd::Open;
         let mut record = evidence::judge(&made.history).map_err(|error| {
@@ -262,13 +306,12 @@ impl Prepared<'_> {
             // What stands on disk must not say more than what is said here, where it can be written at all.
             let _ = evidence::write_record(&self.run_dir, &record);
         }
-        super::print_record(&record, report.ok().as_deref(), self.args.drill.format);
-        Ok(Code::of_number(record.exit_code))
+        Ok(Ran { record, report: report.ok() })
     }
 }
 
 /// A drill whose evidence or undo is not whole does not pass, however good it looked.
-fn spoil(record: &mut Record, reason: &str) {
+pub(super) fn spoil(record: &mut Record, reason: &str) {
     record.verdict = record.verdict.max(Verdict::Unknown);
     if record.exit_code == Code::Passed as u8 {
         record.exit_code = Code::Unknown as u8;

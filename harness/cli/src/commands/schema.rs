@@ -2,7 +2,9 @@
 
 use drdrill_core::inventory::Inventory;
 use drdrill_core::record::Record;
+use drdrill_core::runbook::Runbook;
 use drdrill_core::scenario::Scenario;
+use drdrill_core::tabletop::Script;
 use schemars::{Schema, schema_for};
 
 use crate::args::SchemaOf;
@@ -14,6 +16,8 @@ pub(crate) fn schema_of(of: SchemaOf) -> Schema {
         SchemaOf::Scenario => schema_for!(Scenario),
         SchemaOf::Environment => schema_for!(Inventory),
         SchemaOf::Record => schema_for!(Record),
+        SchemaOf::Runbook => schema_for!(Runbook),
+        SchemaOf::Script => schema_for!(Script),
     }
 }
 

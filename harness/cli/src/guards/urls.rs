@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use drdrill_core::address::{AddressError, HostPort, HttpUrl, allowed};
-use drdrill_core::inventory::{Attempt, Inventory, Provider};
+use drdrill_core::inventory::{Attempt, CheckSpec, Inventory, Provider};
 
 use crate::exit::{Code, Failure};
 
@@ -39,6 +39,13 @@ fn targets(inventory: &Inventory) -> Result<Vec<HostPort>, AddressError> {
                 Attempt::Http(http) => HttpUrl::parse(&http.url)?.target,
                 Attempt::Tcp(tcp) => HostPort::parse(&tcp.address, None)?,
             });
+        }
+    }
+    for check in &inventory.checks {
+        match &check.check {
+            CheckSpec::Http(http) => targets.push(HttpUrl::parse(&http.url)?.target),
+            CheckSpec::Tcp(tcp) => targets.push(HostPort::parse(&tcp.address, None)?),
+            CheckSpec::Exec(_) | CheckSpec::Sqlite(_) => {}
         }
     }
     Ok(targets)

@@ -74,42 +74,37 @@ fn either<C>(pid_file: Option<&str>) -> impl Fn(&Option<i32>, &C) -> garde::Resu
 }
 
 fn command<C>(has_pid_file: bool) -> impl Fn(&Option<Vec<String>>, &C) -> garde::Result {
-    move |start: &Option<Vec<String>>, _: &C| {
+    move |start: &Option<Vec<String>>, context: &C| {
         let Some(words) = start else { return Ok(()) };
-        let program = words.first().map_or("", String::as_str);
-        let (most, bytes) = LONGEST_COMMAND;
-        let wrong = if !has_pid_file {
-            "needs `pid_file`: a process that was started again has another number".to_owned()
-        } else if !Path::new(program).is_absolute() {
-            "must begin with the absolute path of a program, such as [/usr/bin/systemctl, start, db]"
-                .to_owned()
-        } else if words.len() > most || words.iter().map(String::len).sum::<usize>() > bytes {
-            format!("must have at most {most} words and {bytes} bytes")
-        } else if words.iter().any(|word| word.contains('\0')) {
-            "must not contain NUL".to_owned()
-        } else {
-            return Ok(());
-        };
-        Err(garde::Error::new(wrong))
+        if has_pid_file {
+            return argv(words, context);
+        }
+        Err(garde::Error::new(
+            "needs `pid_file`: a process that was started again has another number",
+        ))
     }
 }
 
-fn absolute<C>(path: &str, _: &C) -> garde::Result {
+/// A check of a program and its arguments.
+pub(super) fn argv<C>(words: &[String], _: &C) -> garde::Result {
+    let program = words.first().map_or("", String::as_str);
+    let (most, bytes) = LONGEST_COMMAND;
+    let wrong = if !Path::new(program).is_absolute() {
+        "must begin with the absolute path of a program, such as [/usr/bin/systemctl, start, db]"
+            .to_owned()
+    } else if words.len() > most || words.iter().map(String::len).sum::<usize>() > bytes {
+        format!("must have at most {most} words and {bytes} bytes")
+    } else if words.iter().any(|word| word.contains('\0')) {
+        "must not contain NUL".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(garde::Error::new(wrong))
+}
+
+pub(super) fn absolute<C>(path: &str, _: &C) -> garde::Result {
     if Path::new(path).is_absolute() && !path.contains('\0') && path.len() <= 1000 {
         return Ok(());
     }
     Err(garde::Error::new("must be an absolute path of at most 1000 bytes, such as /run/db.pid"))
-}
-
-/// A check that no two entries of a list have the same name.
-pub(super) fn distinct<T, C>(name: fn(&T) -> &str) -> impl Fn(&Vec<T>, &C) -> garde::Result {
-    move |all, _| {
-        let mut names: Vec<&str> = all.iter().map(name).collect();
-        names.sort_unstable();
-        let twice = names.windows(2).find(|pair| pair.first() == pair.last());
-        match twice.and_then(<[&str]>::first) {
-            Some(name) => Err(garde::Error::new(format!("the name `{name}` stands twice"))),
-            None => Ok(()),
-        }
-    }
 }

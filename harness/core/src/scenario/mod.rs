@@ -1,14 +1,18 @@
 //! Scenario files: what breaks, what heals it, what must hold. They speak of roles, never of mechanisms.
 
 mod delay;
+mod expect;
 mod known;
 mod node;
 mod parse;
 
 pub use delay::NetworkDelay;
+pub use expect::Expect;
 pub use known::Known;
 pub use node::{DiskFull, Kill, Pause, Stop};
-pub use parse::{FileError, LARGEST_FILE_BYTES, parse_inventory, parse_scenario};
+pub use parse::{
+    FileError, LARGEST_FILE_BYTES, parse_inventory, parse_runbook, parse_scenario, parse_script,
+};
 
 use std::time::Duration;
 
@@ -40,6 +44,19 @@ pub struct Scenario {
     #[serde(default)]
     #[garde(length(max = 50))]
     pub proves: Vec<String>,
+    /// What it is about, such as `site`, `network` or `data`: `run --tag` picks by them, `list` groups by the first.
+    #[serde(default)]
+    #[garde(length(max = 20), inner(custom(simple_name)))]
+    #[schemars(inner(regex(pattern = r"^[a-z0-9_-]{1,64}$")))]
+    pub tags: Vec<String>,
+    /// The runbook that people follow: the name of a shipped one, or the path of a file, from where this file is.
+    #[serde(default)]
+    #[garde(inner(length(min = 1, max = 1000)))]
+    pub runbook: Option<String>,
+    /// How a scenario that must fail has to end; only those have it.
+    #[serde(default)]
+    #[garde(dive)]
+    pub expect: Option<Expect>,
     /// Kind of drill.
     #[garde(skip)]
     pub kind: Kind,

@@ -9,7 +9,9 @@ use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
 use super::{Known, Scenario};
 use crate::inventory::Inventory;
 use crate::names::known_names;
+use crate::runbook::Runbook;
 use crate::secret::NOT_IN_FILES;
+use crate::tabletop::{Names, Script};
 
 /// Largest file that is looked at. A scenario is a page or two; anything larger is a mistake or an attack.
 pub const LARGEST_FILE_BYTES: usize = 1024 * 1024;
@@ -39,6 +41,28 @@ pub fn parse_scenario(
 /// When it is no environment; the message says where and what to write instead.
 pub fn parse_inventory(name: &str, text: impl AsRef<[u8]>) -> Result<Inventory, FileError> {
     parse(name, text.as_ref(), &())
+}
+
+/// Reads a runbook from what stands in the file `name`; its steps belong to roles of its contacts.
+///
+/// # Errors
+/// When it is no runbook; the message says where and what to write instead.
+pub fn parse_runbook(name: &str, text: impl AsRef<[u8]>) -> Result<Runbook, FileError> {
+    // Who may own a step stands in the same file, so it is read twice.
+    let alone: Runbook = parse(name, text.as_ref(), &None)?;
+    parse(name, text.as_ref(), &Some(alone.roles()))
+}
+
+/// Reads the answers to a tabletop exercise from what stands in the file `name`, whose names must be among the `known`.
+///
+/// # Errors
+/// When it is no such thing; the message says where and what to write instead.
+pub fn parse_script(
+    name: &str,
+    text: impl AsRef<[u8]>,
+    known: &Names,
+) -> Result<Script, FileError> {
+    parse(name, text.as_ref(), known)
 }
 
 fn parse<T: DeserializeOwned + Validate>(
@@ -169,7 +193,7 @@ verify: [data_access]
 
     #[test]
     fn every_mistake_is_placed_and_answered() {
-        let cases: [(&str, &str, &str, &str); 18] = [
+        let cases: [(&str, &str, &str, &str); 20] = [
             ("every: 20ms", "every: 20", "s.yaml:5:18: ", "`20` has no unit"),
             ("rto: 1h", "rto: soon", "s.yaml:4:17: ", "50ms, 30s, 15min or 1h"),
             ("rlo: 80%", "rlo: 180%", "s.yaml:4:38: ", "from 0% to 100%"),
@@ -207,6 +231,13 @@ verify: [data_access]
             ("title: A", "title: &a A", "s.yaml:2:11: ", "anchors"),
             ("kind: simulated", "kind: simulated\nkind: full", "s.yaml:4:1: ", "duplicate"),
             ("at: 5s", "at: 5ms", "s.yaml:7:9: ", "from 1s to 1h"),
+            ("kind:", "tags: [site, A B]\nkind:", "s.yaml:3:14: ", "lower-case letters"),
+            (
+                "kind:",
+                "expect: { exit: 0, reason: lost }\nkind:",
+                "s.yaml:3:17: ",
+                "must be 10 (a target was missed) or 11",
+            ),
             ("{ on: primary } }", "{ on: primary }", "s.yaml:", ""),
         ];
         for (from, to, place, what) in cases {

@@ -114,8 +114,8 @@ impl Shared {
 
 #[async_trait]
 impl Functions for Shared {
-    fn names(&self) -> Vec<&'static str> {
-        FUNCTIONS.to_vec()
+    fn names(&self) -> Vec<String> {
+        FUNCTIONS.map(str::to_owned).to_vec()
     }
 
     async fn check(&self, name: &str) -> Function {

@@ -129,8 +129,8 @@ impl HealthSource for World {
 
 #[async_trait]
 impl Functions for World {
-    fn names(&self) -> Vec<&'static str> {
-        vec!["works", "broken"]
+    fn names(&self) -> Vec<String> {
+        vec!["works".to_owned(), "broken".to_owned()]
     }
     async fn check(&self, name: &str) -> Function {
         Function { works: name == "works", detail: name.to_owned() }

@@ -22,6 +22,7 @@ pub(crate) mod shots;
 #[cfg(test)]
 mod simulation;
 pub(crate) mod streams;
+mod tabletop;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
@@ -31,13 +32,14 @@ pub use digest::JudgeError;
 
 use drdrill_core::checker::{Finding, Severity};
 use drdrill_core::event::{AbortCause, Entry, When};
-use drdrill_core::record::{EnvironmentRef, Record, SCHEMA, ScenarioRef, SplitBrain};
+use drdrill_core::record::{EnvironmentRef, Phases, Record, SCHEMA, ScenarioRef, SplitBrain};
 use drdrill_core::time::At;
 use drdrill_core::verdict::Verdict;
 
 use crate::checkers;
 use case::Case;
 use digest::Digest;
+use tabletop::Exercise;
 
 /// Judges a drill from its history alone. Recommendations are left empty: they are another crate's.
 ///
@@ -45,13 +47,53 @@ use digest::Digest;
 /// When the history does not say what the drill was.
 pub fn judge(history: &[Entry]) -> Result<Record, JudgeError> {
     let digest = Digest::new(history)?;
-    let case = Case::new(&digest);
+    Ok(match Exercise::of(history) {
+        Some(exercise) => of_exercise(&digest, &exercise),
+        None => of_drill(&digest),
+    })
+}
+
+/// The record of a tabletop exercise.
+fn of_exercise(digest: &Digest<'_>, exercise: &Exercise<'_>) -> Record {
+    let findings = exercise.findings(digest);
+    let (verdict, reasons) = tabletop::overall(&findings);
+    Record {
+        services: tabletop::services(digest),
+        tabletop: Some(exercise.record()),
+        ..empty(digest, verdict, reasons, findings)
+    }
+}
+
+/// The record of a drill.
+fn of_drill(digest: &Digest<'_>) -> Record {
+    let case = Case::new(digest);
     let judged: Vec<_> = case.services.iter().map(|story| services::judge(&case, story)).collect();
     let findings = checkers::findings(&case);
     let (verdict, reasons) = overall(&case, &judged, &findings);
-    let start = digest.start;
     let full_capacity = judged.iter().filter_map(|judged| judged.full_capacity).max();
-    Ok(Record {
+    Record {
+        phases: phases::gather(&case, full_capacity),
+        services: judged.into_iter().map(|judged| judged.service).collect(),
+        faults: account::faults(digest),
+        steps: account::steps(digest),
+        functionality: account::functionality(digest),
+        bystanders: case.bystanders.iter().map(streams::StreamStory::record).collect(),
+        failback: wayback::record(&case),
+        replication_lag_ms: replication_lag(digest, &case),
+        split_brain: split_brain(&case),
+        ..empty(digest, verdict, reasons, findings)
+    }
+}
+
+/// What every record says, and nothing that is measured.
+fn empty(
+    digest: &Digest<'_>,
+    verdict: Verdict,
+    reasons: Vec<String>,
+    findings: Vec<Finding>,
+) -> Record {
+    let start = digest.start;
+    Record {
         schema: SCHEMA.to_owned(),
         run_id: start.run_id.clone(),
         scenario: ScenarioRef {
@@ -74,21 +116,22 @@ pub fn judge(history: &[Entry]) -> Result<Record, JudgeError> {
         duration_ms: digest.end.ms(),
         seed: start.seed,
         verdict,
-        exit_code: exit_code(&digest, verdict),
+        exit_code: exit_code(digest, verdict),
         reasons,
-        phases: phases::gather(&case, full_capacity),
-        services: judged.into_iter().map(|judged| judged.service).collect(),
-        faults: account::faults(&digest),
-        steps: account::steps(&digest),
-        functionality: account::functionality(&digest),
-        bystanders: case.bystanders.iter().map(streams::StreamStory::record).collect(),
-        failback: wayback::record(&case),
-        replication_lag_ms: replication_lag(&digest, &case),
-        split_brain: split_brain(&case),
+        services: Vec::new(),
+        faults: Vec::new(),
+        steps: Vec::new(),
+        phases: Phases::default(),
+        functionality: Vec::new(),
+        bystanders: Vec::new(),
+        failback: None,
+        replication_lag_ms: None,
+        split_brain: Vec::new(),
         findings,
+        tabletop: None,
         recommendations: Vec::new(),
         leftovers: digest.leftovers.clone(),
-    })
+    }
 }
 
 /// Combines the verdicts of all parts; the worst one's reasons come first.

@@ -1,0 +1,60 @@
+//! Functionality checks of an environment file, made into what tries them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use drdrill_core::action::ActionError;
+use drdrill_core::environment::{Environment, Functions};
+use drdrill_core::inventory::{CheckSpec, Inventory, NamedCheck};
+use drdrill_core::probe::{Call, Connection, Purpose};
+use drdrill_environments::secrets;
+use drdrill_faults::process::starter;
+use drdrill_machinery::checks::{Checks, NamedTry, Try};
+
+/// All functionality checks that scenarios may ask for on an environment; `None` when there are none.
+pub(crate) fn functions(
+    inventory: &Inventory,
+    environment: &Arc<dyn Environment>,
+) -> Result<Option<Arc<dyn Functions>>, ActionError> {
+    let others = environment.functions();
+    if inventory.checks.is_empty() {
+        return Ok(others);
+    }
+    let named: Result<Vec<NamedTry>, ActionError> = inventory.checks.iter().map(named).collect();
+    Ok(Some(Arc::new(Checks::new(named?, others))))
+}
+
+fn named(spec: &NamedCheck) -> Result<NamedTry, ActionError> {
+    let what = match &spec.check {
+        CheckSpec::Http(http) => probe(
+            &spec.name,
+            &Call::Http {
+                method: "GET",
+                url: http.url.clone(),
+                headers: secrets::headers(&http.headers)?,
+                body: None,
+                body_contains: http.body_contains.clone(),
+            },
+        )?,
+        CheckSpec::Tcp(tcp) => probe(&spec.name, &Call::Tcp { address: tcp.address.clone() })?,
+        CheckSpec::Exec(exec) => Try::Exec(exec.clone()),
+        CheckSpec::Sqlite(sqlite) => Try::Sqlite(sqlite.clone()),
+    };
+    Ok(NamedTry { name: spec.name.clone(), timeout: spec.timeout.0, what })
+}
+
+fn probe(name: &str, call: &Call) -> Result<Try, ActionError> {
+    let probe = drdrill_measure::probe(call, Purpose::Read, Connection::Fresh);
+    probe.map(Try::Probe).map_err(|error| ActionError::new("make the check", name, error))
+}
+
+/// Refuses programs that somebody else could have put there, of the checks that are asked for.
+pub(crate) fn programs_are_ours(inventory: &Inventory, asked: &[String]) -> Result<(), String> {
+    for check in inventory.checks.iter().filter(|check| asked.contains(&check.name)) {
+        let CheckSpec::Exec(exec) = &check.check else { continue };
+        let program = exec.command.first().map_or("", String::as_str);
+        starter::check_program(Path::new(program))
+            .map_err(|error| format!("check {}: {error}", check.name))?;
+    }
+    Ok(())
+}
