@@ -54,6 +54,8 @@ pub enum OnFailure {
 /// What a step does; what takes it back stands beside it in [`Act::take_back`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
+    /// See that the site can be told something.
+    Reach,
     /// Make the site refuse writes.
     Fence,
     /// Start what of the site does not run, and wait until it is healthy.
@@ -94,6 +96,7 @@ pub enum Act {
 impl Act {
     const fn word(&self) -> &'static str {
         match self {
+            Self::Reach => "reach",
             Self::Fence => "fence",
             Self::Activate => "activate",
             Self::Promote { .. } => "promote",
@@ -107,6 +110,7 @@ impl Act {
     async fn carry_out(&self, site: &str, powers: &Powers) -> Result<String, ActionError> {
         let sites = &powers.sites;
         match self {
+            Self::Reach => sites.status(site).await.map(|_| "answers".to_owned()),
             Self::Fence => sites.fence(site).await.map(|()| "refuses writes".to_owned()),
             Self::Activate => {
                 sites.start(site).await?;
@@ -137,9 +141,11 @@ impl Act {
             Self::Share { before, .. } => {
                 powers.traffic.set_shares(before).await.map(|()| in_words(before))
             }
-            Self::Activate | Self::Follow { .. } | Self::CatchUp { .. } | Self::Hold { .. } => {
-                Ok("nothing to take back".to_owned())
-            }
+            Self::Reach
+            | Self::Activate
+            | Self::Follow { .. }
+            | Self::CatchUp { .. }
+            | Self::Hold { .. } => Ok("nothing to take back".to_owned()),
         }
     }
 }

@@ -31,6 +31,12 @@ fn programs(directory: &std::path::Path) -> Vec<(&'static str, Value)> {
                 "weights": { "primary": 100, "dr": 0 },
             }),
         ),
+        (
+            "auth",
+            json!({
+                "http": ANY, "data_dir": directory, "token_secret": "s", "token_lifetime_ms": 1,
+            }),
+        ),
         ("bystander", json!({ "http": ANY })),
     ]
 }
