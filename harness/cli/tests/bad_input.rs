@@ -54,7 +54,7 @@ fn an_unknown_name_is_answered_with_the_known_ones_the_nearest_first() {
         ),
         (
             "run no_op --env lab_bypas",
-            "drdrill: there is no environment `lab_bypas`; known, the nearest first: lab_bypass, lab; ",
+            "drdrill: there is no environment `lab_bypas`; known, the nearest first: lab_bypass, ",
         ),
         (
             "run complete_site_failure --set faliover=none",

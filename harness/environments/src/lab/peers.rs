@@ -33,12 +33,10 @@ impl Shared {
     /// Everything by which two sites talk.
     pub(super) fn peer_links(&self, one: &str, other: &str) -> Option<PeerLinks> {
         let addresses = self.addresses.get()?;
-        let sites = [(one, other), (other, one)].map(|(from, to)| {
-            addresses.sites.get(to).map(|site| (from.to_owned(), to.to_owned(), site))
-        });
         let mut links = Vec::new();
         let mut clients = Vec::new();
-        for (from, to, site) in sites {
+        for (from, to) in [(one, other), (other, one)] {
+            let site = addresses.sites.get(to)?;
             let SiteAddresses { proxied, peer, client_path, .. } = site;
             let ways = [
                 ("replication", &proxied.replication, hello(), true),
@@ -47,14 +45,14 @@ impl Shared {
             ];
             links.extend(ways.map(|(link, address, request, replication)| PeerLink {
                 proxy: self.proxy(&format!("{to}.{link}")),
-                from: from.clone(),
-                to: to.clone(),
+                from: from.to_owned(),
+                to: to.to_owned(),
                 address: address.clone(),
                 request,
                 replication,
             }));
             clients.push(ClientPath {
-                site: to,
+                site: to.to_owned(),
                 address: client_path.clone(),
                 request: HTTP_REQUEST.to_vec(),
             });

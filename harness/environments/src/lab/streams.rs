@@ -66,10 +66,10 @@ impl Shared {
             body: Some(Arc::new(|sequence| entry(sequence).to_string().into_bytes())),
             body_contains: None,
         };
-        let [logins] = OPTIONAL_STREAMS;
+        let [optional] = OPTIONAL_STREAMS;
         let password = json!({ "user": USER, "password": self.secrets.password.expose() });
         let password = password.to_string().into_bytes();
-        let log_in = Call::Http {
+        let password_login = Call::Http {
             method: "POST",
             url: format!("http://{front}/login"),
             headers: vec![(
@@ -91,7 +91,7 @@ impl Shared {
                 get(format!("http://{bystander}/health"), Vec::new()),
             ),
             // No write: what it changes is counted by nobody, and a broken one certainly let nobody in.
-            stream(logins, &service, Purpose::Read, Connection::Fresh, log_in),
+            stream(optional, &service, Purpose::Read, Connection::Fresh, password_login),
         ])
     }
 }

@@ -110,9 +110,9 @@ impl<'a> Case<'a> {
     pub(crate) fn decisive(&self) -> Option<Disaster> {
         let first = self.disasters.first()?;
         let decided = self.digest.milestone_since(Milestone::Decided, first.from);
-        let there =
+        let mut there =
             self.disasters.iter().filter(|one| decided.is_none_or(|decided| one.from <= decided));
-        there.last().copied()
+        there.next_back().copied()
     }
 
     /// Length of the sustained window.

@@ -151,13 +151,13 @@ fn replication_lag(digest: &Digest<'_>, case: &Case<'_>) -> Option<u64> {
 }
 
 fn split_brain(case: &Case<'_>) -> Vec<SplitBrain> {
-    let of = |service: &ServiceStory<'_>| match &service.reigns {
-        Some(reigns) => reigns.conflicts(&service.facts.name),
-        // Without epochs such a loss is all the evidence there can be.
-        None => {
-            let story = service.rpo.as_ref();
-            story.and_then(|story| story.lost_after_fault.clone()).into_iter().collect()
+    let of = |service: &ServiceStory<'_>| {
+        if let Some(reigns) = &service.reigns {
+            return reigns.conflicts(&service.facts.name);
         }
+        // Without epochs such a loss is all the evidence there can be.
+        let story = service.rpo.as_ref();
+        story.and_then(|story| story.lost_after_fault.clone()).into_iter().collect()
     };
     case.services.iter().flat_map(of).collect()
 }
