@@ -174,8 +174,10 @@ fn after_failback_the_lost_writes_can_still_be_salvaged_on_the_primary_site() {
     let ran = &*FAILED_BACK;
     let rpo = &ran.record()["services"][0]["rpo"];
     let primary = ran.sandbox.path("kept").join("primary");
-    let lost: BTreeSet<u64> =
-        acknowledged(&ran.sandbox).difference(&present(&primary.join("site.db"))).copied().collect();
+    let lost: BTreeSet<u64> = acknowledged(&ran.sandbox)
+        .difference(&present(&primary.join("site.db")))
+        .copied()
+        .collect();
     assert!(!lost.is_empty());
     assert_eq!(rpo["writes"]["lost"], lost.len());
     assert_eq!(rpo["failback_lost"], 0);

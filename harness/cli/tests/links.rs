@@ -35,16 +35,17 @@ fn partitioned(sandbox: &Sandbox, inject: &str) -> String {
         .replace(LOSS, inject)
         .replace("failover: built_in", "failover: refrain")
         // Longer than the two rounds of 200 ms after which the machinery would fail over.
-        .replace("soak: 300ms\nfailback: { shift: [50%, 100%], hold: 300ms }\n", "soak: 2s\n");
+        .replace("soak: 300ms\nfailback: { shift: [50%, 100%], hold: 300ms }\n", "soak: 3s\n");
     fs::write(sandbox.path("quick.yaml"), scenario).unwrap();
-    format!("{arguments} --set keep_data=kept --format json")
+    // A probe that is sent more than its interval late is our own error: machines are busy.
+    format!("{arguments} --set every=100ms --set keep_data=kept --format json")
 }
 
 /// The machinery of the quick drill stands at the DR site and moves half of the clients.
 fn stands_at_dr(sandbox: &Sandbox) {
     let environment = fs::read_to_string(sandbox.path("env.yaml")).unwrap();
-    let environment =
-        environment.replace("  step_timeout: 10s\n", "  step_timeout: 10s\n  at: dr\n  redirect: 50%\n");
+    let environment = environment
+        .replace("  step_timeout: 10s\n", "  step_timeout: 10s\n  at: dr\n  redirect: 50%\n");
     assert!(environment.contains("at: dr"));
     fs::write(sandbox.path("env.yaml"), environment).unwrap();
     let scenario = fs::read_to_string(sandbox.path("quick.yaml")).unwrap();
@@ -72,7 +73,10 @@ fn sites_that_cannot_talk_are_no_reason_to_fail_over_and_the_standby_catches_up(
         assert_eq!(fault["belts"], json!(["journal"]));
         let proof = fault["proof"].as_str().unwrap();
         assert!(proof.contains("clients still reach dr, primary"), "{proof}");
-        assert_eq!(proof.matches("no answer within").count(), 6, "{proof}");
+        // Where what is asked arrives and the answer does not, the end of the connection still does.
+        let silent = ["no answer within", "closed without an answer"];
+        let silent = silent.map(|words| proof.matches(words).count());
+        assert_eq!(silent.iter().sum::<usize>(), 6, "{proof}");
         assert_eq!(record["phases"]["decided_ms"], Value::Null, "{}", record["phases"]);
         assert_eq!(record["split_brain"], json!([]));
         let writes = &record["services"][0]["rpo"]["writes"];
@@ -110,8 +114,8 @@ fn a_standby_that_cannot_fence_makes_two_primaries_and_the_time_of_both_is_told(
         assert!(detail.contains("after dr (epoch 2) had acknowledged one"), "{detail}");
         let (from, to) = (split["from_ms"].as_f64().unwrap(), split["to_ms"].as_f64().unwrap());
         let failed_over = record["phases"]["failed_over_ms"].as_f64().unwrap();
-        // For as long as both were asked: from about the failover to the end of the soak of 2 s.
-        assert!(to - from >= 1_500.0 && from < failed_over + 1_000.0, "{split}, {failed_over}");
+        // For as long as both were asked: from about the failover to the end of the soak of 3 s.
+        assert!(to - from >= 2_500.0 && from < failed_over + 1_000.0, "{split}, {failed_over}");
         assert_eq!(finding(&record, "split_brain")["severity"], "critical");
         assert!(record["reasons"].to_string().contains(detail), "{}", record["reasons"]);
         let fence = &record["steps"][0];
@@ -172,7 +176,10 @@ fn what_was_acknowledged_since_replication_stalled_is_lost_and_no_more() {
     let record = record(&sandbox.run(&arguments).exits(0));
     let faults = record["faults"].as_array().unwrap();
     let at = |fault: usize, name: &str| faults[fault][name].as_f64().unwrap();
-    assert_eq!((&faults[0]["kind"], &faults[1]["kind"]), (&json!("replication_stall"), &json!("site_loss")));
+    assert_eq!(
+        (&faults[0]["kind"], &faults[1]["kind"]),
+        (&json!("replication_stall"), &json!("site_loss"))
+    );
     let lag = record["replication_lag_ms"].as_f64().unwrap();
     let stalled = at(1, "in_effect_ms") - at(0, "applied_ms");
     assert!(lag >= 1_000.0, "the lag before the loss, not that before the stall: {lag}");
@@ -181,7 +188,10 @@ fn what_was_acknowledged_since_replication_stalled_is_lost_and_no_more() {
     assert!(rpo["at_least_ms"].as_f64().unwrap() >= 1_000.0 - 150.0, "{rpo}");
     // No older than the stall, the lag of 50 ms and a heartbeat before it.
     assert!(rpo["at_most_ms"].as_f64().unwrap() <= stalled + 300.0, "{rpo}, {stalled}");
-    assert_eq!(rpo["lost_after_fault"], 0, "the primary site decided rightly while replication stalled");
+    assert_eq!(
+        rpo["lost_after_fault"], 0,
+        "the primary site decided rightly while replication stalled"
+    );
     assert_eq!(record["split_brain"], json!([]));
     let there = present(&sandbox.path("kept/dr/site.db"));
     let lost = acknowledged(&sandbox).difference(&there).count();
@@ -197,7 +207,10 @@ fn a_stall_that_lasts_too_long_misses_the_recovery_point_and_nothing_else() {
     let outcome = sandbox.run("run replication_stalls_too_long --set sustained=1s --format json");
     let record = record(&outcome.exits(10));
     let service = &record["services"][0];
-    assert_eq!((&service["rpo"]["verdict"], &service["rto"]["verdict"]), (&json!("fail"), &json!("pass")));
+    assert_eq!(
+        (&service["rpo"]["verdict"], &service["rto"]["verdict"]),
+        (&json!("fail"), &json!("pass"))
+    );
     assert!(service["rpo"]["at_least_ms"].as_f64().unwrap() >= 3_800.0, "{}", service["rpo"]);
     assert!(record["replication_lag_ms"].as_f64().unwrap() >= 4_000.0);
     let reasons = record["reasons"].as_array().unwrap();
@@ -221,11 +234,15 @@ fn a_partition_that_the_lab_cannot_make_is_refused() {
         let outcome = sandbox.run(&arguments).exits(13);
         assert!(outcome.stderr.contains(said), "{inject}: {outcome:#?}");
     }
-    let explained = quick_but(&sandbox, LOSS, "network_partition: { on: primary, from: dr, way: in }")
-        .replacen("run", "explain", 1);
+    let explained =
+        quick_but(&sandbox, LOSS, "network_partition: { on: primary, from: dr, way: in }")
+            .replacen("run", "explain", 1);
     let explained = sandbox.run(&explained).exits(0);
     assert!(explained.stdout.contains("cut off from dr (nothing arrives)"), "{explained:?}");
-    assert!(explained.stdout.contains("data passes the links again, by the ledger"), "{explained:?}");
+    assert!(
+        explained.stdout.contains("data passes the links again, by the ledger"),
+        "{explained:?}"
+    );
 }
 
 #[test]

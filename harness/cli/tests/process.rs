@@ -389,7 +389,10 @@ fn one_process_of_the_lab_is_killed_and_started_again_alone() {
         proof.contains("primary/service (pid ") && proof.contains("Connection refused"),
         "{proof}"
     );
-    assert!(proof.contains("still running: primary/auth, primary/worker, primary/backup, dr/service"), "{proof}");
+    assert!(
+        proof.contains("still running: primary/auth, primary/worker, primary/backup, dr/service"),
+        "{proof}"
+    );
     assert!(record["phases"]["failed_over_ms"].is_number(), "{}", record["phases"]);
     assert_eq!(record["split_brain"], serde_json::json!([]));
     nothing_is_left(&sandbox);

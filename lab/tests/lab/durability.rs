@@ -114,7 +114,8 @@ async fn files_that_take_no_writes_end_writes_and_neither_reads_nor_the_service(
     site.put_many(&token, "before", 20).await;
     limit_files(site.node.pid(), "0");
     for sequence in 0..20 {
-        let status = site.put(&token, &format!("no-{sequence}"), sequence, "x").await.unwrap().status;
+        let status =
+            site.put(&token, &format!("no-{sequence}"), sequence, "x").await.unwrap().status;
         assert_eq!(status, 500, "whether it is durable cannot be told");
     }
     assert_eq!(site.get(&token, "/entries/before-7").await.status, 200);

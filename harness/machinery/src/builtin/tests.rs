@@ -241,7 +241,8 @@ async fn whichever_step_of_the_failover_fails_the_roles_are_as_before() {
 
 #[tokio::test]
 async fn a_fence_that_is_required_and_fails_leaves_all_as_it_was() {
-    let (healthy, calls) = (World::new(None).seen(), |world: &World| world.calls.load(Ordering::Relaxed));
+    let (healthy, calls) =
+        (World::new(None).seen(), |world: &World| world.calls.load(Ordering::Relaxed));
     let told = Arc::new(World { deaf: true, ..World::new(None) });
     let machinery = careful(&told, Fence::Required);
     let (notes, result) = fail_over(&told, &machinery).await;
