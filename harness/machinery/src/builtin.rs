@@ -79,7 +79,7 @@ impl BuiltIn {
         let every = self.settings.monitor.interval.0;
         let redirected = self.shares(to, self.settings.redirect);
         let shares = Act::Share { shares: redirected, before: self.all_to(from) };
-        let fence = step("fence the lost site", from, Act::Fence);
+        let fence = step("fence the lost site", from, Act::FenceAndDrain { into: to.clone() });
         let mut steps = match self.settings.fence {
             // A site that is lost cannot be told; the higher epoch keeps it from deciding anything when it returns.
             Fence::IfReached => vec![Step { on_failure: OnFailure::Skip, ..fence }],
