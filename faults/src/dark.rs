@@ -70,7 +70,7 @@ impl SiteNetwork {
 }
 
 /// Whether an error says something about the way to the site, and not about this machine.
-fn is_the_networks(error: &std::io::Error) -> bool {
+pub(crate) fn is_the_networks(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{
         ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut,
     };

@@ -5,14 +5,16 @@
 //! 3. [`dark`] — a site whose network goes dark, and the canary that proves it.
 //! 4. [`site_loss`] and [`network_down`] — the faults of scenarios.
 //! 5. [`site_reverter`] — takes both back, knowing only what the ledger knows.
-//! 6. [`namespace`], [`nft`], [`iptables`], [`qdisc`] and [`network`] — faults of the network of nodes.
-//! 7. [`devices`] and [`two_sites`] — networks to try them on.
-//! 8. [`process`] and [`disk`] — faults of processes and of file systems.
+//! 6. [`link`] — sites that cannot talk to each other while clients reach both, and replication that stands still.
+//! 7. [`namespace`], [`nft`], [`iptables`], [`qdisc`] and [`network`] — faults of the network of nodes.
+//! 8. [`devices`] and [`two_sites`] — networks to try them on.
+//! 9. [`process`] and [`disk`] — faults of processes and of file systems.
 
 pub mod dark;
 pub mod devices;
 pub mod disk;
 pub mod iptables;
+pub mod link;
 pub mod links;
 pub mod namespace;
 pub mod network;

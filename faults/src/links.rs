@@ -1,12 +1,14 @@
 //! The links of an environment, through a Toxiproxy server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::LinkControl;
+use drdrill_core::links::{Block, Flow};
 
-use crate::toxiproxy::client::{Client, Error, NewProxy, ProxyChange};
+use crate::toxiproxy::client::{Client, Error, NamedToxic, NewProxy, ProxyChange, Stream, Toxic};
 
 /// Links of a Toxiproxy server, ours or a real one.
 #[derive(Debug)]
@@ -75,5 +77,37 @@ impl LinkControl for Links {
         let change = ProxyChange::enabled(up);
         let changed = self.client.update_proxy(name, &change).await;
         changed.map(drop).map_err(|error| failed("switch the proxy", name, &error))
+    }
+
+    async fn block(&self, proxy: &str, block: &Block) -> Result<(), ActionError> {
+        let stream = match block.flow {
+            Flow::Upstream => Stream::Upstream,
+            Flow::Downstream => Stream::Downstream,
+        };
+        // Never closed by itself: who talks over it gets no answer, as when packets are dropped.
+        let toxic =
+            NamedToxic::new(&*block.name, stream, Toxic::Timeout { timeout: Duration::ZERO });
+        let added = self.client.add_toxic(proxy, &toxic).await;
+        added.map(drop).map_err(|error| failed("block the proxy", proxy, &error))
+    }
+
+    async fn unblock(&self, proxy: &str, name: &str) -> Result<(), ActionError> {
+        match self.client.remove_toxic(proxy, name).await {
+            Err(error) if !error.is_gone() => Err(failed("unblock the proxy", proxy, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn blocks(&self, proxy: &str) -> Result<Vec<Block>, ActionError> {
+        let toxics = self.client.toxics(proxy).await;
+        let toxics = toxics.map_err(|error| failed("look at the proxy", proxy, &error))?;
+        let block = |toxic: NamedToxic| {
+            let flow = match toxic.stream {
+                Stream::Upstream => Flow::Upstream,
+                Stream::Downstream => Flow::Downstream,
+            };
+            Block { name: toxic.name, flow }
+        };
+        Ok(toxics.into_iter().map(block).collect())
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -23,6 +23,8 @@ pub struct Client {
 pub struct Answer {
     /// Its status.
     pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
 }
@@ -106,14 +108,13 @@ impl Client {
             let text = with_causes(&error);
             if error.is_connect() { ClientError::NotSent(text) } else { ClientError::Broken(text) }
         })?;
-        let status = answer.status();
-        let body = answer
-            .into_body()
+        let (parts, body) = answer.into_parts();
+        let body = body
             .collect()
             .await
             .map_err(|error| ClientError::Broken(with_causes(&error)))?
             .to_bytes();
-        Ok(Answer { status, body })
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 }
 

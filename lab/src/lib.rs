@@ -11,10 +11,12 @@
 //! - `replication` — the change log shipped from the primary to the standby.
 //! - [`worker`] — one per site: runs the jobs that the site's service has accepted.
 //! - [`backup`] — one per site: full backups and log segments outside the site; restore.
+//! - [`auth`] — one per site: checks passwords and issues tokens.
 //! - [`gateway`] — outside both sites: spreads requests over them by weight.
 //! - [`bystander`] — outside the blast radius: must never notice a drill.
 //! - [`client`] — the small HTTP client that these programs use.
 
+pub mod auth;
 pub mod backup;
 pub mod bystander;
 pub mod client;

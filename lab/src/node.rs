@@ -13,6 +13,7 @@ mod error;
 mod lifeline;
 mod listen;
 mod log;
+mod signals;
 mod time;
 
 use serde::Deserialize;
@@ -22,12 +23,13 @@ pub use error::LabError;
 pub(crate) use lifeline::hold_lifeline;
 pub(crate) use listen::{listen, ready, serve};
 pub(crate) use log::log;
+pub(crate) use signals::survive_refused_writes;
 pub(crate) use time::now_ms;
 
-use crate::{backup, bystander, gateway, service, worker};
+use crate::{auth, backup, bystander, gateway, service, worker};
 
 /// The names of the programs, as [`run`] takes them.
-pub const PROGRAMS: [&str; 5] = ["service", "worker", "backup", "gateway", "bystander"];
+pub const PROGRAMS: [&str; 6] = ["service", "worker", "backup", "auth", "gateway", "bystander"];
 
 /// Runs one program of the lab until its standard input ends.
 ///
@@ -54,6 +56,7 @@ pub async fn run(program: &str, config: &str) -> Result<(), LabError> {
         "service" => service::run(parse(program, config)?).await,
         "worker" => worker::run(parse(program, config)?).await,
         "backup" => backup::run(parse(program, config)?).await,
+        "auth" => auth::run(parse(program, config)?).await,
         "gateway" => gateway::run(parse(program, config)?).await,
         "bystander" => bystander::run(parse(program, config)?).await,
         worker::JOB_PROGRAM => Err(worker::become_job(&parse(program, config)?)),

@@ -6,11 +6,11 @@ mod auth;
 mod config;
 mod control;
 mod entries;
-mod failure;
+pub(crate) mod failure;
 mod forward;
 mod health;
 mod jobs;
-mod login;
+pub(crate) mod login;
 mod site;
 
 use std::sync::Arc;
@@ -30,6 +30,7 @@ use crate::node::{self, LabError};
 /// When its database cannot be opened or one of its addresses cannot be listened on.
 pub async fn run(config: ServiceConfig) -> Result<(), LabError> {
     node::hold_lifeline("service", config.die_with_starting_thread)?;
+    node::survive_refused_writes()?;
     let (http, http_address) = node::listen(config.http).await?;
     let (admin, admin_address) = node::listen(config.admin).await?;
     let (replication, replication_address) = node::listen(config.replication).await?;

@@ -34,20 +34,33 @@ macro_rules! shipped {
 }
 
 /// The scenarios shipped in the program.
-pub(crate) const SCENARIOS: [Shipped; 8] = [
+pub(crate) const SCENARIOS: [Shipped; 18] = [
     shipped!("scenarios", "complete_site_failure", false),
     shipped!("scenarios", "site_frozen", false),
     shipped!("scenarios", "service_killed", false),
+    shipped!("scenarios", "storage_read_only", false),
+    shipped!("scenarios", "auth_down", false),
+    shipped!("scenarios", "network_partition", false),
+    shipped!("scenarios", "one_way_partition", false),
+    shipped!("scenarios", "replication_stall", false),
     shipped!("scenarios", "no_op", false),
     shipped!("scenarios/must_fail", "site_lost_nobody_fails_over", true),
     shipped!("scenarios/must_fail", "site_frozen_nobody_fails_over", true),
     shipped!("scenarios/must_fail", "service_killed_nobody_fails_over", true),
+    shipped!("scenarios/must_fail", "storage_read_only_nobody_fails_over", true),
+    shipped!("scenarios/must_fail", "auth_down_nobody_fails_over", true),
+    shipped!("scenarios/must_fail", "partition_promotes_both", true),
+    shipped!("scenarios/must_fail", "one_way_partition_promotes_both", true),
+    shipped!("scenarios/must_fail", "replication_stalls_too_long", true),
     shipped!("scenarios/must_fail", "fault_without_effect", true),
 ];
 
 /// The environments shipped in the program.
-pub(crate) const ENVIRONMENTS: [Shipped; 2] =
-    [shipped!("environments", "lab", false), shipped!("environments", "lab_bypass", false)];
+pub(crate) const ENVIRONMENTS: [Shipped; 3] = [
+    shipped!("environments", "lab", false),
+    shipped!("environments", "lab_bypass", false),
+    shipped!("environments", "lab_at_dr", false),
+];
 
 /// The runbooks shipped in the program.
 pub(crate) const RUNBOOKS: [Shipped; 1] = [shipped!("runbooks", "site_loss", false)];

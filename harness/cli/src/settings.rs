@@ -1,6 +1,6 @@
 //! `--set NAME=VALUE`: settings of the scenario and the environment, changed for one run.
 
-use drdrill_core::inventory::{Inventory, LabSpec, Provider};
+use drdrill_core::inventory::{Fence, Inventory, LabSpec, Provider};
 use drdrill_core::names::known_names;
 use drdrill_core::scenario::{Failover, Scenario};
 use garde::Validate;
@@ -11,14 +11,15 @@ use crate::exit::{Code, Failure};
 type Change = fn(&mut Scenario, &mut Inventory, &str) -> Result<(), String>;
 
 /// What can be set.
-const SETTINGS: [(&str, Change); 15] = [
+const SETTINGS: [(&str, Change); 16] = [
     ("failover", |scenario, _, value| {
         scenario.recovery.failover = match value {
             "built_in" => Failover::BuiltIn,
             "own" => Failover::Own,
             "none" => Failover::None,
+            "refrain" => Failover::Refrain,
             other => {
-                let known = known_names(other, ["built_in", "own", "none"]);
+                let known = known_names(other, ["built_in", "own", "none", "refrain"]);
                 return Err(format!("`{other}` is no failover; {known}"));
             }
         };
@@ -45,6 +46,17 @@ const SETTINGS: [(&str, Change); 15] = [
     ("listen", |_, env, value| lab(env).map(|lab| lab.listen = Some(value.to_owned()))),
     ("keep_data", |_, env, value| lab(env).map(|lab| lab.keep_data = Some(value.to_owned()))),
     ("toxiproxy", |_, env, value| lab(env).map(|lab| lab.toxiproxy = Some(value.to_owned()))),
+    ("fence", |_, env, value| {
+        env.machinery.fence = match value {
+            "if_reached" => Fence::IfReached,
+            "required" => Fence::Required,
+            other => {
+                let known = known_names(other, ["if_reached", "required"]);
+                return Err(format!("`{other}` is no way to fence; {known}"));
+            }
+        };
+        Ok(())
+    }),
     ("sustained", |_, env, value| parse(value, &mut env.measure.sustained)),
 ];
 

@@ -5,18 +5,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use drdrill_core::action::{Action, ActionError};
-use drdrill_core::environment::{Environment, LinkControl, Power};
+use drdrill_core::environment::{Environment, LinkControl, Power, Vantage};
 use drdrill_core::inventory::{EnvironmentFacts, Inventory, Pin, Provider};
 use drdrill_core::network::{NetworkNode, Via, Way};
 use drdrill_core::parts::Recovery;
 use drdrill_core::record::Tool;
-use drdrill_core::scenario::{Failover, Inject, Known, Scenario};
+use drdrill_core::scenario::{Inject, Known, Partition, Scenario};
 use drdrill_engine::revert::Reverters;
 use drdrill_environments::host::{self, Host};
 use drdrill_environments::lab::{self, Lab, LabReverter};
 use drdrill_faults::dark::SiteNetwork;
 use drdrill_faults::disk::fault::DiskFull;
 use drdrill_faults::disk::reverter::DiskReverter;
+use drdrill_faults::link::partition::LinkPartition;
+use drdrill_faults::link::reverter::BlockReverter;
+use drdrill_faults::link::stall::ReplicationStall;
 use drdrill_faults::links::Links;
 use drdrill_faults::network::chains::ChainsReverter;
 use drdrill_faults::network::delay::NetworkDelay;
@@ -28,6 +31,8 @@ use drdrill_faults::nft::{self, NftError};
 use drdrill_faults::process::end::{End, ProcessEnd};
 use drdrill_faults::process::end_undo::EndReverter;
 use drdrill_faults::process::pause::ProcessPause;
+use drdrill_faults::process::read_only::StorageReadOnly;
+use drdrill_faults::process::read_only_undo::ReadOnlyReverter;
 use drdrill_faults::process::reverter::PauseReverter;
 use drdrill_faults::process::targets::Targets;
 use drdrill_faults::qdisc::Delay;
@@ -69,6 +74,7 @@ fn names_of(inventory: &Inventory) -> Known {
             roles: names(&[lab::PRIMARY, lab::DR]),
             functions: names(&lab::FUNCTIONS),
             probes: names(&lab::STREAMS),
+            also: names(&lab::OPTIONAL_STREAMS),
             components: Some(
                 [lab::PRIMARY, lab::DR]
                     .map(|role| (role.to_owned(), lab::COMPONENTS.map(str::to_owned).to_vec()))
@@ -80,6 +86,7 @@ fn names_of(inventory: &Inventory) -> Known {
             roles: Some(host::sites(spec)),
             functions: Some(Vec::new()),
             probes: Some(spec.probes.iter().map(|probe| probe.name.clone()).collect()),
+            also: Some(Vec::new()),
             components: Some(host::components(spec)),
             directories: Some(host::directories(spec)),
         },
@@ -116,15 +123,17 @@ pub(crate) fn needed(scenario: &Scenario) -> Vec<Power> {
             Inject::ProcessPause(_)
             | Inject::ProcessKill(_)
             | Inject::ProcessStop(_)
-            | Inject::ProcessRestart(_) => needed.push(Power::Processes),
+            | Inject::ProcessRestart(_)
+            | Inject::StorageReadOnly(_) => needed.push(Power::Processes),
             Inject::DiskFull(_) => needed.push(Power::Directories),
-            Inject::NetworkPartition(_)
-            | Inject::PacketLoss(_)
-            | Inject::RateLimit(_)
-            | Inject::NetworkDelay(_) => needed.push(Power::Network),
+            Inject::ReplicationStall(_) => needed.push(Power::Replication),
+            Inject::NetworkPartition(_) => needed.push(Power::Partition),
+            Inject::PacketLoss(_) | Inject::RateLimit(_) | Inject::NetworkDelay(_) => {
+                needed.push(Power::Network);
+            }
         }
     }
-    if scenario.recovery.failover == Failover::BuiltIn || scenario.failback.is_some() {
+    if scenario.recovery.failover.is_ours() || scenario.failback.is_some() {
         needed.push(Power::Failover);
     }
     if !scenario.verify.is_empty() {
@@ -146,6 +155,7 @@ pub(crate) fn check_powers(plan: &Plan) -> Result<(), Failure> {
         .map(Power::word)
         .collect();
     if lacks.is_empty() {
+        guards::links_can(&plan.scenario, &plan.inventory)?;
         return guards::blast_radius(&plan.scenario, &*environment);
     }
     let (scenario, name) = (&plan.scenario.scenario, environment.name());
@@ -162,16 +172,17 @@ pub(crate) fn recovery(
     let Some(functions) = checks::functions(inventory, environment)? else { return Ok(None) };
     let sites = environment.sites();
     let powers = || {
-        Some(Powers {
-            sites: environment.site_control()?,
-            traffic: environment.traffic()?,
-            health: environment.health()?,
-        })
+        let Vantage { sites, health } = match &inventory.machinery.at {
+            Some(site) => environment.seen_from(site)?,
+            None => Vantage { sites: environment.site_control()?, health: environment.health()? },
+        };
+        Some(Powers { sites, traffic: environment.traffic()?, health })
     };
     Ok(Some(match (sites.as_slice(), powers()) {
         ([primary, standby, ..], Some(powers)) => {
             let (primary, standby) = (primary.clone(), standby.clone());
-            Arc::new(BuiltIn::new(primary, standby, powers, functions, inventory.machinery))
+            let settings = inventory.machinery.clone();
+            Arc::new(BuiltIn::new(primary, standby, powers, functions, settings))
         }
         _ => Arc::new(LookOnly::new(environment.name(), functions)),
     }))
@@ -203,8 +214,27 @@ pub(crate) fn fault(
             let targets = targets(inject, &**environment).ok_or_else(|| lacks(Power::Processes))?;
             end_or_pause(inject, targets, environment)?
         }
+        Inject::StorageReadOnly(_) => {
+            let targets = targets(inject, &**environment).ok_or_else(|| lacks(Power::Processes))?;
+            let health = environment.health();
+            Arc::new(StorageReadOnly { targets, health, struck: Mutex::default() })
+        }
         Inject::DiskFull(fault) => Arc::new(disk_full(fault, &**environment)?),
+        Inject::ReplicationStall(fault) => {
+            let lacks = || lacks(Power::Replication);
+            Arc::new(ReplicationStall {
+                on: fault.on.clone(),
+                limit: fault.limit.0,
+                links: environment.peer_links(&fault.on, &fault.from).ok_or_else(lacks)?,
+                control: environment.links().ok_or_else(lacks)?,
+                sites: environment.site_control().ok_or_else(lacks)?,
+                behind: Mutex::default(),
+            })
+        }
         Inject::NetworkPartition(fault) => {
+            if let Some(partition) = link_partition(fault, environment) {
+                return Ok(Arc::new(partition));
+            }
             let (from, ports) = (fault.from.as_deref(), &fault.ports);
             let roles = (&*fault.on, from);
             disturb(Disturbance::Partition, roles, fault.way, ports, via(inject), environment)
@@ -223,6 +253,14 @@ pub(crate) fn fault(
     })
 }
 
+/// A partition by the links between two sites; `None` where the environment knows none.
+fn link_partition(fault: &Partition, environment: &Arc<dyn Environment>) -> Option<LinkPartition> {
+    let links = environment.peer_links(&fault.on, fault.from.as_deref()?)?;
+    let control = environment.links()?;
+    let (on, way) = (fault.on.clone(), fault.way);
+    Some(LinkPartition { on, way, links, control, open: Mutex::default() })
+}
+
 /// The processes that a fault is about; `None` when it is about none, or the environment has none.
 pub(crate) fn targets(inject: &Inject, environment: &dyn Environment) -> Option<Targets> {
     let (component, max_targets) = match inject {
@@ -231,6 +269,7 @@ pub(crate) fn targets(inject: &Inject, environment: &dyn Environment) -> Option<
             (&fault.component, fault.max_targets)
         }
         Inject::ProcessStop(fault) => (&fault.component, fault.max_targets),
+        Inject::StorageReadOnly(fault) => (&fault.component, fault.max_targets),
         _ => return None,
     };
     Some(Targets {
@@ -375,12 +414,14 @@ pub(crate) fn reverters(environment: Option<&Arc<dyn Environment>>) -> Reverters
     Reverters::new(vec![
         Arc::new(LabReverter::new(Links::of_server)),
         Arc::new(SiteReverter { make_links: Links::of_server, restart: restart.clone() }),
+        Arc::new(BlockReverter { make_links: Links::of_server }),
         Arc::new(NetworkReverter),
         Arc::new(ChainsReverter),
         Arc::new(DelayReverter),
         Arc::new(PauseReverter),
         Arc::new(EndReverter { restart, program }),
         Arc::new(DiskReverter),
+        Arc::new(ReadOnlyReverter),
     ])
 }
 

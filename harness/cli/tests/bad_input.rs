@@ -54,7 +54,7 @@ fn an_unknown_name_is_answered_with_the_known_ones_the_nearest_first() {
         ),
         (
             "run no_op --env lab_bypas",
-            "drdrill: there is no environment `lab_bypas`; known, the nearest first: lab_bypass, lab; ",
+            "drdrill: there is no environment `lab_bypas`; known, the nearest first: lab_bypass, ",
         ),
         (
             "run complete_site_failure --set faliover=none",
@@ -141,6 +141,8 @@ fn a_mistake_in_an_environment_is_placed_shown_and_answered() {
         ("tier: 1", "tier: 9", "6:31", "greater than 4"),
         ("host:", "hast:", "3:3", "known, the nearest first: host, lab"),
         ("tcp:", "tpc:", "5:47", "known, the nearest first: tcp, http"),
+        ("tier: 1 }]", "tier: 1 }]\nmachinery: { at: dr }", "7:12", "only works in the lab"),
+        ("tier: 1 }]", "tier: 1 }]\nmachinery: { fence: no }", "7:21", "if_reached, required"),
     ] {
         assert!(HOST.contains(from), "{from}");
         fs::write(sandbox.path("env.yaml"), HOST.replacen(from, to, 1)).unwrap();

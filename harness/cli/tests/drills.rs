@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support {
+    pub(crate) mod entries;
     pub(crate) mod proxies;
     pub(crate) mod quick;
     pub(crate) mod sandbox;
@@ -14,13 +15,13 @@ mod support {
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
 use edn_format::{Keyword, Value as Edn};
-use rusqlite::Connection;
 use serde_json::Value;
+use support::entries::{acknowledged, present};
 use support::proxies::ProxyServer;
 use support::quick::quick;
 use support::sandbox::{Outcome, Sandbox};
@@ -70,27 +71,6 @@ static ON_DR: LazyLock<Ran> = LazyLock::new(|| {
         0,
     )
 });
-
-/// Sequences of the writes that drdrill says were acknowledged, from the lines of its history.
-fn acknowledged(ran: &Ran) -> BTreeSet<u64> {
-    let text = fs::read_to_string(ran.dir().join("events.jsonl")).unwrap();
-    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let streams = events[0]["event"]["drill_started"]["streams"].as_array().unwrap();
-    let write = streams.iter().find(|stream| stream["purpose"] == "write").unwrap();
-    let samples = events.iter().map(|line| &line["event"]["sample"]);
-    samples
-        .filter(|sample| sample["stream"] == write["id"] && sample["outcome"] == "ok")
-        .map(|sample| sample["sequence"].as_u64().unwrap())
-        .collect()
-}
-
-/// Sequences of the writes in a database of the lab, read without drdrill.
-fn present(database: &Path) -> BTreeSet<u64> {
-    let database = Connection::open(database).unwrap();
-    let mut query = database.prepare("SELECT id FROM entries WHERE id LIKE 'w-%'").unwrap();
-    let ids = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
-    ids.map(|id| id.unwrap().strip_prefix("w-").unwrap().parse().unwrap()).collect()
-}
 
 /// Every object of a JSON value, with the way to it.
 fn objects<'a>(at: &str, value: &'a Value, found: &mut Vec<(String, &'a Value)>) {
@@ -179,7 +159,7 @@ fn four_functions_work_after_the_recovery_and_again_after_the_failback() {
 fn the_lost_writes_are_those_that_an_independent_reader_misses_on_the_dr_site() {
     let ran = &*ON_DR;
     let writes = &ran.record()["services"][0]["rpo"]["writes"];
-    let acknowledged = acknowledged(ran);
+    let acknowledged = acknowledged(&ran.sandbox);
     let kept = ran.sandbox.path("kept");
     let lost = acknowledged.difference(&present(&kept.join("dr/site.db"))).count();
     assert!(lost > 0, "with 250 ms of replication lag some are lost");
@@ -196,8 +176,10 @@ fn after_failback_the_lost_writes_can_still_be_salvaged_on_the_primary_site() {
     let ran = &*FAILED_BACK;
     let rpo = &ran.record()["services"][0]["rpo"];
     let primary = ran.sandbox.path("kept").join("primary");
-    let lost: BTreeSet<u64> =
-        acknowledged(ran).difference(&present(&primary.join("site.db"))).copied().collect();
+    let lost: BTreeSet<u64> = acknowledged(&ran.sandbox)
+        .difference(&present(&primary.join("site.db")))
+        .copied()
+        .collect();
     assert!(!lost.is_empty());
     assert_eq!(rpo["writes"]["lost"], lost.len());
     assert_eq!(rpo["failback_lost"], 0);

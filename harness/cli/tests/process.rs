@@ -414,7 +414,9 @@ fn one_process_of_the_lab_is_killed_and_started_again_alone() {
             "{proof}"
         );
         assert!(
-            proof.contains("still running: primary/worker, primary/backup, dr/service"),
+            proof.contains(
+                "still running: primary/auth, primary/worker, primary/backup, dr/service"
+            ),
             "{proof}"
         );
         assert!(record["phases"]["failed_over_ms"].is_number(), "{}", record["phases"]);

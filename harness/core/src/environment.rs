@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::ActionError;
 use crate::directory::Directory;
 use crate::inventory::{ServiceFacts, SiteName};
+use crate::links::{Block, PeerLinks};
 use crate::network::NetworkNode;
 use crate::probe::{Call, Connection, Purpose};
 use crate::process::KnownProcess;
@@ -42,6 +43,8 @@ pub struct ProbeStream {
     pub write_bytes: u64,
     /// What an attempt does.
     pub call: Call,
+    /// Whether only scenarios that ask for it have it (`probes: { also: [NAME] }`).
+    pub optional: bool,
 }
 
 /// The data role of a site.
@@ -111,6 +114,8 @@ pub enum HealthKind {
     Queue,
     /// The site's network accepts connections.
     Network,
+    /// Users can log in.
+    Login,
 }
 
 /// Eyes on the health of sites.
@@ -120,6 +125,15 @@ pub trait HealthSource: fmt::Debug + Send + Sync {
     fn kinds(&self) -> Vec<HealthKind>;
     /// Looks once; `Err` says what is wrong.
     async fn look(&self, site: &str, kind: HealthKind) -> Result<(), String>;
+}
+
+/// What machinery that stands at a site can see and do: other sites only by the links between them.
+#[derive(Clone, Debug)]
+pub struct Vantage {
+    /// Data of sites.
+    pub sites: Arc<dyn SiteControl>,
+    /// Health of sites.
+    pub health: Arc<dyn HealthSource>,
 }
 
 /// What one functionality check came to (requirement C10).
@@ -176,6 +190,12 @@ pub trait LinkControl: fmt::Debug + Send + Sync {
     async fn is_up(&self, name: &str) -> Result<bool, ActionError>;
     /// Takes a proxy down or brings it up, and reads back that it is so.
     async fn set_up(&self, name: &str, up: bool) -> Result<(), ActionError>;
+    /// Lets nothing through in one direction of a proxy, and reads back that it is so.
+    async fn block(&self, proxy: &str, block: &Block) -> Result<(), ActionError>;
+    /// Takes a block away by its name; one that is gone already is fine. Connections that it struck are cut.
+    async fn unblock(&self, proxy: &str, name: &str) -> Result<(), ActionError>;
+    /// Everything that is put in the way of the data of a proxy, by whomever.
+    async fn blocks(&self, proxy: &str) -> Result<Vec<Block>, ActionError>;
 }
 
 /// Power over the processes of a site.
@@ -212,6 +232,10 @@ pub enum Power {
     Functions,
     /// Drop packets of nodes.
     Network,
+    /// Cut sites off from each other.
+    Partition,
+    /// Hold up the replication of a standby.
+    Replication,
     /// Fill file systems.
     Directories,
 }
@@ -226,6 +250,8 @@ impl Power {
             Self::Failover => "fail over and back",
             Self::Functions => "try functions",
             Self::Network => "drop packets of nodes",
+            Self::Partition => "cut sites off from each other",
+            Self::Replication => "hold up replication",
             Self::Directories => "fill file systems",
         }
     }
@@ -265,6 +291,14 @@ pub trait Environment: fmt::Debug + Send + Sync {
     }
     /// The links of one site; `None` where the environment has no such site or no links.
     fn site_links(&self, _site: &str) -> Option<SiteLinks> {
+        None
+    }
+    /// Everything by which two sites talk to each other; `None` where the environment knows no such links.
+    fn peer_links(&self, _site: &str, _peer: &str) -> Option<PeerLinks> {
+        None
+    }
+    /// What machinery at a site can see and do; `None` where there is no such place.
+    fn seen_from(&self, _site: &str) -> Option<Vantage> {
         None
     }
     /// The nodes of one site of which it can disturb the network.

@@ -28,7 +28,10 @@ impl Entry {
     /// This entry without any known secret in it: what the system under drill said may hold one.
     #[must_use]
     pub fn redacted(self) -> Self {
-        let is_number = matches!(&self.event, Event::Sample(sample) if sample.outcome.is_ok());
+        let is_number = matches!(
+            &self.event,
+            Event::Sample(sample) if sample.outcome.is_ok() && sample.decider.is_none()
+        );
         if is_number || !secret::any_known() {
             return self;
         }
@@ -179,7 +182,7 @@ pub enum When {
     BeforeFault,
     /// After the service came back.
     AfterRecovery,
-    /// After failback.
+    /// After failback, or once a standby that had been cut off has everything again.
     AfterFailback,
 }
 

@@ -3,6 +3,7 @@
 mod checks;
 mod headers;
 mod host;
+mod machinery;
 mod pin;
 mod url;
 mod window;
@@ -10,6 +11,7 @@ mod window;
 pub use checks::{CheckSpec, ExecCheck, NamedCheck, SqliteCheck};
 pub use headers::{HeaderSource, Headers, SecretSource};
 pub use host::{HostDirectory, HostProcess};
+pub use machinery::{Fence, Machinery, Monitor};
 pub use pin::{IdentityPage, Pin};
 pub use window::{Day, TimeOfDay, Window, Zone};
 
@@ -75,7 +77,7 @@ pub struct Inventory {
     pub measure: Measure,
     /// The machinery that fails over.
     #[serde(default)]
-    #[garde(dive)]
+    #[garde(custom(machinery::stands_somewhere(&self.provider)), dive)]
     pub machinery: Machinery,
 }
 
@@ -272,57 +274,6 @@ pub struct Measure {
 impl Default for Measure {
     fn default() -> Self {
         Self { sustained: Span(Duration::from_secs(10)) }
-    }
-}
-
-/// The machinery that fails over.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
-#[serde(deny_unknown_fields, default)]
-pub struct Machinery {
-    /// The health monitor.
-    #[garde(dive)]
-    pub monitor: Monitor,
-    /// Time one step of a plan may take.
-    #[garde(custom(within(Duration::from_secs(1), Duration::from_hours(24))))]
-    pub step_timeout: Span,
-}
-
-impl Default for Machinery {
-    fn default() -> Self {
-        Self { monitor: Monitor::default(), step_timeout: Span(Duration::from_mins(1)) }
-    }
-}
-
-/// The health monitor (requirement C1: every 30 s, 3 failures in a row, or at least 2 kinds failed at once).
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
-#[serde(deny_unknown_fields, default)]
-pub struct Monitor {
-    /// Time between two rounds of checks.
-    #[garde(custom(within(Duration::from_millis(10), Duration::from_hours(1))))]
-    pub interval: Span,
-    /// Time one check may take.
-    #[garde(custom(within(Duration::from_millis(1), Duration::from_hours(1))))]
-    pub timeout: Span,
-    /// Rounds in a row in which a kind of check must fail.
-    #[garde(range(min = 1, max = 100))]
-    pub failures: u32,
-    /// Kinds that must fail in one round to fail over without waiting for more rounds.
-    #[garde(range(min = 1, max = 10))]
-    pub kinds: u32,
-    /// Fail over when either holds (`false`), or only when both hold (`true`).
-    #[garde(skip)]
-    pub both: bool,
-}
-
-impl Default for Monitor {
-    fn default() -> Self {
-        Self {
-            interval: Span(Duration::from_secs(30)),
-            timeout: Span(Duration::from_secs(2)),
-            failures: 3,
-            kinds: 2,
-            both: false,
-        }
     }
 }
 

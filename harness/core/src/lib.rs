@@ -7,8 +7,8 @@
 //! 3. [`scenario`] and [`inventory`] — the two file formats people write.
 //!    [`address`] says where probes may go, [`secret`] keeps what must not be shown.
 //! 4. [`action`] — faults, their undo as data, and the reverters that take them back.
-//! 5. [`environment`] — what a place must offer so that a drill can run on it; [`network`] — its nodes;
-//!    [`process`] and [`directory`] — its processes and directories.
+//! 5. [`environment`] — what a place must offer so that a drill can run on it; [`network`] — its nodes; [`links`] — the
+//!    ways between its sites; [`process`] and [`directory`] — its processes and directories.
 //! 6. [`parts`] — what the engine is put together from.
 //! 7. [`sample`] and [`event`] — the one history everything writes to and everything is judged from.
 //! 8. [`runbook`] and [`tabletop`] — what people do, and exercises in which they walk through it.
@@ -21,6 +21,7 @@ pub mod directory;
 pub mod environment;
 pub mod event;
 pub mod inventory;
+pub mod links;
 pub mod names;
 pub mod network;
 pub mod parts;

@@ -24,11 +24,17 @@ pub fn known_names<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -
 /// Longest name in a file, in bytes.
 const LONGEST_NAME: usize = 64;
 
-/// A check of names in files: they become parts of paths and of commands that people type.
-pub(crate) fn simple_name<C>(name: &str, _: &C) -> garde::Result {
+/// Whether a name may stand in a file: 1 to 64 lower-case letters, digits, `_` and `-`.
+#[must_use]
+pub fn is_simple(name: &str) -> bool {
     let simple =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
-    if (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(simple) {
+    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(simple)
+}
+
+/// A check of names in files: they become parts of paths and of commands that people type.
+pub(crate) fn simple_name<C>(name: &str, _: &C) -> garde::Result {
+    if is_simple(name) {
         return Ok(());
     }
     Err(garde::Error::new("must be 1 to 64 lower-case letters, digits, `_` and `-`"))

@@ -79,6 +79,8 @@ pub trait Recovery: fmt::Debug + Send + Sync {
         journal: Arc<dyn Journal>,
         plan: &crate::scenario::Failback,
     ) -> Result<(), ActionError>;
+    /// Waits until the standby has everything again, once a system that never failed over is whole.
+    async fn rejoin(&self, journal: Arc<dyn Journal>) -> Result<(), ActionError>;
     /// The site that decides about writes now, in the eyes of the machinery.
     fn serving_site(&self) -> String;
 }

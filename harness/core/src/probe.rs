@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sample::Outcome;
+use crate::sample::{Decider, Outcome};
 use crate::secret::Secret;
 
 /// What a stream of samples is evidence of.
@@ -94,4 +94,8 @@ pub trait Probe: fmt::Debug + Send + Sync {
     /// Makes attempt number `sequence`. The sampler stamps the times and enforces the deadline: dropping the
     /// future must abandon the attempt.
     async fn attempt(&self, sequence: u64) -> Outcome;
+    /// As [`Probe::attempt`], and who decided, where the answer says so.
+    async fn attempt_and_ask_who(&self, sequence: u64) -> (Outcome, Option<Decider>) {
+        (self.attempt(sequence).await, None)
+    }
 }

@@ -34,6 +34,15 @@ impl Outcome {
     }
 }
 
+/// Who decided about a write, as the acknowledgement itself says.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Decider {
+    /// The site.
+    pub site: Arc<str>,
+    /// The epoch (term, timeline, generation) in which it decided: it grows with each change of who decides.
+    pub epoch: u64,
+}
+
 /// Index of a probe stream in [`crate::event::DrillStarted::streams`].
 pub type StreamId = u16;
 
@@ -52,4 +61,7 @@ pub struct Sample {
     pub done: At,
     /// What it came to.
     pub outcome: Outcome,
+    /// Who decided, where the answer says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decider: Option<Decider>,
 }

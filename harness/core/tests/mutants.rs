@@ -82,6 +82,7 @@ fn known() -> Known {
             "job_submission",
         ]),
         probes: names(&["write", "read", "bystander"]),
+        also: names(&["login"]),
         components: Some([("primary".to_owned(), vec!["service".to_owned()])].into()),
         directories: Some([("primary".to_owned(), vec!["data".to_owned()])].into()),
     }

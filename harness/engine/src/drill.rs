@@ -163,7 +163,9 @@ async fn bring_up(drill: &Drill) -> Result<Vec<StreamPlan>, ActionError> {
         }
     }
     let plan = &drill.scenario.probes;
-    let streams = drill.environment.streams()?.into_iter().zip(0..).map(|(stream, id)| {
+    let wanted = |stream: &ProbeStream| !stream.optional || plan.also.contains(&stream.name);
+    let streams = drill.environment.streams()?.into_iter().filter(wanted);
+    let streams = streams.zip(0..).map(|(stream, id)| {
         Ok(StreamPlan {
             probe: (drill.make_probe)(&stream)?,
             facts: StreamFacts {

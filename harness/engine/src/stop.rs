@@ -108,7 +108,15 @@ mod tests {
 
     fn sample(stream: StreamId, sequence: u64, outcome: Outcome) -> Event {
         let at = At::from_millis(sequence * 20);
-        Event::Sample(Sample { stream, sequence, due: at, sent: at, done: at, outcome })
+        Event::Sample(Sample {
+            stream,
+            sequence,
+            due: at,
+            sent: at,
+            done: at,
+            outcome,
+            decider: None,
+        })
     }
 
     fn feed_all(outcome: impl Fn(u64) -> Outcome, stream: StreamId) -> Option<String> {

@@ -101,6 +101,7 @@ impl Environment for Host {
         let HostSpec { nodes, processes, directories, .. } = &self.spec;
         let powers = [
             (Power::Network, nodes.is_empty()),
+            (Power::Partition, nodes.is_empty()),
             (Power::Processes, processes.is_empty()),
             (Power::Functions, !self.has_checks),
             (Power::Directories, directories.is_empty()),
@@ -173,6 +174,7 @@ impl Environment for Host {
                 connection: Connection::Fresh,
                 write_bytes: 0,
                 call,
+                optional: false,
             })
         };
         self.spec.probes.iter().map(stream).collect()

@@ -8,9 +8,12 @@ use async_trait::async_trait;
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::Functions;
 use drdrill_core::event::{Event, Journal, Milestone, SystemState, When};
-use drdrill_core::inventory::{Machinery, SiteName};
+use drdrill_core::inventory::{Fence, Machinery, SiteName};
 use drdrill_core::parts::Recovery;
 use drdrill_core::scenario::Failback;
+use drdrill_core::units::Share;
+use drdrill_core::verdict::Verdict;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::monitor;
 use crate::plan::{self, Act, OnFailure, Powers, Step};
@@ -49,9 +52,15 @@ impl BuiltIn {
     }
 
     fn all_to(&self, site: &str) -> BTreeMap<SiteName, u32> {
+        self.shares(site, Share::percent(100))
+    }
+
+    /// This share of the traffic to a site, and the rest to the other.
+    fn shares(&self, site: &str, share: Share) -> BTreeMap<SiteName, u32> {
+        let share = percent(share);
         [&self.primary, &self.standby]
             .into_iter()
-            .map(|one| (one.clone(), if one == site { 100 } else { 0 }))
+            .map(|one| (one.clone(), if one == site { share } else { 100 - share }))
             .collect()
     }
 
@@ -65,15 +74,22 @@ impl BuiltIn {
         let (from, to) = (&self.primary, &self.standby);
         let step = |name: &str, site: &SiteName, act| step(name, site, act, OnFailure::RollBack);
         let every = self.settings.monitor.interval.0;
-        let shares = Act::Share { shares: self.all_to(to), before: self.all_to(from) };
-        vec![
+        let redirected = self.shares(to, self.settings.redirect);
+        let shares = Act::Share { shares: redirected, before: self.all_to(from) };
+        let fence = step("fence the lost site", from, Act::FenceAndDrain { into: to.clone() });
+        let mut steps = match self.settings.fence {
             // A site that is lost cannot be told; the higher epoch keeps it from deciding anything when it returns.
-            Step { on_failure: OnFailure::Skip, ..step("fence the lost site", from, Act::Fence) },
+            Fence::IfReached => vec![Step { on_failure: OnFailure::Skip, ..fence }],
+            // First of all, so that a plan that may not go on has touched nothing.
+            Fence::Required => vec![step("reach the lost site", from, Act::Reach), fence],
+        };
+        steps.extend([
             step("activate the DR site", to, Act::Activate),
             step("promote the DR site", to, Act::Promote { instead_of: from.clone() }),
             step("redirect the traffic", to, shares),
             step("see that it serves", to, Act::Hold { time: Duration::ZERO, every }),
-        ]
+        ]);
+        steps
     }
 
     /// The failback plan (requirement C5). The traffic moves first, while the DR site still decides about writes;
@@ -94,14 +110,7 @@ impl BuiltIn {
         ];
         let mut before = self.all_to(away);
         for share in &plan.shift {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a share is from 0 to 100 percent"
-            )]
-            let percent = (share.ratio() * 100.0).round() as u32;
-            let shares: BTreeMap<_, _> =
-                [(home.clone(), percent), (away.clone(), 100 - percent)].into_iter().collect();
+            let shares = self.shares(home, *share);
             let act = Act::Share { shares: shares.clone(), before };
             steps.push(step(format!("shift {share} of the traffic"), home, act));
             let act = Act::Hold { time: plan.hold.0, every };
@@ -136,6 +145,16 @@ impl BuiltIn {
     async fn carry_out(&self, steps: &[Step], journal: &dyn Journal) -> Result<(), ActionError> {
         plan::carry_out(steps, &self.powers, self.settings.step_timeout.0, journal).await
     }
+}
+
+/// Whole percent of a share.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share is from 0 to 100 percent"
+)]
+fn percent(share: Share) -> u32 {
+    (share.ratio() * 100.0).round() as u32
 }
 
 fn step(name: &str, site: &SiteName, act: Act, on_failure: OnFailure) -> Step {
@@ -190,6 +209,19 @@ impl Recovery for BuiltIn {
         self.now_serves(&self.primary);
         self.state.change(SystemState::Healthy, "failback is done", journal);
         Ok(())
+    }
+
+    async fn rejoin(&self, journal: Arc<dyn Journal>) -> Result<(), ActionError> {
+        let (decides, follows) = (&self.primary, &self.standby);
+        if self.serving_site() != *decides {
+            let reason = "it was failed over to: it follows nobody";
+            return Err(ActionError::new("wait for", follows, reason));
+        }
+        let caught_up = Act::CatchUp { source: decides.clone(), within: 0 };
+        let name = "the standby has everything again";
+        // Nothing comes after it: a failure stays one.
+        let steps = [step(name, follows, caught_up, OnFailure::GoOn)];
+        self.carry_out(&steps, &*journal).await
     }
 
     fn serving_site(&self) -> String {

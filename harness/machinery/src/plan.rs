@@ -16,6 +16,9 @@ const POLL: Duration = Duration::from_millis(20);
 /// Time a site that was just started may take until it is healthy. A plan's step timeout may be shorter.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(5);
 
+/// Time the site that takes over may take to get what the fenced one still has. Clients wait meanwhile.
+const DRAINED_WITHIN: Duration = Duration::from_secs(2);
+
 /// What plans act on.
 #[derive(Clone, Debug)]
 pub struct Powers {
@@ -54,8 +57,16 @@ pub enum OnFailure {
 /// What a step does; what takes it back stands beside it in [`Act::take_back`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
+    /// See that the site can be told something.
+    Reach,
     /// Make the site refuse writes.
     Fence,
+    /// Make the site refuse writes, and let the one that takes over get what it lacks: a site that only part of has failed
+    /// acknowledged writes until now.
+    FenceAndDrain {
+        /// The one that takes over.
+        into: SiteName,
+    },
     /// Start what of the site does not run, and wait until it is healthy.
     Activate,
     /// Make the site the primary, under a higher epoch than any site that answers.
@@ -94,7 +105,8 @@ pub enum Act {
 impl Act {
     const fn word(&self) -> &'static str {
         match self {
-            Self::Fence => "fence",
+            Self::Reach => "reach",
+            Self::Fence | Self::FenceAndDrain { .. } => "fence",
             Self::Activate => "activate",
             Self::Promote { .. } => "promote",
             Self::Follow { .. } => "follow",
@@ -107,7 +119,19 @@ impl Act {
     async fn carry_out(&self, site: &str, powers: &Powers) -> Result<String, ActionError> {
         let sites = &powers.sites;
         match self {
+            Self::Reach => sites.status(site).await.map(|_| "answers".to_owned()),
             Self::Fence => sites.fence(site).await.map(|()| "refuses writes".to_owned()),
+            Self::FenceAndDrain { into } => {
+                sites.fence(site).await?;
+                let drained = timeout(DRAINED_WITHIN, catch_up(into, site, 0, powers)).await;
+                // It takes over all the same: what it lacks then is lost either way.
+                let seen = match drained {
+                    Ok(Ok(seen)) => format!("{into} is {seen}"),
+                    Ok(Err(error)) => format!("what {into} lacks is not known: {error}"),
+                    Err(_) => format!("{into} did not get everything within {DRAINED_WITHIN:?}"),
+                };
+                Ok(format!("refuses writes; {seen}"))
+            }
             Self::Activate => {
                 sites.start(site).await?;
                 become_healthy(site, powers).await.map(|()| "healthy".to_owned())
@@ -130,16 +154,20 @@ impl Act {
     async fn take_back(&self, site: &str, powers: &Powers) -> Result<String, ActionError> {
         let sites = &powers.sites;
         match self {
-            Self::Fence => sites.unfence(site).await.map(|()| "takes writes again".to_owned()),
+            Self::Fence | Self::FenceAndDrain { .. } => {
+                sites.unfence(site).await.map(|()| "takes writes again".to_owned())
+            }
             Self::Promote { instead_of } => {
                 sites.follow(site, instead_of).await.map(|()| format!("follows {instead_of} again"))
             }
             Self::Share { before, .. } => {
                 powers.traffic.set_shares(before).await.map(|()| in_words(before))
             }
-            Self::Activate | Self::Follow { .. } | Self::CatchUp { .. } | Self::Hold { .. } => {
-                Ok("nothing to take back".to_owned())
-            }
+            Self::Reach
+            | Self::Activate
+            | Self::Follow { .. }
+            | Self::CatchUp { .. }
+            | Self::Hold { .. } => Ok("nothing to take back".to_owned()),
         }
     }
 }

@@ -42,6 +42,9 @@ pub struct ServiceConfig {
     pub user: ServiceUser,
     /// What workers present to claim and finish jobs.
     pub worker_token: String,
+    /// The process that checks passwords, as `http://host:port`; the service does it itself when absent.
+    #[serde(default)]
+    pub auth_url: Option<String>,
     /// Times and limits.
     #[serde(default)]
     pub timing: ServiceTiming,

@@ -33,6 +33,9 @@ struct Acknowledged {
     epoch: u64,
     #[serde(skip)]
     created: bool,
+    /// The epoch in which this acknowledgement is given; that of the entry may be an older one.
+    #[serde(skip)]
+    decided_in: u64,
 }
 
 /// What a client reads back.
@@ -60,7 +63,10 @@ pub(super) async fn put(
     }
     let acknowledged = site.writer.write(|session| store(session, entry)).await?;
     let status = if acknowledged.created { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(acknowledged)).into_response())
+    let [site_name, epoch] = forward::DECIDER;
+    let decider =
+        [(site_name, site.config.site.clone()), (epoch, acknowledged.decided_in.to_string())];
+    Ok((status, decider, Json(acknowledged)).into_response())
 }
 
 /// Reads an entry from this site's own database.
@@ -109,11 +115,12 @@ fn store(session: &mut Session<'_>, entry: Entry) -> Result<Acknowledged, StoreE
             return Err(StoreError::Conflict(reason));
         }
         let Stored { lsn, epoch, .. } = stored;
-        return Ok(Acknowledged { lsn, epoch, created: false });
+        let decided_in = session.state.epoch;
+        return Ok(Acknowledged { lsn, epoch, created: false, decided_in });
     }
     session.append(&Row::Entry(entry))?;
     let (lsn, epoch) = (session.state.lsn, session.state.epoch);
-    Ok(Acknowledged { lsn, epoch, created: true })
+    Ok(Acknowledged { lsn, epoch, created: true, decided_in: epoch })
 }
 
 fn find(connection: &Connection, id: &str) -> Result<Option<Stored>, StoreError> {

@@ -10,7 +10,7 @@ use crate::store::StoreError;
 
 /// Why a request is not done. 4xx and 503 say that it had no effect; 500, 502 and 504 do not.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     #[error("{0}")]
     Invalid(String),
     #[error("{0}")]
@@ -20,6 +20,9 @@ pub(super) enum Failure {
     /// A standby could not get an answer from its leader.
     #[error("not primary, and the leader: {0}")]
     Leader(ClientError),
+    /// Nobody checks passwords.
+    #[error("logins: {0}")]
+    Auth(ClientError),
 }
 
 impl Failure {
@@ -28,9 +31,8 @@ impl Failure {
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Store(StoreError::NotPrimary | StoreError::Fenced)
-            | Self::Leader(ClientError::Request(_) | ClientError::NotSent(_)) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            | Self::Leader(ClientError::Request(_) | ClientError::NotSent(_))
+            | Self::Auth(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(StoreError::NotFound(_)) => StatusCode::NOT_FOUND,
             Self::Store(StoreError::Conflict(_) | StoreError::StaleEpoch { .. }) => {
                 StatusCode::CONFLICT

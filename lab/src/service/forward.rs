@@ -10,6 +10,9 @@ use super::site::Site;
 use crate::client::ClientError;
 use crate::store::{Role, StoreError};
 
+/// Headers by which an acknowledgement says who decided: the site, and the epoch in which it did.
+pub(super) const DECIDER: [&str; 2] = ["x-drdrill-site", "x-drdrill-epoch"];
+
 /// Marks a request that a standby has sent on, so that none goes round in circles.
 const FORWARDED: &str = "x-drdrill-forwarded";
 
@@ -47,5 +50,11 @@ pub(super) async fn to_leader(
         .map_err(|error| Failure::Leader(ClientError::Request(error)))?;
     let answer = site.leader.send_request(request).await.map_err(Failure::Leader)?;
     let json = [(header::CONTENT_TYPE, "application/json")];
-    Ok(Some((answer.status, json, answer.body).into_response()))
+    let mut passed = (answer.status, json, answer.body).into_response();
+    for name in DECIDER {
+        if let Some(value) = answer.headers.get(name) {
+            passed.headers_mut().insert(name, value.clone());
+        }
+    }
+    Ok(Some(passed))
 }

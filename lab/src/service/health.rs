@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::time::timeout;
@@ -27,6 +27,7 @@ struct Health {
     lsn: u64,
     database: String,
     queue: String,
+    login: String,
     replication: Replication,
 }
 
@@ -41,17 +42,20 @@ pub(super) struct Replication {
     pub(super) applied_lsn: Option<u64>,
 }
 
-/// Answers 200 when the database takes a durable write and the job queue moves, else 503.
+/// Answers 200 when the database takes a durable write, the job queue moves and users can log in, else 503.
 pub(super) async fn health(State(site): State<Arc<Site>>) -> Response {
     let limit = Duration::from_millis(site.config.timing.health_timeout_ms);
-    let (database, queue) =
-        tokio::join!(within(limit, check_database(&site)), within(limit, check_queue(&site)),);
-    let healthy = database == OK && queue == OK;
+    let (database, queue, login) = tokio::join!(
+        within(limit, check_database(&site)),
+        within(limit, check_queue(&site)),
+        within(limit, check_login(&site)),
+    );
+    let healthy = [&database, &queue, &login].into_iter().all(|part| part == OK);
     let state = site.writer.state();
     let replication = within_replication(limit, &site, &state).await;
     let SiteState { role, epoch, fenced, lsn, .. } = state;
     let site = site.config.site.clone();
-    let body = Health { site, role, epoch, fenced, lsn, database, queue, replication };
+    let body = Health { site, role, epoch, fenced, lsn, database, queue, login, replication };
     let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
 }
@@ -89,6 +93,17 @@ async fn check_queue(site: &Site) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("stalled: a job has waited {waited_ms} ms"))
+    }
+}
+
+/// Whether the process that checks passwords answers.
+async fn check_login(site: &Site) -> Result<(), String> {
+    let Some(auth) = &site.config.auth_url else { return Ok(()) };
+    let url = format!("{auth}/health");
+    let answer = site.auth.send(Method::GET, &url, None, "").await;
+    match answer.map_err(|error| error.to_string())?.status {
+        StatusCode::OK => Ok(()),
+        other => Err(format!("answered {other}")),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::auth;
 use super::config::ServiceConfig;
+use super::login::Desk;
 use crate::client::Client;
 use crate::node::LabError;
 use crate::replication::{FollowView, Follower, FollowersView, Source};
@@ -18,6 +19,10 @@ pub(super) struct Site {
     pub(super) writer: Writer,
     pub(super) readers: Arc<Readers>,
     pub(super) leader: Client,
+    /// Checks passwords where no other process does.
+    pub(super) desk: Desk,
+    /// Reaches the one that does.
+    pub(super) auth: Client,
     /// This site as a standby.
     pub(super) following: Arc<Mutex<FollowView>>,
     /// This site as a primary.
@@ -42,10 +47,16 @@ impl Site {
             queue: config.timing.writer_queue.max(1),
             group: config.timing.writer_group.max(1),
         };
+        let readers = Readers::new(database);
+        let timing = config.timing;
+        let desk =
+            Desk::new(Arc::clone(&readers), config.token_secret.clone(), timing.token_lifetime_ms);
         let site = Self {
             writer: Writer::start(writer_config, Arc::clone(&gate))?,
-            readers: Readers::new(database),
-            leader: Client::new(Duration::from_millis(config.timing.forward_timeout_ms)),
+            readers,
+            leader: Client::new(Duration::from_millis(timing.forward_timeout_ms)),
+            desk,
+            auth: Client::new(Duration::from_millis(timing.health_timeout_ms)),
             following: Arc::default(),
             followers: Arc::default(),
             user: auth::hash_user(&config.user, config.timing.password_iterations),

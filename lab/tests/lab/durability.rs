@@ -98,3 +98,33 @@ async fn a_database_that_takes_no_write_is_unhealthy() {
     })
     .await;
 }
+
+/// Sets how large files a process may write; `unlimited` for no limit.
+fn limit_files(pid: u32, to: &str) {
+    let mut command = std::process::Command::new("prlimit");
+    command.args(["--pid", &pid.to_string(), &format!("--fsize={to}:unlimited")]);
+    assert!(command.status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_take_no_writes_end_writes_and_neither_reads_nor_the_service() {
+    let directory = tempfile::tempdir().unwrap();
+    let site = Site::start(config("primary", directory.path(), Role::Primary));
+    let token = site.login().await;
+    site.put_many(&token, "before", 20).await;
+    limit_files(site.node.pid(), "0");
+    for sequence in 0..20 {
+        let status =
+            site.put(&token, &format!("no-{sequence}"), sequence, "x").await.unwrap().status;
+        assert_eq!(status, 500, "whether it is durable cannot be told");
+    }
+    assert_eq!(site.get(&token, "/entries/before-7").await.status, 200);
+    assert_eq!(site.audit(&token, "before").await.len(), 20);
+    site.login().await;
+    assert_eq!(site.get("", "/health").await.status, 503);
+    limit_files(site.node.pid(), "unlimited");
+    site.put_many(&token, "after", 20).await;
+    assert_eq!(site.get("", "/health").await.status, 200);
+    assert_eq!(site.audit(&token, "no-").await, Vec::<serde_json::Value>::new());
+    assert_eq!(site.audit(&token, "").await.len(), 40);
+}

@@ -31,6 +31,12 @@ fn programs(directory: &std::path::Path) -> Vec<(&'static str, Value)> {
                 "weights": { "primary": 100, "dr": 0 },
             }),
         ),
+        (
+            "auth",
+            json!({
+                "http": ANY, "data_dir": directory, "token_secret": "s", "token_lifetime_ms": 1,
+            }),
+        ),
         ("bystander", json!({ "http": ANY })),
     ]
 }
@@ -93,7 +99,7 @@ fn an_unknown_program_names_the_known_ones() {
     let (code, errors) = fail("database", "{}");
     assert_eq!(code, Some(1));
     let expected = "drdrill-lab-node database: unknown lab program `database` \
-                    (known: service, worker, backup, gateway, bystander)\n";
+                    (known: service, worker, backup, auth, gateway, bystander)\n";
     assert_eq!(errors, expected);
 }
 

@@ -63,6 +63,9 @@ async fn a_standby_sends_writes_on_to_its_leader() {
     let token = primary.login().await;
     let answer = standby.put(&token, "a", 1, "x").await.unwrap();
     assert_eq!(answer.status, 201, "{:?}", answer.body);
+    let said = |name: &str| answer.headers[name].to_str().unwrap().to_owned();
+    let decider = (said("x-drdrill-site"), said("x-drdrill-epoch"));
+    assert_eq!(decider, ("primary".to_owned(), "1".to_owned()), "the leader decided");
     eventually("the entry is on the standby", async || {
         (standby.get(&token, "/entries/a").await.status == 200).then_some(())
     })

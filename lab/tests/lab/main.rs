@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test panics as the test does")]
 
+mod auth;
 mod backups;
 mod durability;
 mod failback;

@@ -6,7 +6,8 @@
 //! | kind | target |
 //! |---|---|
 //! | `site_loss`, `network_down` | API of a Toxiproxy server, address at which clients come, names of proxies |
-//! | `process_pause` | process ids |
+//! | `site_partition` | API of a Toxiproxy server, address at which clients come, names and addresses of proxies |
+//! | `process_pause`, `storage_read_only` | process ids |
 //! | `process_kill` | process id, pid file, program that starts it again, address and port of a canary |
 //! | `disk_full` | directory |
 //! | `network_partition`, `iptables`, `packet_loss`, `rate_limit`, `network_delay` | id of a process there, address and port of a canary |
@@ -31,11 +32,13 @@ use drdrill_engine::revert::{Reverters, revert_open};
 use drdrill_engine::state::{LEDGER_FILE, StateDir, new_run_id};
 use drdrill_environments::lab::LabReverter;
 use drdrill_faults::disk::reverter::DiskReverter;
+use drdrill_faults::link::reverter::BlockReverter;
 use drdrill_faults::links::Links;
 use drdrill_faults::network::chains::ChainsReverter;
 use drdrill_faults::network::delay_reverter::DelayReverter;
 use drdrill_faults::network::reverter::NetworkReverter;
 use drdrill_faults::process::end_undo::EndReverter;
+use drdrill_faults::process::read_only_undo::ReadOnlyReverter;
 use drdrill_faults::process::reverter::PauseReverter;
 use drdrill_faults::site_reverter::{Restart, SiteReverter};
 use target::{Site, fault};
@@ -100,6 +103,8 @@ fn run() -> Result<u8, Failure> {
             make_links: Links::of_server,
             restart: Some(Restart { sites: site.clone(), processes: site.clone() }),
         }),
+        Arc::new(BlockReverter { make_links: Links::of_server }),
+        Arc::new(ReadOnlyReverter),
         Arc::new(NetworkReverter),
         Arc::new(ChainsReverter),
         Arc::new(DelayReverter),

@@ -11,18 +11,21 @@ use drdrill_core::directory::Directory;
 use drdrill_core::environment::{
     ProcessControl, ProcessIdentity, SiteControl, SiteLinks, SiteStatus,
 };
+use drdrill_core::links::{ClientPath, PeerLink, PeerLinks};
 use drdrill_core::network::{NetworkNode, NetworkPlace, Via, Way};
 use drdrill_core::process::{FoundBy, KnownProcess, StartCommand};
 use drdrill_core::units::{Rate, Share};
 use drdrill_environments::lab::MARK;
 use drdrill_faults::dark::SiteNetwork;
 use drdrill_faults::disk::fault::DiskFull;
+use drdrill_faults::link::partition::LinkPartition;
 use drdrill_faults::links::Links;
 use drdrill_faults::network::delay::NetworkDelay;
 use drdrill_faults::network::fault::{Disturbance, NetworkFault};
 use drdrill_faults::network_down::NetworkDown;
 use drdrill_faults::process::end::{End, ProcessEnd};
 use drdrill_faults::process::pause::ProcessPause;
+use drdrill_faults::process::read_only::StorageReadOnly;
 use drdrill_faults::process::targets::Targets;
 use drdrill_faults::qdisc::{Delay, Discipline};
 use drdrill_faults::site_loss::SiteLoss;
@@ -192,7 +195,15 @@ pub(crate) fn fault(
         ("network_down", [api, clients, proxies @ ..]) => {
             Arc::new(NetworkDown { network: network(api, clients, proxies)? })
         }
+        ("site_partition", [api, clients, proxies @ ..]) => {
+            Arc::new(partition(api, clients, proxies)?)
+        }
         ("process_pause", pids) => Arc::new(pause(pids, program)),
+        ("storage_read_only", pids) => Arc::new(StorageReadOnly {
+            targets: Those::of(pids).targets(),
+            health: None,
+            struck: Mutex::default(),
+        }),
         ("process_kill", [pid, pid_file, starts, canary]) => {
             Arc::new(kill(pid, pid_file, starts, canary, program))
         }
@@ -216,6 +227,32 @@ fn network(api: &str, clients: &str, proxies: &[String]) -> Result<SiteNetwork, 
     let links =
         SiteLinks { proxies: proxies.to_vec(), client_path: clients.to_owned(), server: None };
     Ok(SiteNetwork { site: "one".to_owned(), links, control: Links::of_server(api)? })
+}
+
+/// What any HTTP server answers.
+const REQUEST: &[u8] = b"GET /version HTTP/1.1\r\nHost: canary\r\nConnection: close\r\n\r\n";
+
+fn partition(api: &str, clients: &str, proxies: &[String]) -> Result<LinkPartition, ActionError> {
+    let links = proxies.chunks_exact(2).map(|pair| PeerLink {
+        proxy: pair[0].clone(),
+        from: "other".to_owned(),
+        to: "one".to_owned(),
+        address: pair[1].clone(),
+        request: REQUEST.to_vec(),
+        replication: false,
+    });
+    let path = ClientPath {
+        site: "one".to_owned(),
+        address: clients.to_owned(),
+        request: REQUEST.to_vec(),
+    };
+    Ok(LinkPartition {
+        on: "one".to_owned(),
+        way: Way::Both,
+        links: PeerLinks { links: links.collect(), clients: vec![path], server: None },
+        control: Links::of_server(api)?,
+        open: Mutex::default(),
+    })
 }
 
 fn pause(pids: &[String], program: &Path) -> ProcessPause {

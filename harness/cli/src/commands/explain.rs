@@ -1,7 +1,7 @@
 //! `drdrill explain`: what a drill would do, without doing it.
 
-use drdrill_core::inventory::{Inventory, Pin};
-use drdrill_core::network::Via;
+use drdrill_core::inventory::{Inventory, Pin, Provider};
+use drdrill_core::network::{Via, Way};
 use drdrill_core::scenario::{Failover, Inject, NetworkDelay, Scenario};
 use drdrill_core::units::{Share, Span};
 use serde_json::json;
@@ -64,20 +64,28 @@ fn words(scenario: &Scenario, inventory: &Inventory) -> String {
         scenario.probes.every, scenario.probes.deadline
     ));
     for fault in &scenario.faults {
-        step(&format!("At {}: {}. {}", fault.at, what(&fault.inject), undo(&fault.inject)));
+        let undo = undo(&fault.inject, &inventory.provider);
+        step(&format!("At {}: {}. {undo}", fault.at, what(&fault.inject)));
     }
     step(&match scenario.recovery.failover {
         Failover::BuiltIn => {
             let monitor = inventory.machinery.monitor;
             let word = if monitor.both { "and" } else { "or" };
+            let at = inventory.machinery.at.as_ref().map_or_else(String::new, |at| {
+                format!(" It stands at {at} and reaches the other site only by the links between the two.")
+            });
             format!(
                 "The health monitor looks every {}; after {} failures in a row {word} {} kinds of check failed it fails over: \
-                 fence, activate, promote, redirect, see that it serves; rolled back in reverse order when a step fails.",
+                 fence, activate, promote, redirect, see that it serves; rolled back in reverse order when a step fails.{at}",
                 monitor.interval, monitor.failures, monitor.kinds
             )
         }
         Failover::Own => "The system fails over by itself; drdrill only watches.".to_owned(),
         Failover::None => "Nobody fails over.".to_owned(),
+        Failover::Refrain => {
+            "The health monitor and the failover plan are at work and have to hold back: a failover fails the drill."
+                .to_owned()
+        }
     });
     if !scenario.verify.is_empty() {
         step(&format!("These functions must work again: {}.", scenario.verify.join(", ")));
@@ -166,6 +174,14 @@ fn what(inject: &Inject) -> String {
             let which = processes(&fault.on, fault.component.as_ref(), fault.max_targets);
             format!("{which} is killed and at once started again")
         }
+        Inject::StorageReadOnly(fault) => {
+            let which = processes(&fault.on, fault.component.as_ref(), fault.max_targets);
+            format!("{which} can read files and not write to them")
+        }
+        Inject::ReplicationStall(fault) => format!(
+            "nothing is replicated from {} to {} any more, until that is {} behind",
+            fault.from, fault.on, fault.limit
+        ),
         Inject::DiskFull(fault) => {
             let which = fault.directory.as_deref().unwrap_or("the directory");
             format!(
@@ -174,7 +190,12 @@ fn what(inject: &Inject) -> String {
             )
         }
         Inject::NetworkPartition(fault) => {
-            format!("{} is cut off from {}", fault.on, peers(fault.from.as_ref()))
+            let way = match fault.way {
+                Way::Both => "",
+                Way::In => " (nothing arrives)",
+                Way::Out => " (nothing it sends arrives)",
+            };
+            format!("{} is cut off from {}{way}", fault.on, peers(fault.from.as_ref()))
         }
         Inject::PacketLoss(fault) => {
             let (share, peers) = (fault.share, peers(fault.from.as_ref()));
@@ -205,8 +226,19 @@ fn slower(fault: &NetworkDelay) -> String {
     text
 }
 
-fn undo(inject: &Inject) -> &'static str {
+/// The undo of faults of links.
+const LINKS: &str = "Undo: data passes the links again, by the ledger, which the keeper and `drdrill recover` carry out; \
+                     connections that were struck are cut.";
+
+fn undo(inject: &Inject, provider: &Provider) -> &'static str {
     match inject {
+        Inject::ReplicationStall(_) => LINKS,
+        Inject::NetworkPartition(_) if matches!(provider, Provider::Lab(_)) => LINKS,
+        Inject::StorageReadOnly(_) => {
+            "Undo: the limit of file sizes (RLIMIT_FSIZE) that each process had, by the ledger, which the keeper and `drdrill \
+             recover` carry out; what a process starts meanwhile keeps the limit. Needs the right to set it, and that the \
+             process ignores or handles SIGXFSZ."
+        }
         Inject::SiteLoss(_) => "Undo: proxies up, processes started again.",
         Inject::NetworkDown(_) => "Undo: proxies up.",
         Inject::ProcessPause(_) => {

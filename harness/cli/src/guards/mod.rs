@@ -9,7 +9,7 @@ pub(crate) mod production;
 pub(crate) mod urls;
 
 use drdrill_core::environment::Environment;
-use drdrill_core::inventory::Inventory;
+use drdrill_core::inventory::{Inventory, Provider};
 use drdrill_core::network::{NetworkPlace, Via};
 use drdrill_core::scenario::{Inject, Scenario};
 use drdrill_faults::disk::fault::DiskError;
@@ -45,11 +45,15 @@ pub(crate) fn blast_radius(
             Inject::ProcessPause(_)
             | Inject::ProcessKill(_)
             | Inject::ProcessStop(_)
-            | Inject::ProcessRestart(_) => {
+            | Inject::ProcessRestart(_)
+            | Inject::StorageReadOnly(_) => {
                 few_processes(&fault.inject, environment)?;
                 continue;
             }
-            Inject::SiteLoss(_) | Inject::NetworkDown(_) | Inject::DiskFull(_) => continue,
+            Inject::SiteLoss(_)
+            | Inject::NetworkDown(_)
+            | Inject::DiskFull(_)
+            | Inject::ReplicationStall(_) => continue,
         };
         let (kind, on) = (fault.inject.kind(), fault.inject.on());
         let nodes = environment.network_nodes(on);
@@ -80,6 +84,34 @@ pub(crate) fn blast_radius(
             };
             return Err(Failure::new(Code::Refused, message));
         }
+    }
+    Ok(())
+}
+
+/// Refuses a partition that the lab's links cannot make: they know sites and no ports.
+pub(crate) fn links_can(scenario: &Scenario, inventory: &Inventory) -> Result<(), Failure> {
+    let Provider::Lab(_) = &inventory.provider else { return Ok(()) };
+    for fault in &scenario.faults {
+        let why = match &fault.inject {
+            Inject::NetworkPartition(cut) if cut.from.is_none() => {
+                "say from which site (`from: ROLE`)"
+            }
+            Inject::NetworkPartition(cut) if cut.from.as_ref() == Some(&cut.on) => {
+                "a site cannot be cut off from itself"
+            }
+            Inject::NetworkPartition(cut) if !cut.ports.is_empty() => {
+                "it is cut off as a whole; leave `ports` out"
+            }
+            Inject::NetworkPartition(cut) if cut.via.is_some() => {
+                "its links are proxies; leave `via` out"
+            }
+            Inject::ReplicationStall(stall) if stall.on == stall.from => {
+                "a site does not follow itself"
+            }
+            _ => continue,
+        };
+        let (kind, on) = (fault.inject.kind(), fault.inject.on());
+        return Err(Failure::new(Code::NotReady, format!("{kind} on {on} in the lab: {why}")));
     }
     Ok(())
 }
@@ -120,7 +152,7 @@ fn few_processes(inject: &Inject, environment: &dyn Environment) -> Result<(), F
         );
         return Err(Failure::new(Code::Refused, message));
     }
-    let ends = !matches!(inject, Inject::ProcessPause(_));
+    let ends = !matches!(inject, Inject::ProcessPause(_) | Inject::StorageReadOnly(_));
     let Some(lost) = known.iter().find(|one| ends && !one.comes_back()) else { return Ok(()) };
     let message = format!(
         "{kind} on {}: the environment does not say what starts it again; give it a `pid_file` and a `start` command",
@@ -145,7 +177,8 @@ fn processes_are_there(inject: &Inject, environment: &dyn Environment) -> Result
         TargetError::NotThere(_) => failure(Code::NotReady, &error),
     })?;
     let commands = known.iter().filter_map(|one| one.start.as_ref());
-    for command in commands.filter(|_| !matches!(inject, Inject::ProcessPause(_))) {
+    let ends = !matches!(inject, Inject::ProcessPause(_) | Inject::StorageReadOnly(_));
+    for command in commands.filter(|_| ends) {
         starter::check(command).map_err(|why| failure(Code::NotReady, &why))?;
     }
     Ok(())

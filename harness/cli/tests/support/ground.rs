@@ -60,6 +60,11 @@ impl Ground {
             Self::lab("process_pause", "process_pause: { on: primary, max_targets: 20 }"),
             Self::disk("disk_full", "disk_full: { on: primary }"),
             Self::lab("network_down", "network_down: { on: primary }"),
+            Self::lab("site_partition", "network_partition: { on: primary, from: dr }"),
+            Self::lab(
+                "storage_read_only",
+                "storage_read_only: { on: primary, component: service }",
+            ),
             Self::network("packet_loss", "packet_loss: { on: primary, share: 40%, way: in }"),
             Self::chains("iptables", "network_partition: { on: primary, via: iptables }"),
             Self::network("rate_limit", "rate_limit: { on: primary, from: dr, rate: 300kB/s }"),

@@ -30,10 +30,10 @@ impl ProxyServer {
         format!("http://{}", self.address)
     }
 
-    /// Makes a proxy that drdrill knows nothing of.
+    /// Makes a proxy that drdrill knows nothing of. It leads to the server itself, which answers.
     pub(crate) fn create(&self, name: &str) {
-        let body =
-            format!(r#"{{"name":"{name}","listen":"127.0.0.1:0","upstream":"127.0.0.1:1"}}"#);
+        let to = &self.address;
+        let body = format!(r#"{{"name":"{name}","listen":"127.0.0.1:0","upstream":"{to}"}}"#);
         self.call("POST /proxies", &body);
     }
 

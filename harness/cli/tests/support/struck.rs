@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -15,13 +16,16 @@ use super::proxies::ProxyServer;
 use super::sandbox::Sandbox;
 use super::strace::in_network_of;
 use super::tmpfs::Tmpfs;
+use super::wait::until;
 use super::world::processes;
 
 /// Every kind of fault; `iptables` is a partition by chains of iptables, `network_delay` has a plain queue in place of
 /// netem.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 12] = [
     "site_loss",
     "network_down",
+    "site_partition",
+    "storage_read_only",
     "process_pause",
     "process_kill",
     "disk_full",
@@ -52,6 +56,8 @@ enum Target {
     /// Proxies of a server that is not drdrill's, and all of it as it was before.
     Proxies(ProxyServer, Value),
     Process(Busy),
+    /// A process that survives a refused write, and its limits before.
+    Limited(Busy, String),
     /// A daemon, and how often it had been started before.
     Daemon(Daemon, Cell<usize>),
     Disk(Disk),
@@ -74,7 +80,7 @@ struct Disk {
 impl Struck {
     pub(crate) fn new(kind: &'static str) -> Self {
         let target = match kind {
-            "site_loss" | "network_down" => {
+            "site_loss" | "network_down" | "site_partition" => {
                 let server = ProxyServer::start(&Sandbox::new());
                 for name in ["north", "south", "foreign"] {
                     server.create(name);
@@ -83,6 +89,11 @@ impl Struck {
                 Target::Proxies(server, before)
             }
             "process_pause" => Target::Process(Busy::start()),
+            "storage_read_only" => {
+                let busy = Busy::start_limited();
+                let before = limits(busy.0.id());
+                Target::Limited(busy, before)
+            }
             "process_kill" => {
                 // Nobody listens there.
                 let free = TcpListener::bind("127.47.0.1:0").unwrap().local_addr().unwrap();
@@ -110,7 +121,11 @@ impl Struck {
     pub(crate) fn held_by_the_kernel(&self) -> bool {
         !matches!(
             self.target,
-            Target::Proxies(..) | Target::Daemon(..) | Target::Chains(_) | Target::Queues(..)
+            Target::Proxies(..)
+                | Target::Limited(..)
+                | Target::Daemon(..)
+                | Target::Chains(_)
+                | Target::Queues(..)
         )
     }
 
@@ -122,6 +137,10 @@ impl Struck {
     /// Whether a line of a trace is the call that brings the effect about.
     pub(crate) fn is_effect(&self, line: &str) -> bool {
         match &self.target {
+            Target::Proxies(..) if self.kind == "site_partition" => {
+                line.starts_with("writev(") && line.contains(r#"{\"timeout\":0}"#)
+            }
+            Target::Limited(..) => line.starts_with("prlimit64(") && line.contains("{rlim_cur=0,"),
             Target::Proxies(..) => {
                 line.starts_with("writev(") && line.contains(r#""{\"enabled\":false}""#)
             }
@@ -161,10 +180,18 @@ impl Struck {
         command.arg(pauser).arg(&sandbox.state).arg(self.kind);
         match &self.target {
             Target::Proxies(server, before) => {
-                let clients = before["north"]["listen"].as_str().unwrap();
-                command.arg(server.url()).arg(clients).args(["north", "south"])
+                let listen = |name: &str| before[name]["listen"].as_str().unwrap();
+                command.arg(server.url());
+                if self.kind == "site_partition" {
+                    command.arg(listen("foreign"));
+                    command.args(["north", listen("north"), "south", listen("south")])
+                } else {
+                    command.arg(listen("north")).args(["north", "south"])
+                }
             }
-            Target::Process(busy) => command.arg(busy.0.id().to_string()),
+            Target::Process(busy) | Target::Limited(busy, _) => {
+                command.arg(busy.0.id().to_string())
+            }
             Target::Daemon(daemon, starts) => {
                 starts.set(daemon.starts());
                 command.arg(daemon.pid().to_string());
@@ -206,6 +233,10 @@ impl Struck {
                 (now != *before).then(|| format!("the proxies are {now}")).into_iter().collect()
             }
             Target::Process(busy) => threads_that_stand(busy.0.id()),
+            Target::Limited(busy, before) => {
+                let now = limits(busy.0.id());
+                (now != *before).then(|| format!("its limits are {now}")).into_iter().collect()
+            }
             Target::Daemon(daemon, starts) => lacks(daemon, starts.get()),
             Target::Disk(Disk { tmpfs, free: before, .. }) => {
                 let (free, names) = (tmpfs.free(), tmpfs.names());
@@ -258,6 +289,23 @@ impl Busy {
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
         Self(process)
     }
+
+    /// One that ignores the signal that comes with a refused write.
+    fn start_limited() -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec sleep 600"]).stdin(Stdio::null());
+        let busy = Self(command.spawn().unwrap());
+        let status = format!("/proc/{}/cmdline", busy.0.id());
+        until("it sleeps", Duration::from_secs(5), || {
+            fs::read(&status).unwrap().starts_with(b"sleep").then_some(())
+        });
+        busy
+    }
+}
+
+/// The limits of a process, as the kernel tells them.
+fn limits(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/limits")).unwrap()
 }
 
 impl Drop for Busy {

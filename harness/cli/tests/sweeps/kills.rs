@@ -78,7 +78,14 @@ fn recover(sandbox: &Sandbox, inject: &[String]) -> Trace {
 #[test]
 fn a_recover_killed_at_any_system_call_is_finished_by_the_next() {
     let _alone = alone();
-    let journalled = ["site_loss", "network_down", "process_kill", "network_delay"];
+    let journalled = [
+        "site_loss",
+        "network_down",
+        "site_partition",
+        "storage_read_only",
+        "process_kill",
+        "network_delay",
+    ];
     for kind in kinds().into_iter().filter(|kind| journalled.contains(kind)) {
         let struck = Struck::new(kind);
         let calls = calls(&struck);

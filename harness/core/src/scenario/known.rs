@@ -13,6 +13,8 @@ pub struct Known {
     pub functions: Option<Vec<String>>,
     /// Probe streams.
     pub probes: Option<Vec<String>>,
+    /// Probe streams that only scenarios that ask for them have.
+    pub also: Option<Vec<String>>,
     /// Processes of each role.
     pub components: Option<BTreeMap<String, Vec<String>>>,
     /// Directories of each role.
@@ -28,7 +30,12 @@ pub(super) fn function(name: &str, known: &Known) -> garde::Result {
 }
 
 pub(super) fn probe(name: &str, known: &Known) -> garde::Result {
-    compare("probe", name, known.probes.as_deref())
+    let optional = known.also.as_ref().is_some_and(|also| also.iter().any(|one| one == name));
+    if optional { Ok(()) } else { compare("probe", name, known.probes.as_deref()) }
+}
+
+pub(super) fn also(name: &str, known: &Known) -> garde::Result {
+    compare("optional probe", name, known.also.as_deref())
 }
 
 pub(super) fn component(role: &str) -> impl Fn(&String, &Known) -> garde::Result {

@@ -9,7 +9,7 @@ mod parse;
 pub use delay::NetworkDelay;
 pub use expect::Expect;
 pub use known::Known;
-pub use node::{DiskFull, Kill, Pause, Stop};
+pub use node::{DiskFull, FilesReadOnly, Kill, Pause, ReplicationStall, Stop};
 pub use parse::{
     FileError, LARGEST_FILE_BYTES, parse_inventory, parse_runbook, parse_scenario, parse_script,
 };
@@ -141,7 +141,7 @@ fn stricter<T>(one: Option<T>, other: Option<T>, choose: fn(T, T) -> T) -> Optio
 }
 
 /// How the system is watched.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields, default)]
 #[garde(context(Known))]
 pub struct ProbePlan {
@@ -155,6 +155,9 @@ pub struct ProbePlan {
     /// End after so many samples of each stream; only for drills without faults.
     #[garde(inner(range(min = 1, max = 1_000_000)))]
     pub samples: Option<u64>,
+    /// Streams that the environment offers besides those that every drill has, such as `login`.
+    #[garde(length(max = 20), inner(custom(known::also)))]
+    pub also: Vec<String>,
 }
 
 /// Longest time one attempt may take; see [`ProbePlan::deadline`].
@@ -166,6 +169,7 @@ impl Default for ProbePlan {
             every: Span(Duration::from_millis(20)),
             deadline: Span(LONGEST_DEADLINE),
             samples: None,
+            also: Vec::new(),
         }
     }
 }
@@ -199,9 +203,13 @@ pub enum Inject {
     ProcessStop(Stop),
     /// Processes of the site are killed and at once started again.
     ProcessRestart(Kill),
+    /// Processes of the site can read files and not write to them.
+    StorageReadOnly(FilesReadOnly),
     /// The file system of a directory of the site is full.
     DiskFull(DiskFull),
-    /// Packets between nodes are dropped; whatever else the nodes talk to, they still reach.
+    /// Nothing is replicated to a standby any more, until it is further behind than a limit.
+    ReplicationStall(ReplicationStall),
+    /// Nothing gets from one site to another; whatever else they talk to, they still reach.
     NetworkPartition(Partition),
     /// A share of the packets between nodes is dropped.
     PacketLoss(Loss),
@@ -222,7 +230,9 @@ impl Inject {
             Self::ProcessKill(_) => "process_kill",
             Self::ProcessStop(_) => "process_stop",
             Self::ProcessRestart(_) => "process_restart",
+            Self::StorageReadOnly(_) => "storage_read_only",
             Self::DiskFull(_) => "disk_full",
+            Self::ReplicationStall(_) => "replication_stall",
             Self::NetworkPartition(_) => "network_partition",
             Self::PacketLoss(_) => "packet_loss",
             Self::RateLimit(_) => "rate_limit",
@@ -248,7 +258,9 @@ impl Inject {
             Self::ProcessPause(fault) => &fault.on,
             Self::ProcessKill(fault) | Self::ProcessRestart(fault) => &fault.on,
             Self::ProcessStop(fault) => &fault.on,
+            Self::StorageReadOnly(fault) => &fault.on,
             Self::DiskFull(fault) => &fault.on,
+            Self::ReplicationStall(fault) => &fault.on,
             Self::NetworkPartition(fault) => &fault.on,
             Self::PacketLoss(fault) => &fault.on,
             Self::RateLimit(fault) => &fault.on,
@@ -274,7 +286,9 @@ impl Validate for Inject {
                 fault.validate_into(known, parent, report);
             }
             Self::ProcessStop(fault) => fault.validate_into(known, parent, report),
+            Self::StorageReadOnly(fault) => fault.validate_into(known, parent, report),
             Self::DiskFull(fault) => fault.validate_into(known, parent, report),
+            Self::ReplicationStall(fault) => fault.validate_into(known, parent, report),
             Self::NetworkPartition(fault) => fault.validate_into(known, parent, report),
             Self::PacketLoss(fault) => fault.validate_into(known, parent, report),
             Self::RateLimit(fault) => fault.validate_into(known, parent, report),
@@ -438,6 +452,17 @@ pub enum Failover {
     Own,
     /// Nobody.
     None,
+    /// drdrill's health monitor and failover plan are at work and have to hold back: the service never goes away, and a
+    /// failover is a failure.
+    Refrain,
+}
+
+impl Failover {
+    /// Whether drdrill's own machinery is at work.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::BuiltIn | Self::Refrain)
+    }
 }
 
 /// The way back to the original site (requirement C5).

@@ -1,4 +1,4 @@
-//! Faults of processes and of disks, as written in a scenario.
+//! Faults of processes, of disks and of replication, as written in a scenario.
 
 use std::time::Duration;
 
@@ -90,4 +90,38 @@ pub struct DiskFull {
     #[serde(default)]
     #[garde(skip)]
     pub leave: Size,
+}
+
+/// Files that processes can read and not write to.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(context(Known))]
+pub struct FilesReadOnly {
+    /// The role whose processes are struck.
+    #[garde(custom(known::role))]
+    pub on: String,
+    /// The one process of the role that is meant, such as `service`; all of them without it.
+    #[serde(default)]
+    #[garde(inner(custom(known::component(&self.on))))]
+    pub component: Option<String>,
+    /// The most processes that may be struck.
+    #[serde(default = "one")]
+    #[garde(range(min = 1, max = 1000))]
+    pub max_targets: usize,
+}
+
+/// Replication that stands still.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(context(Known))]
+pub struct ReplicationStall {
+    /// The role of the standby that gets nothing any more.
+    #[garde(custom(known::role))]
+    pub on: String,
+    /// The role that it follows.
+    #[garde(custom(known::role))]
+    pub from: String,
+    /// The fault counts as in effect once the standby is so far behind; the next fault waits for that.
+    #[garde(custom(within(Duration::from_millis(100), LONGEST_GRACE)))]
+    pub limit: Span,
 }

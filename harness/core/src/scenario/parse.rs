@@ -174,6 +174,7 @@ verify: [data_access]
             roles: names(&["primary", "dr"]),
             functions: names(&["data_access", "job_submission"]),
             probes: names(&["write", "read", "bystander"]),
+            also: names(&["login"]),
             components: Some(BTreeMap::from([("primary".to_owned(), vec!["service".to_owned()])])),
             directories: None,
         }

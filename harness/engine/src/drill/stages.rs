@@ -100,7 +100,10 @@ impl<'a> Stages<'a> {
             let aborted = self.note_abort(back);
             let stopped = stop(sampling);
             let aborted = self.note_abort(stopped) || aborted;
-            if !aborted && self.drill.scenario.failback.is_some() {
+            if !aborted {
+                self.rejoin().await;
+            }
+            if !aborted && self.reads_back_at_the_end() {
                 self.journal.record(Event::StageStarted(Stage::Audit));
                 self.read_back(When::AfterFailback).await;
             }
@@ -143,7 +146,7 @@ impl<'a> Stages<'a> {
                 Arc::new(move |sample| journal.record(Event::Sample(sample))),
             )
             .map_err(|error| Abort::failure(format!("start the probes: {error}")))?;
-        if scenario.recovery.failover == Failover::BuiltIn
+        if scenario.recovery.failover.is_ours()
             && let Some(recovery) = self.drill.recovery.clone()
         {
             let journal = self.journal.clone();
@@ -192,8 +195,8 @@ impl<'a> Stages<'a> {
                     return Err(Abort::failure(reason));
                 }
                 self.journal.record(Event::StageStarted(Stage::Fault));
-                self.note_lag().await;
             }
+            self.note_lag().await;
             self.guard.permits_a_fault().await?;
             let fault = (drill.make_fault)(&planned.inject, &drill.environment)
                 .map_err(|error| Abort::failure(error.to_string()))?;
@@ -211,7 +214,10 @@ impl<'a> Stages<'a> {
     async fn wait_for_recovery(&mut self, in_effect: At) -> Result<(), Abort> {
         let scenario = &self.drill.scenario;
         let give_up = in_effect.plus(scenario.recovery.give_up_after.0);
-        if let Some(failover) = &mut self.failover {
+        if scenario.recovery.failover == Failover::Refrain {
+            // Nothing to wait for: the machinery is watched until the faults are taken back.
+            self.wait_until_restored(give_up).await?;
+        } else if let Some(failover) = &mut self.failover {
             let wait = give_up.since(self.journal.now());
             let ended =
                 self.guard.unless_stopped(tokio::time::timeout(wait, &mut failover.0)).await?;
@@ -327,6 +333,26 @@ impl<'a> Stages<'a> {
         self.guard.unless_stopped(work).await?;
         // The last thing that clients do is seen as well.
         self.guard.unless_stopped(sleep(self.drill.facts.measure.sustained.0)).await
+    }
+
+    /// Whether all is read back once more after everything was taken back.
+    fn reads_back_at_the_end(&self) -> bool {
+        let scenario = &self.drill.scenario;
+        scenario.failback.is_some() || scenario.recovery.failover == Failover::Refrain
+    }
+
+    /// Waits until a standby that was cut off has everything again, where nothing was failed over.
+    async fn rejoin(&self) {
+        let scenario = &self.drill.scenario;
+        let refrained = scenario.recovery.failover == Failover::Refrain;
+        if !refrained || scenario.faults.is_empty() {
+            return;
+        }
+        let Some(recovery) = &self.drill.recovery else { return };
+        if let Err(error) = recovery.rejoin(self.journal.clone()).await {
+            let text = format!("the standby did not come back: {error}");
+            self.journal.record(Event::Note { text });
+        }
     }
 
     async fn note_lag(&self) {

@@ -1,89 +1,23 @@
-//! Power over the lab's sites and its traffic.
+//! Power over the lab's traffic and its processes.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use drdrill_core::action::ActionError;
-use drdrill_core::environment::{
-    ProcessControl, ProcessIdentity, Role, SiteControl, SiteStatus, TrafficControl,
-};
+use drdrill_core::environment::{ProcessControl, ProcessIdentity, TrafficControl};
 use drdrill_core::inventory::SiteName;
 use drdrill_core::process::{FoundBy, KnownProcess};
 use reqwest::Method;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::site::{SERVICE, node_name};
+use super::site::{AUTH, SERVICE, node_name};
 use super::{COMPONENTS, Shared};
-
-/// What a site's admin listener answers; it says more than is needed here.
-#[derive(Debug, Deserialize)]
-struct Status {
-    role: Role,
-    epoch: u64,
-    fenced: bool,
-    lsn: u64,
-    source: Option<String>,
-    connected: bool,
-    lag_ms: Option<u64>,
-}
 
 const NOTHING: Option<&Value> = None;
 
 impl Shared {
-    pub(super) async fn status_at(&self, admin: &str) -> Result<SiteStatus, ActionError> {
-        let url = format!("http://{admin}/status");
-        let status: Status = self.http.call(Method::GET, &url, None, NOTHING).await?;
-        let follows = status.role == Role::Standby && status.source.is_some();
-        Ok(SiteStatus {
-            role: status.role,
-            epoch: status.epoch,
-            fenced: status.fenced,
-            position: status.lsn,
-            lag_ms: status.lag_ms.filter(|_| follows),
-            following: follows && status.connected,
-        })
-    }
-
-    async fn tell(&self, site: &str, what: &str, body: &Value) -> Result<(), ActionError> {
-        let url = format!("http://{}/{what}", self.site(site)?.proxied.admin);
-        self.http.text(Method::POST, &url, None, Some(body)).await.map(drop)
-    }
-
     fn weights_url(&self) -> Result<String, ActionError> {
         Ok(format!("http://{}/weights", self.addresses()?.gateway_admin))
-    }
-}
-
-#[async_trait]
-impl SiteControl for Shared {
-    async fn status(&self, site: &str) -> Result<SiteStatus, ActionError> {
-        self.status_at(&self.site(site)?.proxied.admin).await
-    }
-
-    async fn fence(&self, site: &str) -> Result<(), ActionError> {
-        self.tell(site, "fence", &json!({})).await
-    }
-
-    async fn unfence(&self, site: &str) -> Result<(), ActionError> {
-        self.tell(site, "unfence", &json!({})).await
-    }
-
-    async fn promote(&self, site: &str, epoch: u64) -> Result<(), ActionError> {
-        self.tell(site, "promote", &json!({ "epoch": epoch })).await
-    }
-
-    async fn follow(&self, site: &str, source: &str) -> Result<(), ActionError> {
-        let source = &self.site(source)?.proxied;
-        let target = json!({
-            "source": source.replication,
-            "leader_url": format!("http://{}", source.http),
-        });
-        self.tell(site, "follow", &target).await
-    }
-
-    async fn start(&self, site: &str) -> Result<(), ActionError> {
-        self.start_site(site).await
     }
 }
 
@@ -123,7 +57,11 @@ impl ProcessControl for Shared {
             component: component.to_owned(),
             found_by: FoundBy::Child,
             // Past the proxies, which would answer for it.
-            canary: (component == SERVICE).then(|| addresses.direct.http.clone()),
+            canary: match component {
+                SERVICE => Some(addresses.direct.http.clone()),
+                AUTH => Some(addresses.auth.clone()),
+                _ => None,
+            },
             start: None,
         };
         COMPONENTS.map(known).to_vec()

@@ -7,23 +7,30 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::Shared;
+use super::reach::Reach;
 
 /// What `/health` answers; it says more than is needed here.
 #[derive(Debug, Deserialize)]
 struct Health {
     database: String,
     queue: String,
+    login: String,
 }
 
 #[async_trait]
-impl HealthSource for Shared {
+impl HealthSource for Reach {
     fn kinds(&self) -> Vec<HealthKind> {
-        vec![HealthKind::Service, HealthKind::Database, HealthKind::Queue, HealthKind::Network]
+        vec![
+            HealthKind::Service,
+            HealthKind::Database,
+            HealthKind::Queue,
+            HealthKind::Network,
+            HealthKind::Login,
+        ]
     }
 
     async fn look(&self, site: &str, kind: HealthKind) -> Result<(), String> {
-        let path = &self.site(site).map_err(|error| error.to_string())?.client_path;
+        let path = self.service(site).map_err(|error| error.to_string())?;
         if kind == HealthKind::Network {
             return TcpStream::connect(path).await.map(drop).map_err(|error| error.to_string());
         }
@@ -41,6 +48,7 @@ impl HealthSource for Shared {
         match kind {
             HealthKind::Database => part(|health| health.database),
             HealthKind::Queue => part(|health| health.queue),
+            HealthKind::Login => part(|health| health.login),
             HealthKind::Service | HealthKind::Network => {
                 if status.is_success() {
                     Ok(())

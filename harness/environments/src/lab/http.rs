@@ -18,9 +18,14 @@ pub(super) struct Http(reqwest::Client);
 
 impl Http {
     pub(super) fn new() -> Result<Self, ActionError> {
+        Self::within(TIMEOUT)
+    }
+
+    /// A client whose calls may take so long.
+    pub(super) fn within(time: Duration) -> Result<Self, ActionError> {
         // No kept connections: behind a proxy that was taken down and up again they would be dead ones.
         let client = reqwest::Client::builder()
-            .timeout(TIMEOUT)
+            .timeout(time)
             .pool_max_idle_per_host(0)
             .no_proxy()
             // A redirect would carry the login to another server.

@@ -8,6 +8,9 @@
 //! client ── bystander ──► bystander
 //! ```
 //!
+//! Beside these, `primary.peer_http`, `primary.peer_admin` and the same of `dr` are the ways by which one site reaches the
+//! other, as `name.replication` is: writes that a standby sends on, and what machinery at a site asks of the other one.
+//!
 //! Everything written `name.something` or `front` is a proxy of a Toxiproxy-compatible server, so that every link can
 //! be spoiled. Sites are administered through proxies too: a site that is lost cannot be told anything.
 
@@ -17,7 +20,9 @@ mod functions;
 mod health;
 mod http;
 mod node;
+mod peers;
 mod processes;
+mod reach;
 mod reverter;
 mod site;
 mod streams;
@@ -34,14 +39,16 @@ use async_trait::async_trait;
 use drdrill_core::action::{ActionError, Undo};
 use drdrill_core::environment::{
     Environment, Functions, HealthSource, LinkControl, Power, ProbeStream, ProcessControl,
-    ProcessIdentity, SiteControl, SiteLinks, TrafficControl, WriteAudit,
+    ProcessIdentity, SiteControl, SiteLinks, TrafficControl, Vantage, WriteAudit,
 };
 use drdrill_core::inventory::{Inventory, LabSpec, ServiceFacts, SiteName};
+use drdrill_core::links::PeerLinks;
 use drdrill_core::secret::Secret;
 use tokio::sync::Mutex;
 
 use http::Http;
 use node::{Node, Starter};
+use reach::Reach;
 use reverter::LabUndo;
 use site::Site;
 
@@ -50,12 +57,14 @@ pub const PRIMARY: &str = "primary";
 /// The site that takes over.
 pub const DR: &str = "dr";
 /// Names of the processes of a site. The service is what clients use; the others work behind it.
-pub const COMPONENTS: [&str; 3] = ["service", "worker", "backup"];
+pub const COMPONENTS: [&str; 4] = ["service", "worker", "backup", "auth"];
 /// Names of the functionality checks, in the order of requirement C10.
 pub const FUNCTIONS: [&str; 4] =
     ["application_availability", "user_authentication", "data_access", "job_submission"];
 /// Names of the probe streams.
 pub const STREAMS: [&str; 4] = ["write", "read", "read_kept", "bystander"];
+/// Names of the probe streams that only scenarios that ask for them have.
+pub const OPTIONAL_STREAMS: [&str; 1] = ["login"];
 
 /// The embedded lab.
 #[derive(Debug)]
@@ -220,7 +229,14 @@ impl Environment for Lab {
     }
 
     fn powers(&self) -> Vec<Power> {
-        vec![Power::Processes, Power::Links, Power::Failover, Power::Functions]
+        vec![
+            Power::Processes,
+            Power::Links,
+            Power::Failover,
+            Power::Functions,
+            Power::Partition,
+            Power::Replication,
+        ]
     }
 
     fn fingerprint(&self) -> String {
@@ -270,8 +286,17 @@ impl Environment for Lab {
         })
     }
 
+    fn peer_links(&self, site: &str, peer: &str) -> Option<PeerLinks> {
+        self.shared.peer_links(site, peer)
+    }
+
+    fn seen_from(&self, site: &str) -> Option<Vantage> {
+        let reach = Arc::new(Reach::from_site(&self.shared, site).ok()?);
+        Some(Vantage { sites: reach.clone(), health: reach })
+    }
+
     fn site_control(&self) -> Option<Arc<dyn SiteControl>> {
-        Some(self.shared.clone())
+        Some(Arc::new(Reach::from_outside(&self.shared)))
     }
 
     fn traffic(&self) -> Option<Arc<dyn TrafficControl>> {
@@ -279,7 +304,7 @@ impl Environment for Lab {
     }
 
     fn health(&self) -> Option<Arc<dyn HealthSource>> {
-        Some(self.shared.clone())
+        Some(Arc::new(Reach::from_outside(&self.shared)))
     }
 
     fn functions(&self) -> Option<Arc<dyn Functions>> {

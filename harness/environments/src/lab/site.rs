@@ -8,12 +8,23 @@ use drdrill_core::environment::ProcessIdentity;
 use serde_json::json;
 
 use super::node::Node;
+use super::peers::PeerAddresses;
 use super::{COMPONENTS, Shared};
 
 /// The one user of the lab.
 pub(super) const USER: &str = "drill";
 /// The component that clients use.
 pub(super) const SERVICE: &str = "service";
+/// The component that runs jobs.
+const WORKER: &str = "worker";
+/// The component that takes backups.
+const BACKUP: &str = "backup";
+/// The component that checks passwords.
+pub(super) const AUTH: &str = "auth";
+/// How long a login is good for: longer than any drill.
+const LOGIN_LIFETIME: Duration = Duration::from_hours(24);
+/// Rounds of the password hash. Passwords of the lab are 128 random bits, which need no stretching.
+const PASSWORD_ITERATIONS: u32 = 16;
 /// A job that waits longer than this makes the queue unhealthy.
 const QUEUE_STALL: Duration = Duration::from_secs(5);
 
@@ -24,6 +35,10 @@ pub(super) struct SiteAddresses {
     pub(super) direct: ServiceAddresses,
     /// The proxies in front of it.
     pub(super) proxied: ServiceAddresses,
+    /// The proxies in front of it that only the other site uses.
+    pub(super) peer: PeerAddresses,
+    /// Where its logins are checked; only its service asks there.
+    pub(super) auth: String,
     /// Names of these proxies.
     pub(super) names: Vec<String>,
     /// By this address the clients' traffic reaches the site.
@@ -105,6 +120,7 @@ impl Shared {
         &self,
         site: &str,
         at: &ServiceAddresses,
+        auth: &str,
         leader: Option<Leader<'_>>,
         again: bool,
     ) -> Result<(Node, ServiceAddresses), ActionError> {
@@ -124,7 +140,9 @@ impl Shared {
             "token_secret": self.secrets.token.expose(),
             "user": { "name": USER, "password": self.secrets.password.expose() },
             "worker_token": self.secrets.worker.expose(),
+            "auth_url": format!("http://{auth}"),
             "timing": {
+                "password_iterations": PASSWORD_ITERATIONS,
                 "replication_lag_ms": whole_millis(self.spec.replication_lag.0),
                 "think_time_ms": whole_millis(self.spec.think_time.0),
                 "queue_stall_ms": whole_millis(QUEUE_STALL),
@@ -145,6 +163,25 @@ impl Shared {
         Ok((node, bound))
     }
 
+    /// Starts what checks the passwords of a site; returns where it listens.
+    pub(super) async fn start_auth(
+        &self,
+        site: &str,
+        at: &str,
+    ) -> Result<(Node, String), ActionError> {
+        let config = json!({
+            "http": at,
+            "data_dir": self.data_dir(site),
+            "token_secret": self.secrets.token.expose(),
+            "token_lifetime_ms": whole_millis(LOGIN_LIFETIME),
+        });
+        let name = node_name(site, AUTH);
+        let (node, ready) = self.starter.start(&name, &arguments(AUTH), Some(&config)).await?;
+        let bound = ready["http"].as_str().map(str::to_owned);
+        let unsaid = || ActionError::new("start", &name, "it does not say its address");
+        Ok((node, bound.ok_or_else(unsaid)?))
+    }
+
     /// Starts what works behind the service of a site, which listens already.
     pub(super) async fn start_helpers(
         &self,
@@ -152,7 +189,7 @@ impl Shared {
         at: &ServiceAddresses,
     ) -> Result<Vec<Node>, ActionError> {
         let mut nodes = Vec::new();
-        for component in COMPONENTS.into_iter().filter(|component| *component != SERVICE) {
+        for component in [WORKER, BACKUP] {
             nodes.push(self.start_helper(site, component, at).await?);
         }
         Ok(nodes)
@@ -164,7 +201,7 @@ impl Shared {
         component: &str,
         at: &ServiceAddresses,
     ) -> Result<Node, ActionError> {
-        let config = if component == "worker" {
+        let config = if component == WORKER {
             json!({
                 "service_url": format!("http://{}", at.http),
                 "worker_token": self.secrets.worker.expose(),
@@ -184,7 +221,7 @@ impl Shared {
 
     /// Starts what of a site does not run, on the addresses it always had.
     pub(super) async fn start_site(&self, name: &str) -> Result<(), ActionError> {
-        let addresses = self.site(name)?.direct.clone();
+        let addresses = self.site(name)?.clone();
         let mut running = self.running.lock().await;
         let site = running.sites.entry(name.to_owned()).or_default();
         site.bury().await?;
@@ -192,11 +229,12 @@ impl Shared {
             if site.runs(&node_name(name, component)) {
                 continue;
             }
-            let node = if component == SERVICE {
+            let (direct, auth) = (&addresses.direct, &addresses.auth);
+            let node = match component {
                 // Its role is in its database; this one only fills an empty one, which a lost site does not have.
-                self.start_service(name, &addresses, None, true).await?.0
-            } else {
-                self.start_helper(name, component, &addresses).await?
+                SERVICE => self.start_service(name, direct, auth, None, true).await?.0,
+                AUTH => self.start_auth(name, auth).await?.0,
+                helper => self.start_helper(name, helper, direct).await?,
             };
             site.nodes.push(node);
         }

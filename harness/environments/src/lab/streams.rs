@@ -9,8 +9,9 @@ use drdrill_core::secret::Secret;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::site::USER;
 use super::up::LANDMARK;
-use super::{STREAMS, Shared};
+use super::{OPTIONAL_STREAMS, STREAMS, Shared};
 
 /// Bytes of payload of one write.
 const VALUE_BYTES: usize = 64;
@@ -56,6 +57,7 @@ impl Shared {
             connection,
             write_bytes: if purpose == Purpose::Write { VALUE_BYTES as u64 } else { 0 },
             call,
+            optional: OPTIONAL_STREAMS.contains(&name),
         };
         let put = Call::Http {
             method: "PUT",
@@ -63,6 +65,19 @@ impl Shared {
             headers: login.clone(),
             body: Some(Arc::new(|sequence| entry(sequence).to_string().into_bytes())),
             body_contains: None,
+        };
+        let [optional] = OPTIONAL_STREAMS;
+        let password = json!({ "user": USER, "password": self.secrets.password.expose() });
+        let password = password.to_string().into_bytes();
+        let password_login = Call::Http {
+            method: "POST",
+            url: format!("http://{front}/login"),
+            headers: vec![(
+                "Content-Type".to_owned(),
+                HeaderValue::Plain("application/json".to_owned()),
+            )],
+            body: Some(Arc::new(move |_| password.clone())),
+            body_contains: Some("token".to_owned()),
         };
         Ok(vec![
             stream(write, &service, Purpose::Write, Connection::Fresh, put),
@@ -75,6 +90,8 @@ impl Shared {
                 Connection::Fresh,
                 get(format!("http://{bystander}/health"), Vec::new()),
             ),
+            // No write: what it changes is counted by nobody, and a broken one certainly let nobody in.
+            stream(optional, &service, Purpose::Read, Connection::Fresh, password_login),
         ])
     }
 }

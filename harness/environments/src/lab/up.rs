@@ -11,6 +11,8 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
+use super::peers::PeerAddresses;
+use super::reach::status_at;
 use super::site::{Leader, ServiceAddresses, SiteAddresses, arguments};
 use super::{Addresses, DR, PRIMARY, Shared};
 
@@ -49,16 +51,17 @@ impl Shared {
         for (site, number) in [(PRIMARY, 1), (DR, 2)] {
             let leader = sites.get(PRIMARY).map(|primary| Leader {
                 replication: &primary.proxied.replication,
-                http: &primary.proxied.http,
+                http: &primary.peer.http,
             });
             let any = ServiceAddresses::any(&hosts.host(number));
-            let (service, direct) = self.start_service(site, &any, leader, false).await?;
-            let mut nodes = vec![service];
+            let (logins, auth) = self.start_auth(site, &any.http).await?;
+            let (service, direct) = self.start_service(site, &any, &auth, leader, false).await?;
+            let mut nodes = vec![service, logins];
             nodes.extend(self.start_helpers(site, &direct).await?);
             self.adopt_site(site, nodes).await;
             sites.insert(
                 site.to_owned(),
-                self.proxies_of(site, direct, &*links, &proxy_host).await?,
+                self.proxies_of(site, direct, auth, &*links, &proxy_host).await?,
             );
         }
         let (front, gateway_admin) = self.gateway(&sites, &*links, &hosts).await?;
@@ -103,6 +106,7 @@ impl Shared {
         &self,
         site: &str,
         direct: ServiceAddresses,
+        auth: String,
         links: &dyn LinkControl,
         host: &str,
     ) -> Result<SiteAddresses, ActionError> {
@@ -113,10 +117,14 @@ impl Shared {
             admin: links.create(&name("admin"), &listen, &direct.admin).await?,
             replication: links.create(&name("replication"), &listen, &direct.replication).await?,
         };
+        let peer = PeerAddresses {
+            http: links.create(&name("peer_http"), &listen, &direct.http).await?,
+            admin: links.create(&name("peer_admin"), &listen, &direct.admin).await?,
+        };
         let past = self.spec.bypass_proxies;
         let client_path = if past { direct.http.clone() } else { proxied.http.clone() };
-        let names = ["http", "admin", "replication"].map(name).to_vec();
-        Ok(SiteAddresses { direct, proxied, names, client_path })
+        let names = ["http", "admin", "replication", "peer_http", "peer_admin"].map(name).to_vec();
+        Ok(SiteAddresses { direct, proxied, peer, auth, names, client_path })
     }
 
     /// The gateway outside both sites; returns where clients come and where it is administered.
@@ -164,8 +172,8 @@ impl Shared {
     async fn wait_until_followed(&self, addresses: &Addresses) -> Result<(), ActionError> {
         let give_up = Instant::now() + FOLLOW_TIMEOUT;
         loop {
-            let primary = self.status_at(&addresses.sites[PRIMARY].proxied.admin).await?;
-            let dr = self.status_at(&addresses.sites[DR].proxied.admin).await?;
+            let primary = status_at(&self.http, &addresses.sites[PRIMARY].proxied.admin).await?;
+            let dr = status_at(&self.http, &addresses.sites[DR].proxied.admin).await?;
             if dr.following && dr.position >= primary.position {
                 return Ok(());
             }

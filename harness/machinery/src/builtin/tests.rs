@@ -20,6 +20,8 @@ struct World {
     sick: Mutex<Option<String>>,
     calls: AtomicUsize,
     fail_at: Option<usize>,
+    /// The primary site cannot be told anything.
+    deaf: bool,
     /// The site turns sick when its share reaches this.
     overload_at: Option<(String, u32)>,
 }
@@ -45,6 +47,7 @@ impl World {
             sick: Mutex::new(None),
             calls: AtomicUsize::new(0),
             fail_at,
+            deaf: false,
             overload_at: None,
         }
     }
@@ -52,6 +55,13 @@ impl World {
     fn change(&self, site: &str, change: impl FnOnce(&mut SiteStatus)) -> Result<(), ActionError> {
         change(self.sites.lock().unwrap().get_mut(site).unwrap());
         self.count(site)
+    }
+
+    fn hears(&self, site: &str) -> Result<(), ActionError> {
+        if self.deaf && site == "primary" {
+            return Err(ActionError::new("test", site, "it cannot be told"));
+        }
+        Ok(())
     }
 
     fn count(&self, site: &str) -> Result<(), ActionError> {
@@ -73,9 +83,11 @@ impl World {
 #[async_trait]
 impl SiteControl for World {
     async fn status(&self, site: &str) -> Result<SiteStatus, ActionError> {
+        self.hears(site)?;
         Ok(self.sites.lock().unwrap()[site].clone())
     }
     async fn fence(&self, site: &str) -> Result<(), ActionError> {
+        self.hears(site)?;
         self.change(site, |s| s.fenced = true)
     }
     async fn unfence(&self, site: &str) -> Result<(), ActionError> {
@@ -156,6 +168,14 @@ fn machinery(world: &Arc<World>) -> BuiltIn {
     BuiltIn::new("primary".into(), "dr".into(), powers, world.clone(), settings)
 }
 
+/// Machinery that moves half of the traffic, and goes on without a fence or not.
+fn careful(world: &Arc<World>, fence: Fence) -> BuiltIn {
+    let mut machinery = machinery(world);
+    machinery.settings.fence = fence;
+    machinery.settings.redirect = Share::percent(50);
+    machinery
+}
+
 fn way_back() -> Failback {
     let shift = [10, 25, 50, 75, 100].map(Share::percent).to_vec();
     Failback { shift, hold: Span(Duration::from_millis(10)) }
@@ -217,6 +237,47 @@ async fn whichever_step_of_the_failover_fails_the_roles_are_as_before() {
         assert_eq!(machinery.serving_site(), "primary");
     }
     assert!(failures >= 3, "only {failures} calls could fail");
+}
+
+#[tokio::test]
+async fn a_fence_that_is_required_and_fails_leaves_all_as_it_was() {
+    let (healthy, calls) =
+        (World::new(None).seen(), |world: &World| world.calls.load(Ordering::Relaxed));
+    let told = Arc::new(World { deaf: true, ..World::new(None) });
+    let machinery = careful(&told, Fence::Required);
+    let (notes, result) = fail_over(&told, &machinery).await;
+    result.unwrap_err();
+    assert_eq!((told.seen(), calls(&told)), (healthy, 0), "nothing was touched");
+    assert_eq!(machinery.serving_site(), "primary");
+    let failed = notes.0.lock().unwrap().iter().any(|event| {
+        matches!(event, Event::Step { rollback: true, outcome: StepOutcome::Failed, .. })
+    });
+    assert!(!failed, "there was nothing to take back");
+
+    let goes_on = careful(&told, Fence::IfReached);
+    fail_over(&told, &goes_on).await.1.unwrap();
+    assert_eq!(told.seen().1, [("dr".to_owned(), 50), ("primary".to_owned(), 50)].into());
+
+    let reached = Arc::new(World::new(None));
+    let machinery = careful(&reached, Fence::Required);
+    fail_over(&reached, &machinery).await.1.unwrap();
+    let fenced = reached.seen().0.into_iter().find(|(name, ..)| name == "primary").unwrap().2;
+    assert!(fenced && machinery.serving_site() == "dr");
+}
+
+#[tokio::test]
+async fn a_standby_that_was_cut_off_is_waited_for_and_one_that_decides_is_not() {
+    let world = Arc::new(World::new(None));
+    let machinery = machinery(&world);
+    let notes = Arc::new(Notes::default());
+    machinery.rejoin(notes.clone()).await.unwrap();
+    let done = matches!(
+        &notes.0.lock().unwrap()[..],
+        [Event::Step { outcome: StepOutcome::Done, action, .. }] if action == "catch_up"
+    );
+    assert!(done);
+    fail_over(&world, &machinery).await.1.unwrap();
+    machinery.rejoin(notes).await.unwrap_err();
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod faults;
 mod functions;
 mod premature;
 mod probing;
+mod refrained;
 mod relapse;
 mod split_brain;
 mod steady;
@@ -37,9 +38,10 @@ pub struct Rule {
 }
 
 /// All rules, in the order in which their findings stand in the record.
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 15] = [
     faults::RULE,
     premature::RULE,
+    refrained::RULE,
     baseline::RULE,
     completeness::RULE,
     functions::RULE,

@@ -12,7 +12,7 @@ use drdrill_core::inventory::{EnvironmentFacts, Measure, ServiceFacts};
 use drdrill_core::probe::{Connection, Purpose};
 use drdrill_core::record::Tool;
 use drdrill_core::sample::{Outcome, Sample};
-use drdrill_core::scenario::{Failback, Known, Targets, parse_scenario};
+use drdrill_core::scenario::{Failback, Failover, Known, Targets, parse_scenario};
 use drdrill_core::time::At;
 use drdrill_core::units::{Share, Span};
 use drdrill_core::verdict::Verdict;
@@ -124,7 +124,8 @@ impl Story {
             let outcome = if works(ms) { Outcome::Ok } else { Outcome::Failed("refused".into()) };
             let at = At::from_millis(ms);
             let done = At::from_millis(ms + 1);
-            let sample = Sample { stream, sequence, due: at, sent: at, done, outcome };
+            let sample =
+                Sample { stream, sequence, due: at, sent: at, done, outcome, decider: None };
             self.add(ms + 1, Event::Sample(sample));
         }
     }
@@ -242,6 +243,10 @@ impl Story {
 
     pub(crate) fn targets(&mut self, rto: Duration) {
         self.start().environment.services[0].targets.rto = Some(Span(rto));
+    }
+
+    pub(crate) fn failover(&mut self, failover: Failover) {
+        self.start().scenario.recovery.failover = failover;
     }
 
     pub(crate) fn asks_for_failback(&mut self) {

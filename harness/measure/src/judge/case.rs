@@ -9,6 +9,7 @@ use super::digest::{Digest, Disaster, JudgeError};
 use super::functions::FunctionsAfter;
 use super::outage::Outage;
 use super::recovery::Recovery;
+use super::reigns::Reigns;
 use super::rpo::{self, RpoStory};
 use super::rto::{self, RtoStory, Waiting};
 use super::shots::StreamShots;
@@ -24,6 +25,8 @@ pub(crate) struct ServiceStory<'a> {
     pub(crate) streams: Vec<StreamStory<'a>>,
     pub(crate) rto: RtoStory,
     pub(crate) rpo: Option<RpoStory>,
+    /// Who decided about its writes, where they say so.
+    pub(crate) reigns: Option<Reigns>,
 }
 
 /// A history taken apart.
@@ -91,14 +94,25 @@ impl<'a> Case<'a> {
             self.waiting,
             self.failed_over_early(),
         );
-        let first = self.disasters.first().copied();
-        let first = first.filter(|_| !self.failed_over_early());
-        let rpo = rpo::judge(self.digest, &facts.name, first, target(facts.targets.rpo));
-        ServiceStory { facts, streams, rto, rpo }
+        let decisive = self.decisive().filter(|_| !self.failed_over_early());
+        let rpo = rpo::judge(self.digest, &facts.name, decisive, target(facts.targets.rpo));
+        let reigns = Reigns::of(self.digest, &facts.name);
+        ServiceStory { facts, streams, rto, rpo, reigns }
     }
 
     fn settings(&self, goodput: f64) -> Settings {
         Settings { window: self.window(), goodput, until: self.waiting.until }
+    }
+
+    /// The fault from which the recovery point counts: the last one that was there when it was decided to fail over, and
+    /// the last of all where nobody says when that was. What was acknowledged before it, however long after an earlier
+    /// one, was acknowledged by a site that still decided.
+    pub(crate) fn decisive(&self) -> Option<Disaster> {
+        let first = self.disasters.first()?;
+        let decided = self.digest.milestone_since(Milestone::Decided, first.from);
+        let mut there =
+            self.disasters.iter().filter(|one| decided.is_none_or(|decided| one.from <= decided));
+        there.next_back().copied()
     }
 
     /// Length of the sustained window.

@@ -1,13 +1,15 @@
 //! A history sorted by what it is about. Nothing in it depends on the order in which entries were written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use drdrill_core::action::Belt;
 use drdrill_core::environment::FoundWrites;
 use drdrill_core::event::{
     AbortCause, DrillStarted, Entry, Event, Milestone, Stage, StepOutcome, When,
 };
+use drdrill_core::probe::Purpose;
 use drdrill_core::record::Leftover;
+use drdrill_core::sample::Sample;
 use drdrill_core::time::At;
 use drdrill_core::verdict::Verdict;
 
@@ -96,6 +98,8 @@ pub(crate) struct ReadBack<'a> {
 pub(crate) struct Digest<'a> {
     pub(crate) start: &'a DrillStarted,
     pub(crate) streams: Vec<StreamShots>,
+    /// Samples of writes that succeeded.
+    pub(crate) acknowledged: Vec<&'a Sample>,
     pub(crate) faults: BTreeMap<u32, FaultFacts>,
     pub(crate) stages: Vec<(At, Stage)>,
     pub(crate) milestones: Vec<(At, Milestone)>,
@@ -125,6 +129,7 @@ impl<'a> Digest<'a> {
         let mut digest = Self {
             start,
             streams: Vec::new(),
+            acknowledged: Vec::new(),
             faults: BTreeMap::new(),
             stages: Vec::new(),
             milestones: Vec::new(),
@@ -139,10 +144,15 @@ impl<'a> Digest<'a> {
             finished: None,
             end: At(0),
         };
+        let writes = start.streams.iter().filter(|stream| stream.purpose == Purpose::Write);
+        let writes: BTreeSet<u16> = writes.map(|stream| stream.id).collect();
         let mut shots: BTreeMap<u16, Vec<Shot>> = BTreeMap::new();
         for entry in history {
             if let Event::Sample(sample) = &entry.event {
                 shots.entry(sample.stream).or_default().push(sample.into());
+                if sample.outcome.is_ok() && writes.contains(&sample.stream) {
+                    digest.acknowledged.push(sample);
+                }
             } else {
                 digest.file(entry);
             }

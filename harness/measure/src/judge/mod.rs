@@ -4,7 +4,7 @@
 //! `drdrill check RUN` judges an old run with it again. Definitions: measurement.md section 2.
 //!
 //! Read in this order: `digest` sorts the history, `shots` reduces samples, `baseline` and `recovery` say when a
-//! stream is restored, `rto`, `outage`, `goodput`, `rpo` and `wayback` make figures of that, `case` holds it all together.
+//! stream is restored, `rto`, `outage`, `goodput`, `rpo`, `reigns` and `wayback` make figures of that, `case` holds it all together.
 
 mod account;
 pub(crate) mod baseline;
@@ -15,6 +15,7 @@ mod goodput;
 mod outage;
 mod phases;
 pub(crate) mod recovery;
+pub(crate) mod reigns;
 mod rpo;
 mod rto;
 mod services;
@@ -37,7 +38,7 @@ use drdrill_core::time::At;
 use drdrill_core::verdict::Verdict;
 
 use crate::checkers;
-use case::Case;
+use case::{Case, ServiceStory};
 use digest::Digest;
 use tabletop::Exercise;
 
@@ -187,14 +188,21 @@ fn exit_code(digest: &Digest<'_>, verdict: Verdict) -> u8 {
 
 /// The last reading before the fault.
 fn replication_lag(digest: &Digest<'_>, case: &Case<'_>) -> Option<u64> {
-    let fault = case.disasters.first().map_or(At(u64::MAX), |first| first.at);
+    let fault = case.decisive().map_or(At(u64::MAX), |decisive| decisive.at);
     let mut before = digest.lags.iter().rev();
     before.find(|(at, _)| *at <= fault)?.1
 }
 
 fn split_brain(case: &Case<'_>) -> Vec<SplitBrain> {
-    let stories = case.services.iter().filter_map(|service| service.rpo.as_ref());
-    stories.filter_map(|rpo| rpo.split_brain.clone()).collect()
+    let of = |service: &ServiceStory<'_>| {
+        if let Some(reigns) = &service.reigns {
+            return reigns.conflicts(&service.facts.name);
+        }
+        // Without epochs such a loss is all the evidence there can be.
+        let story = service.rpo.as_ref();
+        story.and_then(|story| story.lost_after_fault.clone()).into_iter().collect()
+    };
+    case.services.iter().flat_map(of).collect()
 }
 
 /// What the functionality checks of that time came to, whatever the scenario asks for.

@@ -30,7 +30,8 @@ const NEAR: usize = 100;
 pub(crate) struct RpoStory {
     pub(crate) rpo: Rpo,
     pub(crate) reason: String,
-    pub(crate) split_brain: Option<SplitBrain>,
+    /// Writes that were acknowledged after the fault and are lost.
+    pub(crate) lost_after_fault: Option<SplitBrain>,
     /// Sequence numbers of lost writes, for findings.
     pub(crate) lost: Vec<u64>,
 }
@@ -145,7 +146,7 @@ impl<'a> Audit<'a> {
                 failback_lost: self.failback_lost(recovery),
             },
             reason: format!("{service}: {reason}"),
-            split_brain: split_brain(service, &after),
+            lost_after_fault: lost_after_fault(service, &after),
             lost: lost.iter().map(|shot| shot.sequence).collect(),
         }
     }
@@ -297,7 +298,7 @@ fn span(losses: &[Shot]) -> f64 {
     millis(last.unwrap_or_default().since(first.unwrap_or_default()))
 }
 
-fn split_brain(service: &str, after: &[Shot]) -> Option<SplitBrain> {
+fn lost_after_fault(service: &str, after: &[Shot]) -> Option<SplitBrain> {
     let from = after.iter().map(|shot| shot.sent).min()?;
     let to = after.iter().map(|shot| shot.done).max()?;
     Some(SplitBrain {
@@ -327,7 +328,7 @@ fn unmeasured(service: &str, target: Option<Duration>, writes: Writes, why: &str
             failback_lost: None,
         },
         reason: format!("{service}: the recovery point was not measured: {why}"),
-        split_brain: None,
+        lost_after_fault: None,
         lost: Vec::new(),
     }
 }

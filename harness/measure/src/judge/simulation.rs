@@ -138,6 +138,7 @@ impl Plan {
                 sent: At(sent),
                 done: At(done),
                 outcome,
+                decider: None,
             });
         }
         samples

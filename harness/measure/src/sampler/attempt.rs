@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use drdrill_clock::monotonic_nanos;
-use drdrill_core::sample::{Outcome, Sample, StreamId};
+use drdrill_core::sample::{Decider, Outcome, Sample, StreamId};
 use drdrill_core::time::At;
 
 use super::Shared;
@@ -43,11 +43,16 @@ impl Attempt {
     }
 
     /// Ends the attempt with what the probe saw.
-    pub(super) fn end(mut self, outcome: Outcome) {
-        self.record(outcome);
+    pub(super) fn end(self, outcome: Outcome) {
+        self.end_decided_by(outcome, None);
     }
 
-    fn record(&mut self, outcome: Outcome) {
+    /// As [`Attempt::end`], with who decided.
+    pub(super) fn end_decided_by(mut self, outcome: Outcome, decider: Option<Decider>) {
+        self.record(outcome, decider);
+    }
+
+    fn record(&mut self, outcome: Outcome, decider: Option<Decider>) {
         self.recorded = true;
         let done = monotonic_nanos().max(self.launch.sent);
         let outcome = judged(&self.launch, done, outcome);
@@ -59,6 +64,7 @@ impl Attempt {
             due: at(self.launch.due),
             sent: at(self.launch.sent),
             done: at(done),
+            decider: decider.filter(|_| outcome.is_ok()),
             outcome,
         });
     }
@@ -72,7 +78,7 @@ impl Drop for Attempt {
             } else {
                 too_late(self.launch.deadline)
             };
-            self.record(outcome);
+            self.record(outcome, None);
         }
         if self.shared.in_flight.fetch_sub(1, Ordering::Relaxed) == 1
             && self.shared.stop.load(Ordering::Relaxed)

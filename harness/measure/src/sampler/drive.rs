@@ -174,8 +174,8 @@ impl Stream {
 }
 
 async fn carry_out(probe: Arc<dyn Probe>, slot: Slot, attempt: Attempt) {
-    let outcome = probe.attempt(slot.sequence).await;
-    attempt.end(outcome);
+    let (outcome, decider) = probe.attempt_and_ask_who(slot.sequence).await;
+    attempt.end_decided_by(outcome, decider);
 }
 
 fn thread_cpu() -> Duration {

@@ -39,6 +39,7 @@ pub(crate) fn config(site: &str, directory: &Path, role: Role) -> ServiceConfig 
         token_secret: "shared by both sites".to_owned(),
         user: ServiceUser { name: "alice".to_owned(), password: PASSWORD.to_owned() },
         worker_token: WORKER_TOKEN.to_owned(),
+        auth_url: None,
         timing: ServiceTiming { password_iterations: 16, ..ServiceTiming::default() },
         die_with_starting_thread: false,
     }

@@ -1,5 +1,7 @@
 //! Reading an answer from bytes that arrive in pieces (RFC 9112, sections 6 and 7).
 
+use drdrill_core::names::is_simple;
+use drdrill_core::sample::Decider;
 use httparse::{EMPTY_HEADER, Status, parse_chunk_size};
 
 /// An answer longer than this is not read to its end: probes ask for something small.
@@ -17,6 +19,8 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     /// Whether the connection may carry another request.
     pub(super) reusable: bool,
+    /// Who decided about a write, where its headers say so.
+    pub(super) decider: Option<Decider>,
 }
 
 /// What the bytes so far amount to.
@@ -73,12 +77,14 @@ fn read_body(
         Err(why) => return Progress::Senseless(why),
     };
     let stays_open = stays_open(response);
+    let decider = decider(response);
     let whole = |body: Vec<u8>, used: usize| {
         Progress::Whole(Answer {
             status,
             body,
             // Bytes that nobody asked for make the connection useless.
             reusable: stays_open && !closed && used == bytes.len(),
+            decider: decider.clone(),
         })
     };
     match framing {
@@ -125,6 +131,14 @@ fn stays_open(response: &httparse::Response<'_, '_>) -> bool {
     let says =
         |word: &[u8]| values(response, "connection").any(|value| value.eq_ignore_ascii_case(word));
     if response.version == Some(1) { !says(b"close") } else { says(b"keep-alive") }
+}
+
+/// Who decided, from the headers `X-Drdrill-Site` and `X-Drdrill-Epoch`. A name that no site can have is none.
+fn decider(response: &httparse::Response<'_, '_>) -> Option<Decider> {
+    let text = |name| std::str::from_utf8(values(response, name).next()?).ok().map(str::trim);
+    let site = text("x-drdrill-site").filter(|site| is_simple(site))?;
+    let epoch = text("x-drdrill-epoch")?.parse().ok()?;
+    Some(Decider { site: site.into(), epoch })
 }
 
 fn values<'a>(
@@ -211,6 +225,25 @@ mod tests {
         assert!(!whole(close, false).reusable);
         assert!(!whole(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", false).reusable);
         assert!(!whole(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP", false).reusable);
+    }
+
+    #[test]
+    fn an_answer_says_who_decided_or_nothing_is_taken_from_it() {
+        let said = |headers: &str| {
+            let bytes = format!("HTTP/1.1 201 Created\r\n{headers}Content-Length: 0\r\n\r\n");
+            whole(bytes.as_bytes(), false).decider
+        };
+        let east = Decider { site: "east".into(), epoch: 7 };
+        assert_eq!(said("X-Drdrill-Site: east\r\nx-drdrill-epoch: 7\r\n"), Some(east));
+        for senseless in [
+            "",
+            "x-drdrill-site: east\r\n",
+            "x-drdrill-epoch: 7\r\n",
+            "x-drdrill-site: east\r\nx-drdrill-epoch: -1\r\n",
+            "x-drdrill-site: not a site\r\nx-drdrill-epoch: 7\r\n",
+        ] {
+            assert_eq!(said(senseless), None, "{senseless:?}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use drdrill_core::address::HttpUrl;
 use drdrill_core::probe::{Connection, MakeBody, Probe, Purpose};
-use drdrill_core::sample::Outcome;
+use drdrill_core::sample::{Decider, Outcome};
 
 use super::policy::Broken;
 use super::target::{Target, TargetError};
@@ -167,9 +167,14 @@ impl fmt::Debug for HttpProbe {
 #[async_trait]
 impl Probe for HttpProbe {
     async fn attempt(&self, sequence: u64) -> Outcome {
-        match self.exchange(sequence).await.and_then(|answer| self.check(&answer)) {
-            Ok(()) => Outcome::Ok,
-            Err(broken) => broken.outcome(self.purpose),
+        self.attempt_and_ask_who(sequence).await.0
+    }
+
+    async fn attempt_and_ask_who(&self, sequence: u64) -> (Outcome, Option<Decider>) {
+        let answer = self.exchange(sequence).await;
+        match answer.and_then(|answer| self.check(&answer).map(|()| answer.decider)) {
+            Ok(decider) => (Outcome::Ok, decider),
+            Err(broken) => (broken.outcome(self.purpose), None),
         }
     }
 }

@@ -1,0 +1,35 @@
+//! Writes of a drill, counted without drdrill's help.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use super::sandbox::Sandbox;
+use super::world::runs;
+
+/// Sequences of the writes that the history of the only run says were acknowledged.
+pub(crate) fn acknowledged(sandbox: &Sandbox) -> BTreeSet<u64> {
+    let runs = runs(&sandbox.state);
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    let run = sandbox.state.join("runs").join(runs.first().unwrap());
+    let text = fs::read_to_string(run.join("events.jsonl")).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let streams = events[0]["event"]["drill_started"]["streams"].as_array().unwrap();
+    let write = streams.iter().find(|stream| stream["purpose"] == "write").unwrap();
+    let samples = events.iter().map(|line| &line["event"]["sample"]);
+    samples
+        .filter(|sample| sample["stream"] == write["id"] && sample["outcome"] == "ok")
+        .map(|sample| sample["sequence"].as_u64().unwrap())
+        .collect()
+}
+
+/// Sequences of the writes in a database of the lab.
+pub(crate) fn present(database: &Path) -> BTreeSet<u64> {
+    let database = Connection::open(database).unwrap();
+    let mut query = database.prepare("SELECT id FROM entries WHERE id LIKE 'w-%'").unwrap();
+    let ids = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    ids.map(|id| id.unwrap().strip_prefix("w-").unwrap().parse().unwrap()).collect()
+}
