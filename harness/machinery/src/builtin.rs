@@ -12,8 +12,6 @@ use drdrill_core::inventory::{Fence, Machinery, SiteName};
 use drdrill_core::parts::Recovery;
 use drdrill_core::scenario::Failback;
 use drdrill_core::units::Share;
-use drdrill_core::verdict::Verdict;
-use tokio::time::{Instant, sleep, timeout};
 
 use crate::monitor;
 use crate::plan::{self, Act, OnFailure, Powers, Step};

@@ -102,6 +102,10 @@ impl Recovery for LookOnly {
         Err(self.cannot("fail back"))
     }
 
+    async fn rejoin(&self, _: Arc<dyn Journal>) -> Result<(), ActionError> {
+        Err(self.cannot("tell whether the standby follows again"))
+    }
+
     /// Which of its sites serves is not known: the name of the environment.
     fn serving_site(&self) -> String {
         self.environment.clone()
