@@ -8,8 +8,11 @@
 //! 6. [`namespace`], [`nft`], [`iptables`] and [`network`] — faults of the network of nodes.
 //! 7. [`devices`] and [`two_sites`] — networks to try them on.
 //! 8. [`process`] and [`disk`] — faults of processes and of file systems.
+//! 9. [`data`] and [`backups`] — faults of rows and of backups.
 
+pub mod backups;
 pub mod dark;
+pub mod data;
 pub mod devices;
 pub mod disk;
 pub mod iptables;

@@ -31,14 +31,20 @@ macro_rules! shipped {
 }
 
 /// The scenarios shipped in the program.
-pub(crate) const SCENARIOS: [Shipped; 8] = [
+pub(crate) const SCENARIOS: [Shipped; 14] = [
     shipped!("scenarios", "complete_site_failure", false),
     shipped!("scenarios", "site_frozen", false),
     shipped!("scenarios", "service_killed", false),
+    shipped!("scenarios", "data_corruption", false),
+    shipped!("scenarios", "accidental_deletion", false),
+    shipped!("scenarios", "backup_unusable", false),
     shipped!("scenarios", "no_op", false),
     shipped!("scenarios/must_fail", "site_lost_nobody_fails_over", true),
     shipped!("scenarios/must_fail", "site_frozen_nobody_fails_over", true),
     shipped!("scenarios/must_fail", "service_killed_nobody_fails_over", true),
+    shipped!("scenarios/must_fail", "data_corruption_nobody_restores", true),
+    shipped!("scenarios/must_fail", "accidental_deletion_nobody_restores", true),
+    shipped!("scenarios/must_fail", "every_backup_unusable", true),
     shipped!("scenarios/must_fail", "fault_without_effect", true),
 ];
 

@@ -13,8 +13,12 @@ use drdrill_core::record::Tool;
 use drdrill_core::scenario::{Failover, Inject, Known, Scenario};
 use drdrill_engine::revert::Reverters;
 use drdrill_environments::host::{self, Host};
-use drdrill_environments::lab::{self, Lab, LabReverter};
+use drdrill_environments::lab::{self, Lab, LabReverter, Tools};
+use drdrill_faults::backups::fault::BackupFault;
+use drdrill_faults::backups::reverter::BackupReverter;
 use drdrill_faults::dark::SiteNetwork;
+use drdrill_faults::data::fault as data;
+use drdrill_faults::data::reverter::DataReverter;
 use drdrill_faults::disk::fault::DiskFull;
 use drdrill_faults::disk::reverter::DiskReverter;
 use drdrill_faults::links::Links;
@@ -32,7 +36,9 @@ use drdrill_faults::site_loss::SiteLoss;
 use drdrill_faults::site_reverter::{Restart, SiteReverter};
 use drdrill_machinery::builtin::BuiltIn;
 use drdrill_machinery::plan::Powers;
+use drdrill_machinery::restore::Restore;
 
+use crate::archive::LabArchive;
 use crate::args::DrillArgs;
 use crate::catalog::{self, Source};
 use crate::exit::{Code, Failure};
@@ -89,7 +95,8 @@ pub(crate) fn environment(
 ) -> Result<Arc<dyn Environment>, Failure> {
     Ok(match &inventory.provider {
         Provider::Lab(spec) => {
-            let lab = Lab::new(inventory, spec, run_id, run_dir, program, seed, Links::of_server);
+            let tools = Tools { make_links: Links::of_server, open_archive: LabArchive::open };
+            let lab = Lab::new(inventory, spec, run_id, run_dir, program, seed, tools);
             Arc::new(lab.map_err(Failure::with(Code::NotReady))?)
         }
         Provider::Host(spec) => Arc::new(Host::new(inventory, spec, run_dir)),
@@ -111,10 +118,15 @@ pub(crate) fn needed(scenario: &Scenario) -> Vec<Power> {
             Inject::NetworkPartition(_) | Inject::PacketLoss(_) | Inject::RateLimit(_) => {
                 needed.push(Power::Network);
             }
+            Inject::DataCorruption(_) | Inject::DataDeletion(_) => needed.push(Power::Data),
+            Inject::BackupDamage(_) => needed.push(Power::Backups),
         }
     }
     if scenario.recovery.failover == Failover::BuiltIn || scenario.failback.is_some() {
         needed.push(Power::Failover);
+    }
+    if scenario.recovery.restore.is_some() {
+        needed.extend([Power::Failover, Power::Backups]);
     }
     if !scenario.verify.is_empty() {
         needed.push(Power::Functions);
@@ -145,6 +157,7 @@ pub(crate) fn check_powers(plan: &Plan) -> Result<(), Failure> {
 
 /// The machinery of an environment, where it has what that needs.
 pub(crate) fn recovery(
+    scenario: &Scenario,
     inventory: &Inventory,
     environment: &Arc<dyn Environment>,
 ) -> Option<Arc<dyn Recovery>> {
@@ -155,8 +168,12 @@ pub(crate) fn recovery(
         traffic: environment.traffic()?,
         health: environment.health()?,
     };
-    let functions = environment.functions()?;
-    Some(Arc::new(BuiltIn::new(primary, standby, powers, functions, inventory.machinery)))
+    let (functions, settings) = (environment.functions()?, inventory.machinery);
+    let sites = (primary.clone(), standby.clone());
+    let built_in = BuiltIn::new(primary, standby, powers.clone(), functions, settings);
+    let Some(plan) = scenario.recovery.restore else { return Some(Arc::new(built_in)) };
+    let control = environment.restore_control()?;
+    Some(Arc::new(Restore::new(sites, powers, control, settings, plan, built_in)))
 }
 
 /// Makes a fault of a scenario on an environment that is up.
@@ -186,6 +203,15 @@ pub(crate) fn fault(
             end_or_pause(inject, targets, environment)?
         }
         Inject::DiskFull(fault) => Arc::new(disk_full(fault, &**environment)?),
+        Inject::DataCorruption(fault) => {
+            let harm = data::Harm::Corrupt(fault.rows);
+            data_fault(&fault.on, fault.replicated, harm, environment)?
+        }
+        Inject::DataDeletion(fault) => {
+            let harm = fault.rows.map_or(data::Harm::Drop(fault.max_rows), data::Harm::Delete);
+            data_fault(&fault.on, fault.replicated, harm, environment)?
+        }
+        Inject::BackupDamage(fault) => backup_fault(fault, environment)?,
         Inject::NetworkPartition(fault) => {
             let (from, ports) = (fault.from.as_deref(), &fault.ports);
             let roles = (&*fault.on, from);
@@ -202,6 +228,38 @@ pub(crate) fn fault(
             disturb(limit, (&fault.on, from), fault.way, ports, via(inject), environment)
         }
     })
+}
+
+/// Makes a fault of rows, in one site's data or in all copies of it.
+fn data_fault(
+    on: &str,
+    replicated: bool,
+    harm: data::Harm,
+    environment: &Arc<dyn Environment>,
+) -> Result<Arc<dyn Action>, ActionError> {
+    let lacks = || ActionError::new("damage the data of", on, "the environment names none of it");
+    let access = environment.data().ok_or_else(lacks)?;
+    let mut tables = vec![access.table(on).ok_or_else(lacks)?];
+    let others = environment.sites().into_iter().filter(|site| replicated && site != on);
+    tables.extend(others.filter_map(|site| access.table(&site)));
+    Ok(Arc::new(data::DataFault { harm, tables, access, planned: Mutex::default() }))
+}
+
+/// Makes a fault of backups.
+fn backup_fault(
+    fault: &drdrill_core::scenario::BackupDamage,
+    environment: &Arc<dyn Environment>,
+) -> Result<Arc<dyn Action>, ActionError> {
+    let lacks = || ActionError::new("damage the backups of", &*fault.on, "there is no power to");
+    let control = environment.restore_control().ok_or_else(lacks)?;
+    Ok(Arc::new(BackupFault {
+        on: fault.on.clone(),
+        archive: control.archive(&fault.on)?,
+        newest: fault.newest,
+        harm: fault.how,
+        kept_in: control.kept(&fault.on),
+        planned: Mutex::default(),
+    }))
 }
 
 /// The processes that a fault is about; `None` when it is about none, or the environment has none.
@@ -323,6 +381,8 @@ pub(crate) fn reverters(environment: Option<&Arc<dyn Environment>>) -> Reverters
         Arc::new(PauseReverter),
         Arc::new(EndReverter { restart, program }),
         Arc::new(DiskReverter),
+        Arc::new(DataReverter),
+        Arc::new(BackupReverter),
     ])
 }
 

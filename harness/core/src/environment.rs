@@ -9,6 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::action::ActionError;
+use crate::backup::RestoreControl;
+use crate::data::DataAccess;
 use crate::directory::Directory;
 use crate::inventory::{ServiceFacts, SiteName};
 use crate::network::NetworkNode;
@@ -111,6 +113,8 @@ pub enum HealthKind {
     Queue,
     /// The site's network accepts connections.
     Network,
+    /// The data that the site serves is what was written.
+    Data,
 }
 
 /// Eyes on the health of sites.
@@ -214,6 +218,10 @@ pub enum Power {
     Network,
     /// Fill file systems.
     Directories,
+    /// Damage data.
+    Data,
+    /// Restore from backups, and damage them.
+    Backups,
 }
 
 impl Power {
@@ -227,6 +235,8 @@ impl Power {
             Self::Functions => "try functions",
             Self::Network => "drop packets of nodes",
             Self::Directories => "fill file systems",
+            Self::Data => "damage data",
+            Self::Backups => "restore from backups, or damage them",
         }
     }
 }
@@ -289,6 +299,14 @@ pub trait Environment: fmt::Debug + Send + Sync {
     }
     /// Functionality checks.
     fn functions(&self) -> Option<Arc<dyn Functions>> {
+        None
+    }
+    /// Data that may be damaged.
+    fn data(&self) -> Option<Arc<dyn DataAccess>> {
+        None
+    }
+    /// Backups and volumes.
+    fn restore_control(&self) -> Option<Arc<dyn RestoreControl>> {
         None
     }
     /// Reading writes back.

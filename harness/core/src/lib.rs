@@ -8,14 +8,16 @@
 //!    [`address`] says where probes may go, [`secret`] keeps what must not be shown.
 //! 4. [`action`] — faults, their undo as data, and the reverters that take them back.
 //! 5. [`environment`] — what a place must offer so that a drill can run on it; [`network`] — its nodes;
-//!    [`process`] and [`directory`] — its processes and directories.
+//!    [`process`], [`directory`], [`data`] and [`backup`] — its processes, directories, data and backups.
 //! 6. [`parts`] — what the engine is put together from.
 //! 7. [`sample`] and [`event`] — the one history everything writes to and everything is judged from.
 //! 8. [`checker`], [`record`] and [`reporter`] — judging and telling.
 
 pub mod action;
 pub mod address;
+pub mod backup;
 pub mod checker;
+pub mod data;
 pub mod directory;
 pub mod environment;
 pub mod event;

@@ -97,6 +97,7 @@ pub(crate) const fn word(kind: HealthKind) -> &'static str {
         HealthKind::Database => "database",
         HealthKind::Queue => "queue",
         HealthKind::Network => "network",
+        HealthKind::Data => "data",
     }
 }
 

@@ -203,7 +203,7 @@ impl Prepared<'_> {
             make_fault: wiring::fault,
             reverters: wiring::reverters(Some(&environment)),
             orphan_reverters: wiring::reverters(None),
-            recovery: wiring::recovery(&self.plan.inventory, &environment),
+            recovery: wiring::recovery(&self.plan.scenario, &self.plan.inventory, &environment),
             make_probe,
             restore_watch,
             state: self.state.clone(),

@@ -47,7 +47,13 @@ pub(crate) fn blast_radius(
                 few_processes(&fault.inject, environment)?;
                 continue;
             }
-            Inject::SiteLoss(_) | Inject::NetworkDown(_) | Inject::DiskFull(_) => continue,
+            // How many rows or backups at most stands in each of these faults.
+            Inject::SiteLoss(_)
+            | Inject::NetworkDown(_)
+            | Inject::DiskFull(_)
+            | Inject::DataCorruption(_)
+            | Inject::DataDeletion(_)
+            | Inject::BackupDamage(_) => continue,
         };
         let (kind, on) = (fault.inject.kind(), fault.inject.on());
         let nodes = environment.network_nodes(on);

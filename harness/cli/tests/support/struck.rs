@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use super::daemon::Daemon;
+use super::database::Database;
 use super::net::{DB, HUB, Net};
 use super::proxies::ProxyServer;
 use super::sandbox::Sandbox;
@@ -18,12 +19,15 @@ use super::tmpfs::Tmpfs;
 use super::world::processes;
 
 /// Every kind of fault; `iptables` is a partition by chains of iptables.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 12] = [
     "site_loss",
     "network_down",
     "process_pause",
     "process_kill",
     "disk_full",
+    "data_corruption",
+    "data_deletion",
+    "backup_damage",
     "network_partition",
     "packet_loss",
     "rate_limit",
@@ -53,6 +57,8 @@ enum Target {
     /// A daemon, and how often it had been started before.
     Daemon(Daemon, Cell<usize>),
     Disk(Disk),
+    Data(Database),
+    Backup(Backup),
     Network(Net),
     /// A network whose faults nobody but drdrill takes back.
     Chains(Net),
@@ -91,6 +97,8 @@ impl Struck {
                 let tmpfs = Tmpfs::mount(&place.path("data"));
                 Target::Disk(Disk { free: tmpfs.free(), tmpfs, _place: place })
             }
+            "data_corruption" | "data_deletion" => Target::Data(Database::new()),
+            "backup_damage" => Target::Backup(Backup::new()),
             "iptables" => Target::Chains(Net::new()),
             _ => Target::Network(Net::new()),
         };
@@ -99,7 +107,14 @@ impl Struck {
 
     /// Whether the fault ends with the process that made it.
     pub(crate) fn held_by_the_kernel(&self) -> bool {
-        !matches!(self.target, Target::Proxies(..) | Target::Daemon(..) | Target::Chains(_))
+        !matches!(
+            self.target,
+            Target::Proxies(..)
+                | Target::Daemon(..)
+                | Target::Chains(_)
+                | Target::Data(_)
+                | Target::Backup(_)
+        )
     }
 
     /// Lines that the ledger must have before the effect.
@@ -119,6 +134,9 @@ impl Struck {
             Target::Disk(disk) => {
                 line.starts_with("fallocate(") && line.contains(&*disk.tmpfs.path.to_string_lossy())
             }
+            // Of SQLite's calls the first that writes a change.
+            Target::Data(_) => line.starts_with("pwrite64(") && line.contains("struck.db-wal"),
+            Target::Backup(_) => line.starts_with("ftruncate(") && line.contains("full-1.db"),
             // NFNL_MSG_BATCH_BEGIN of linux/netfilter/nfnetlink.h: only changes come in batches.
             Target::Network(_) => line.starts_with("sendto(") && line.contains("nlmsg_type=0x10 "),
         }
@@ -148,6 +166,10 @@ impl Struck {
                 command.arg(daemon.pid_file()).arg(daemon.script()).arg(&daemon.address)
             }
             Target::Disk(disk) => command.arg(&disk.tmpfs.path),
+            Target::Data(database) => {
+                command.arg(&database.path).arg(database.place.path().join("saved"))
+            }
+            Target::Backup(backup) => command.arg(backup.path()).arg(backup.0.path().join("kept")),
             Target::Network(net) | Target::Chains(net) => {
                 command.arg(net.process(DB).to_string()).arg(format!("{}:5432", Net::address(DB)))
             }
@@ -161,6 +183,8 @@ impl Struck {
             // As a second start does, which finds the address taken.
             Target::Daemon(daemon, _) => fs::write(daemon.pid_file(), "4711").unwrap(),
             Target::Disk(disk) => fs::write(disk.tmpfs.path.join("more"), [1; 4096]).unwrap(),
+            Target::Data(database) => database.spoil(),
+            Target::Backup(backup) => fs::write(backup.path(), "y").unwrap(),
             Target::Chains(net) => {
                 let made =
                     net.output(DB, Command::new("iptables").args(["-t", "mangle", "-N", "x"]));
@@ -186,6 +210,12 @@ impl Struck {
                     .into_iter()
                     .collect()
             }
+            Target::Data(database) => database.changed(),
+            Target::Backup(backup) => {
+                let now = fs::read(backup.path()).unwrap();
+                let same = now == [b'x'; 10_000];
+                (!same).then(|| format!("the backup has {} bytes", now.len())).into_iter().collect()
+            }
             Target::Chains(net) => net.iptables(DB).lines().map(str::to_owned).collect(),
             Target::Network(net) => {
                 let rules = net.ruleset(DB);
@@ -204,6 +234,21 @@ impl Struck {
         let processes = processes(&sandbox.state).into_iter();
         changed.extend(processes.map(|(pid, what)| format!("process {pid} {what}")));
         changed
+    }
+}
+
+/// A backup that is a file of its own.
+struct Backup(tempfile::TempDir);
+
+impl Backup {
+    fn new() -> Self {
+        let backup = Self(tempfile::tempdir().unwrap());
+        fs::write(backup.path(), [b'x'; 10_000]).unwrap();
+        backup
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("full-1.db")
     }
 }
 

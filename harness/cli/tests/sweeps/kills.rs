@@ -78,7 +78,14 @@ fn recover(sandbox: &Sandbox, inject: &[String]) -> Trace {
 #[test]
 fn a_recover_killed_at_any_system_call_is_finished_by_the_next() {
     let _alone = alone();
-    let journalled = ["site_loss", "network_down", "process_kill"];
+    let journalled = [
+        "site_loss",
+        "network_down",
+        "process_kill",
+        "data_corruption",
+        "data_deletion",
+        "backup_damage",
+    ];
     for kind in kinds().into_iter().filter(|kind| journalled.contains(kind)) {
         let struck = Struck::new(kind);
         let calls = calls(&struck);
@@ -104,7 +111,7 @@ fn a_recover_killed_at_any_system_call_is_finished_by_the_next() {
 /// The look at the world that the sweeps rely on.
 #[test]
 fn what_is_not_as_before_is_seen() {
-    for kind in ["process_kill", "disk_full", "iptables"] {
+    for kind in ["process_kill", "disk_full", "data_corruption", "backup_damage", "iptables"] {
         let (struck, sandbox) = (Struck::new(kind), Sandbox::new());
         assert_eq!(struck.changed(&sandbox), Vec::<String>::new());
         struck.spoil();

@@ -1,12 +1,16 @@
 //! Scenario files: what breaks, what heals it, what must hold. They speak of roles, never of mechanisms.
 
+mod data;
 mod known;
 mod node;
 mod parse;
+mod restore;
 
+pub use data::{BackupDamage, Corruption, Deletion, Harm};
 pub use known::Known;
 pub use node::{DiskFull, Kill, Pause, Stop};
 pub use parse::{FileError, LARGEST_FILE_BYTES, parse_inventory, parse_scenario};
+pub use restore::RestorePlan;
 
 use std::time::Duration;
 
@@ -66,7 +70,7 @@ pub struct Scenario {
     pub soak: Span,
     /// The way back to the original site; absent when the drill ends on the DR site.
     #[serde(default)]
-    #[garde(dive)]
+    #[garde(custom(restore::no_way_back(self.recovery.restore)), dive)]
     pub failback: Option<Failback>,
     /// When to abort, undo everything and keep the evidence.
     #[serde(default)]
@@ -188,6 +192,12 @@ pub enum Inject {
     PacketLoss(Loss),
     /// Of the packets between nodes, those beyond a number of bytes a second are dropped.
     RateLimit(Limit),
+    /// Rows are changed behind the application's back.
+    DataCorruption(Corruption),
+    /// Rows, or a whole table, are removed as an operator would.
+    DataDeletion(Deletion),
+    /// Backups are cut short, changed or removed.
+    BackupDamage(BackupDamage),
 }
 
 impl Inject {
@@ -205,6 +215,9 @@ impl Inject {
             Self::NetworkPartition(_) => "network_partition",
             Self::PacketLoss(_) => "packet_loss",
             Self::RateLimit(_) => "rate_limit",
+            Self::DataCorruption(_) => "data_corruption",
+            Self::DataDeletion(_) => "data_deletion",
+            Self::BackupDamage(_) => "backup_damage",
         }
     }
 
@@ -230,6 +243,9 @@ impl Inject {
             Self::NetworkPartition(fault) => &fault.on,
             Self::PacketLoss(fault) => &fault.on,
             Self::RateLimit(fault) => &fault.on,
+            Self::DataCorruption(fault) => &fault.on,
+            Self::DataDeletion(fault) => &fault.on,
+            Self::BackupDamage(fault) => &fault.on,
         }
     }
 }
@@ -255,6 +271,9 @@ impl Validate for Inject {
             Self::NetworkPartition(fault) => fault.validate_into(known, parent, report),
             Self::PacketLoss(fault) => fault.validate_into(known, parent, report),
             Self::RateLimit(fault) => fault.validate_into(known, parent, report),
+            Self::DataCorruption(fault) => fault.validate_into(known, parent, report),
+            Self::DataDeletion(fault) => fault.validate_into(known, parent, report),
+            Self::BackupDamage(fault) => fault.validate_into(known, parent, report),
         }
     }
 }
@@ -393,14 +412,29 @@ pub struct Recovery {
     /// Who fails over.
     #[garde(skip)]
     pub failover: Failover,
+    /// drdrill restores the primary site from its backups when its data is damaged; nobody fails over then.
+    #[garde(custom(restore::instead_of(self.failover)), dive)]
+    pub restore: Option<RestorePlan>,
     /// How long the service may stay away before the drill stops waiting. The RTO then reads "> N".
     #[garde(custom(within(Duration::from_secs(1), Duration::from_hours(24))))]
     pub give_up_after: Span,
 }
 
+impl Recovery {
+    /// Whether drdrill's own machinery watches the system, and acts.
+    #[must_use]
+    pub fn acts(&self) -> bool {
+        self.failover == Failover::BuiltIn || self.restore.is_some()
+    }
+}
+
 impl Default for Recovery {
     fn default() -> Self {
-        Self { failover: Failover::BuiltIn, give_up_after: Span(Duration::from_hours(1)) }
+        Self {
+            failover: Failover::BuiltIn,
+            restore: None,
+            give_up_after: Span(Duration::from_hours(1)),
+        }
     }
 }
 

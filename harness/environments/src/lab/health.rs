@@ -1,6 +1,7 @@
 //! The health of the lab's sites, as a monitor outside them sees it (requirement C1).
 
 use async_trait::async_trait;
+use drdrill_core::backup::RestoreControl;
 use drdrill_core::environment::{HealthKind, HealthSource};
 use reqwest::Method;
 use serde::Deserialize;
@@ -27,6 +28,9 @@ impl HealthSource for Shared {
         if kind == HealthKind::Network {
             return TcpStream::connect(path).await.map(drop).map_err(|error| error.to_string());
         }
+        if kind == HealthKind::Data {
+            return self.look_at_data(site).await.map(drop);
+        }
         let url = format!("http://{path}/health");
         let (status, text) = self
             .http
@@ -41,7 +45,7 @@ impl HealthSource for Shared {
         match kind {
             HealthKind::Database => part(|health| health.database),
             HealthKind::Queue => part(|health| health.queue),
-            HealthKind::Service | HealthKind::Network => {
+            HealthKind::Service | HealthKind::Network | HealthKind::Data => {
                 if status.is_success() {
                     Ok(())
                 } else {

@@ -8,6 +8,7 @@ use drdrill_core::environment::ProcessIdentity;
 use serde_json::json;
 
 use super::node::Node;
+use super::volumes::BACKUP;
 use super::{COMPONENTS, Shared};
 
 /// The one user of the lab.
@@ -16,6 +17,8 @@ pub(super) const USER: &str = "drill";
 pub(super) const SERVICE: &str = "service";
 /// A job that waits longer than this makes the queue unhealthy.
 const QUEUE_STALL: Duration = Duration::from_secs(5);
+/// Full backups that a site keeps: more than a drill takes, so that none that a restore may need is pruned.
+const BACKUPS_KEPT: usize = 100;
 
 /// Where a site listens: the processes themselves, and the proxies in front of them.
 #[derive(Clone, Debug)]
@@ -69,6 +72,15 @@ impl Site {
         Ok(())
     }
 
+    /// Ends one process, where it runs.
+    pub(super) async fn end(&mut self, node: &str) -> Result<(), ActionError> {
+        let (ended, left) = std::mem::take(&mut self.nodes)
+            .into_iter()
+            .partition(|process| process.identity().node == node);
+        self.nodes = left;
+        Self { nodes: ended }.kill().await
+    }
+
     /// Lets go of the processes that have ended.
     async fn bury(&mut self) -> Result<(), ActionError> {
         let (alive, ended) = std::mem::take(&mut self.nodes)
@@ -110,7 +122,7 @@ impl Shared {
     ) -> Result<(Node, ServiceAddresses), ActionError> {
         let config = json!({
             "site": site,
-            "data_dir": self.data_dir(site),
+            "data_dir": self.volume(site).directory,
             "http": at.http,
             "admin": at.admin,
             "replication": at.replication,
@@ -172,8 +184,9 @@ impl Shared {
         } else {
             json!({
                 "site": site,
-                "database": self.data_dir(site).join("site.db"),
-                "directory": self.starter.dir.join("backups").join(site),
+                "database": self.volume(site).data,
+                "directory": self.backups_of(site),
+                "keep": BACKUPS_KEPT,
                 "interval_ms": whole_millis(self.spec.backup_interval.0),
                 "log_interval_ms": whole_millis(self.spec.log_interval.0),
             })
@@ -189,7 +202,8 @@ impl Shared {
         let site = running.sites.entry(name.to_owned()).or_default();
         site.bury().await?;
         for component in COMPONENTS {
-            if site.runs(&node_name(name, component)) {
+            let held = component == BACKUP && self.volumes().held.contains(name);
+            if held || site.runs(&node_name(name, component)) {
                 continue;
             }
             let node = if component == SERVICE {
@@ -201,6 +215,10 @@ impl Shared {
             site.nodes.push(node);
         }
         Ok(())
+    }
+
+    pub(super) async fn add_to_site(&self, name: &str, node: Node) {
+        self.running.lock().await.sites.entry(name.to_owned()).or_default().nodes.push(node);
     }
 
     pub(super) async fn adopt_site(&self, name: &str, nodes: Vec<Node>) {
