@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use drdrill_core::backup::{Archive, Described, RestorePoint, Restored};
 use drdrill_lab::backup::{
-    BackupInfo, check_consistency, newest_lsn, restore_clean, survey_backups, verify_backup,
+    BackupError, BackupInfo, check_consistency, newest_lsn, restore_clean, survey_backups, verify_backup,
 };
 
 /// A directory of backups that a lab has taken.
@@ -21,12 +21,17 @@ impl LabArchive {
         Arc::new(Self(directory.to_owned()))
     }
 
+    /// What is wrong, with names of files and not the way to them, which whoever asks knows.
+    fn wrong(&self, error: &BackupError) -> String {
+        error.to_string().replace(&format!("{}/", self.0.display()), "")
+    }
+
     /// The description of a restore point as it stands there now.
     fn info(&self, point: &RestorePoint) -> Result<BackupInfo, String> {
         let found = survey_backups(&self.0).map_err(|error| error.to_string())?;
         let found = found.into_iter().find(|found| found.name == point.name);
         let found = found.ok_or_else(|| "it is not there any more".to_owned())?;
-        found.info.map_err(|error| error.to_string())
+        found.info.map_err(|error| self.wrong(&error))
     }
 }
 
@@ -41,7 +46,7 @@ impl Archive for LabArchive {
             let file = |ending: &&str| self.0.join(&found.name).with_extension(ending);
             let files = ENDINGS.iter().map(file).filter(|file| file.exists()).collect();
             let full = file(&ENDINGS[0]);
-            let described = found.info.map_err(|error| error.to_string());
+            let described = found.info.map_err(|error| self.wrong(&error));
             let described = described.map(|info| Described {
                 taken_at_ms: info.taken_at_ms,
                 bytes: info.bytes,
@@ -57,12 +62,12 @@ impl Archive for LabArchive {
     }
 
     fn check(&self, point: &RestorePoint) -> Result<u64, String> {
-        verify_backup(&self.0, &self.info(point)?).map_err(|error| error.to_string())
+        verify_backup(&self.0, &self.info(point)?).map_err(|error| self.wrong(&error))
     }
 
     fn restore(&self, point: &RestorePoint, target: &Path) -> Result<Restored, String> {
         let info = self.info(point)?;
-        let report = restore_clean(&self.0, &info, target).map_err(|error| error.to_string())?;
+        let report = restore_clean(&self.0, &info, target).map_err(|error| self.wrong(&error))?;
         Ok(Restored {
             bytes: report.bytes,
             replayed: report.replayed,

@@ -150,6 +150,7 @@ static UNUSABLE: LazyLock<Ran> = LazyLock::new(|| Ran::new("backup_unusable"));
 #[track_caller]
 fn restored(ran: &Ran) {
     assert_eq!(ran.outcome.code, Some(0), "{:#?}", ran.outcome);
+    assert!(ran.outcome.stderr.contains("restore (full-"), "{:#?}", ran.outcome);
     let (record, writes) = (ran.record(), ran.writes());
     assert_eq!(record["verdict"], "pass");
     let acknowledged = ran.acknowledged();

@@ -8,10 +8,9 @@ use drdrill_core::action::ActionError;
 use drdrill_core::backup::{Archive, RestoreControl, RestorePoint, Restored, Volume};
 use drdrill_core::environment::Role;
 use drdrill_core::inventory::SiteName;
-use drdrill_core::units::Size;
 use tokio::time::sleep;
 
-use super::walk::{Terms, walk};
+use super::walk::{Terms, megabytes, walk};
 use crate::plan::{OwnAct, Powers, next_epoch};
 
 /// Time between two looks at whether the backups have the last change.
@@ -98,7 +97,7 @@ impl RestoreAct {
         let last = powers.sites.status(site).await?.position;
         loop {
             let archive = self.archive(site)?;
-            let doing = ("look at the backups of", site);
+            let doing = ("look at the backups", site);
             let saved = blocking(doing, move || archive.newest_position()).await?;
             if saved >= last {
                 return Ok(format!("the backups have change {last}, the last one"));
@@ -112,7 +111,7 @@ impl RestoreAct {
         let max_age = self.session.max_age;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        let doing = "verify the backups of";
+        let doing = "verify the backups";
         let walked = blocking((doing, site), move || {
             walk(&*archive, Terms { now_ms, max_age, scratch: &scratch })
         });
@@ -149,7 +148,7 @@ impl RestoreAct {
     async fn check(&self, site: &str) -> Result<String, ActionError> {
         let archive = self.archive(site)?;
         let target = self.session.of(site, |found| found.target.clone())?;
-        let doing = ("check what was restored on", site);
+        let doing = ("check what was restored", site);
         let rows = blocking(doing, move || archive.consistent(&target.data)).await?;
         Ok(format!("{rows} rows, all of them hold together"))
     }
@@ -186,20 +185,17 @@ impl RestoreAct {
 
 fn in_words(point: &str, target: &str, restored: &Restored) -> String {
     let Restored { bytes, replayed, position, stopped, took, .. } = restored;
-    let seconds = took.as_secs_f64().max(1e-6);
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a rate for people, in whole bytes"
-    )]
-    let rate = Size { bytes: (*bytes as f64 / seconds) as u64 };
+    // Of a restore that took no time that was seen, no rate is known.
+    let seconds = took.as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
+    let rate = (seconds > 0.0).then(|| format!(" ({:.1} MB/s)", *bytes as f64 / 1e6 / seconds));
+    let rate = rate.unwrap_or_default();
     let stopped =
         stopped.as_ref().map_or_else(String::new, |why| format!("; no further, as {why}"));
     format!(
-        "{point} into {target}: {} and {replayed} changes of the logs in {seconds:.3} s, {rate} a second, up to change \
+        "{point} into {target}: {} and {replayed} changes of the logs in {seconds:.3} s{rate}, up to change \
          {position}{stopped}",
-        Size { bytes: *bytes }
+        megabytes(*bytes)
     )
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use drdrill_core::backup::{Archive, RestorePoint, Restored};
-use drdrill_core::units::{Size, Span};
+use drdrill_core::units::Span;
 
 /// A restore point that was looked at and is not used.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -103,6 +103,12 @@ fn whole_seconds(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs())
 }
 
+/// An amount of data for people, in millions of bytes.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(super) fn megabytes(bytes: u64) -> String {
+    format!("{:.3} MB", bytes as f64 / 1e6)
+}
+
 impl Walk {
     /// What was found, in a sentence or two.
     #[must_use]
@@ -129,8 +135,8 @@ impl Clean {
         let Restored { position, stopped, .. } = &self.restored;
         let stopped = stopped.as_ref().map_or_else(String::new, |why| format!(", as {why}"));
         format!(
-            "{} with their checksums, {} rows hold together, change {position}, {} old{stopped}",
-            Size { bytes: self.checked },
+            "{} have their checksums, {} rows hold together, change {position}, {} old{stopped}",
+            megabytes(self.checked),
             self.rows,
             Span(whole_seconds(self.age)),
         )
