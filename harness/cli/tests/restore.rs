@@ -361,3 +361,35 @@ soak: 100ms
     assert_eq!(outcome, "failed");
     assert!(detail.contains(" old, and 3s is the limit"), "{detail}");
 }
+
+#[test]
+fn backups_in_a_directory_are_verified_and_restored() {
+    let ran = &*CORRUPTED;
+    let sandbox = &ran.sandbox;
+    let copy = sandbox.path("copy");
+    fs::create_dir(&copy).unwrap();
+    for entry in fs::read_dir(ran.kept("backups/primary")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
+    }
+    let good = sandbox.run("backup verify copy");
+    let restored = sandbox.run("restore copy --to restored.db").exits(0);
+    assert!(restored.stdout.contains("restored into restored.db: change "), "{restored:?}");
+    assert!(Entries::of(&sandbox.path("restored.db")).unwrap().is_clean());
+    let again = sandbox.run("restore copy --to restored.db").exits(13);
+    assert!(again.stderr.contains("is not empty"), "{again:?}");
+    // The newest one is damaged: said, with the reason, and the one before it is used.
+    let newest = &ran.backups()[0].0;
+    let full = copy.join(newest).with_extension("db");
+    let mut bytes = fs::read(&full).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&full, bytes).unwrap();
+    let bad = sandbox.run("backup verify copy").exits(10);
+    assert!(bad.stdout.contains(&format!("{newest} is not usable: ")), "{bad:?}");
+    assert!(bad.stdout.contains("SHA-256"), "{bad:?}");
+    assert!(bad.stdout.contains("3-2-1 rule: 2 copies"), "{good:?} {bad:?}");
+    let old = sandbox.run("backup verify copy --max-age 1ms --format json").exits(10);
+    let old: Value = serde_json::from_str(&old.stdout).unwrap();
+    assert_eq!(old["directories"][0]["clean"], Value::Null, "{old}");
+    sandbox.run("backup verify nowhere").exits(13);
+}
