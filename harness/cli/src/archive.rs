@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use drdrill_core::backup::{Archive, Described, RestorePoint, Restored};
 use drdrill_lab::backup::{
-    BackupError, BackupInfo, check_consistency, newest_lsn, restore_clean, survey_backups, verify_backup,
+    BackupError, BackupInfo, check_consistency, newest_lsn, restore_clean, survey_backups,
+    verify_backup,
 };
 
 /// A directory of backups that a lab has taken.

@@ -142,6 +142,12 @@ impl Struck {
         }
     }
 
+    /// Whether a line of a trace is the beginning of an undo that makes the same calls as the fault.
+    pub(crate) fn is_undo(&self, line: &str) -> bool {
+        let saved = line.starts_with("openat(") && line.contains(".saved\"");
+        matches!(self.target, Target::Data(_)) && saved && line.contains("O_RDONLY")
+    }
+
     /// The program that starts the vehicle where it has to run.
     pub(crate) fn starter(&self) -> Vec<String> {
         match &self.target {

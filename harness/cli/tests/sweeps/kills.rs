@@ -89,7 +89,9 @@ fn a_recover_killed_at_any_system_call_is_finished_by_the_next() {
     for kind in kinds().into_iter().filter(|kind| journalled.contains(kind)) {
         let struck = Struck::new(kind);
         let calls = calls(&struck);
-        let effect = calls.iter().rposition(|(_, text)| struck.is_effect(text)).unwrap();
+        let undo = calls.iter().position(|(_, text)| struck.is_undo(text));
+        let until_undo = &calls[..undo.unwrap_or(calls.len())];
+        let effect = until_undo.iter().rposition(|(_, text)| struck.is_effect(text)).unwrap();
         let (last, _) = &calls[effect + 1];
         let all = recover(&cut_off(&struck, last).sandbox, &[]).points();
         let points = spread(&all, sample(kind));
