@@ -106,8 +106,9 @@ impl Ran {
 struct Entries {
     intact: BTreeSet<u64>,
     corrupt: BTreeSet<u64>,
-    /// Whether the entry that was written before the drill is as it was written.
-    landmark: bool,
+    /// Whether the entry that was written before the drill is there and not as it was written. In the first backup it
+    /// is not there yet.
+    landmark_is_corrupt: bool,
     /// Changes of the log whose entry is missing.
     missing: u64,
 }
@@ -125,7 +126,7 @@ impl Entries {
             let (id, value, checksum) = row.unwrap();
             let intact = hex::encode(Sha256::digest(&value)) == checksum;
             if id == "landmark" {
-                entries.landmark = intact && value.bytes().all(|byte| byte == b'0');
+                entries.landmark_is_corrupt = !intact || value.bytes().any(|byte| byte != b'0');
             } else if let Some(sequence) = id.strip_prefix("w-") {
                 let side = if intact { &mut entries.intact } else { &mut entries.corrupt };
                 side.insert(sequence.parse().unwrap());
@@ -138,7 +139,7 @@ impl Entries {
     }
 
     fn is_clean(&self) -> bool {
-        self.landmark && self.corrupt.is_empty() && self.missing == 0
+        !self.landmark_is_corrupt && self.corrupt.is_empty() && self.missing == 0
     }
 }
 
@@ -241,7 +242,7 @@ fn changed_rows_are_restored_from_the_last_backup_before_them() {
     for (name, entries) in contaminated {
         let entries = entries.unwrap();
         // 20 rows, and the oldest of them is the landmark.
-        assert!(!entries.landmark && entries.corrupt.len() == 19, "{name}: {entries:?}");
+        assert!(entries.landmark_is_corrupt && entries.corrupt.len() == 19, "{name}: {entries:?}");
     }
 }
 

@@ -122,7 +122,9 @@ pub(crate) fn restore(args: &RestoreArgs) -> Outcome {
     let walked = walked(&args.directory, args.max_age)?;
     let words = walked.words();
     let Some(clean) = walked.clean else { return Err(Failure::new(Code::Failed, words)) };
-    let restored = LabArchive::open(&args.directory).restore(&clean.point, &args.to);
+    // A file of the working directory has a directory too, which has to be flushed.
+    let to = std::path::absolute(&args.to).unwrap_or_else(|_| args.to.clone());
+    let restored = LabArchive::open(&args.directory).restore(&clean.point, &to);
     let restored = restored.map_err(Failure::with(Code::NotReady))?;
     out::line(&out::harmless(&words));
     out::line(&out::harmless(&format!(
