@@ -9,8 +9,11 @@
 //! 7. [`namespace`], [`nft`], [`iptables`], [`qdisc`] and [`network`] — faults of the network of nodes.
 //! 8. [`devices`] and [`two_sites`] — networks to try them on.
 //! 9. [`process`] and [`disk`] — faults of processes and of file systems.
+//! 10. [`data`] and [`backups`] — faults of rows and of backups.
 
+pub mod backups;
 pub mod dark;
+pub mod data;
 pub mod devices;
 pub mod disk;
 pub mod iptables;

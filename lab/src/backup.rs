@@ -10,14 +10,17 @@ mod agent;
 mod catalog;
 mod config;
 mod full;
+mod logs;
+mod reach;
 mod restore;
 mod segment;
 
 use std::path::PathBuf;
 
-pub use catalog::{BackupInfo, list_backups, verify_backup};
+pub use catalog::{BackupInfo, Found, list_backups, survey_backups, verify_backup};
 pub use config::BackupConfig;
-pub use restore::{RestoreReport, Until, restore_point_in_time};
+pub use reach::newest_lsn;
+pub use restore::{RestoreReport, Until, check_consistency, restore_clean, restore_point_in_time};
 
 use crate::node::{self, LabError};
 use crate::store::StoreError;

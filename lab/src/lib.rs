@@ -29,4 +29,4 @@ mod store;
 pub mod worker;
 
 pub use node::LabError;
-pub use store::{Role, database_path};
+pub use store::{Consistency, Role, database_path};

@@ -1,6 +1,7 @@
 //! A site's database: one writer with group commit, many readers, the change log.
 
 mod change;
+mod consistency;
 mod error;
 mod gate;
 mod readers;
@@ -12,6 +13,8 @@ mod state;
 mod writer;
 
 pub(crate) use change::Change;
+pub use consistency::Consistency;
+pub(crate) use consistency::consistency;
 pub(crate) use error::StoreError;
 pub(crate) use gate::ShipGate;
 pub(crate) use readers::Readers;

@@ -60,6 +60,13 @@ pub(crate) enum Command {
     Status(FormatArgs),
     /// Plant known defects in drdrill itself, and say which it noticed.
     Selftest(FormatArgs),
+    /// Look after backups.
+    Backup {
+        #[command(subcommand)]
+        what: BackupCommand,
+    },
+    /// Restore the newest clean backup in a directory into a file that is not there yet.
+    Restore(RestoreArgs),
     /// Judge an old run again from its history.
     Check(CheckArgs),
     /// Account for writes by their unique ids, from lists in files: lost, duplicate, phantom, corrupt, resurrected.
@@ -206,6 +213,38 @@ pub(crate) struct HaltArgs {
     pub(crate) no_wait: bool,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Verify backups: checksums, age, a test restore, and whether what is restored holds together, from the newest
+    /// restore point back to the first that is clean. Exit code 10 unless that is the newest.
+    Verify(BackupArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// Directories of backups that a lab has taken, such as `backups/primary` of `--set keep_data=DIR`.
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) directories: Vec<PathBuf>,
+    /// A restore point whose state is older is not usable.
+    #[arg(long, default_value = "24h", value_name = "TIME")]
+    pub(crate) max_age: Span,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// Directory of backups that a lab has taken.
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// The file, which must not be there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
+    /// A restore point whose state is older is not used.
+    #[arg(long, default_value = "24h", value_name = "TIME")]
+    pub(crate) max_age: Span,
 }
 
 #[derive(Debug, Args)]

@@ -34,7 +34,7 @@ macro_rules! shipped {
 }
 
 /// The scenarios shipped in the program.
-pub(crate) const SCENARIOS: [Shipped; 18] = [
+pub(crate) const SCENARIOS: [Shipped; 24] = [
     shipped!("scenarios", "complete_site_failure", false),
     shipped!("scenarios", "site_frozen", false),
     shipped!("scenarios", "service_killed", false),
@@ -43,6 +43,9 @@ pub(crate) const SCENARIOS: [Shipped; 18] = [
     shipped!("scenarios", "network_partition", false),
     shipped!("scenarios", "one_way_partition", false),
     shipped!("scenarios", "replication_stall", false),
+    shipped!("scenarios", "data_corruption", false),
+    shipped!("scenarios", "accidental_deletion", false),
+    shipped!("scenarios", "backup_unusable", false),
     shipped!("scenarios", "no_op", false),
     shipped!("scenarios/must_fail", "site_lost_nobody_fails_over", true),
     shipped!("scenarios/must_fail", "site_frozen_nobody_fails_over", true),
@@ -52,6 +55,9 @@ pub(crate) const SCENARIOS: [Shipped; 18] = [
     shipped!("scenarios/must_fail", "partition_promotes_both", true),
     shipped!("scenarios/must_fail", "one_way_partition_promotes_both", true),
     shipped!("scenarios/must_fail", "replication_stalls_too_long", true),
+    shipped!("scenarios/must_fail", "data_corruption_nobody_restores", true),
+    shipped!("scenarios/must_fail", "accidental_deletion_nobody_restores", true),
+    shipped!("scenarios/must_fail", "every_backup_unusable", true),
     shipped!("scenarios/must_fail", "fault_without_effect", true),
 ];
 

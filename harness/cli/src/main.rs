@@ -2,11 +2,13 @@
 //!
 //! - [`args`] — the command line; [`exit`] — exit codes and errors.
 //! - [`catalog`] — scenarios and environments, shipped and on disk; [`settings`] — `--set`.
-//! - [`wiring`], [`adapters`] and [`checks`] — a drill put together from the crates; [`guards`] — what is refused before it.
+//! - [`wiring`], [`adapters`], [`archive`] and [`checks`] — a drill put together from the crates; [`guards`] — what is
+//!   refused before it.
 //! - [`progress`] — what is shown while it runs; [`evidence`] — what it leaves behind.
 //! - [`commands`] — one file a command; [`selftest`] — defects that must be noticed.
 
 mod adapters;
+mod archive;
 mod args;
 mod catalog;
 mod checks;

@@ -11,7 +11,7 @@ use crate::exit::{Code, Failure};
 type Change = fn(&mut Scenario, &mut Inventory, &str) -> Result<(), String>;
 
 /// What can be set.
-const SETTINGS: [(&str, Change); 16] = [
+const SETTINGS: [(&str, Change); 19] = [
     ("failover", |scenario, _, value| {
         scenario.recovery.failover = match value {
             "built_in" => Failover::BuiltIn,
@@ -24,6 +24,13 @@ const SETTINGS: [(&str, Change); 16] = [
             }
         };
         Ok(())
+    }),
+    ("restore", |scenario, _, value| match value {
+        "none" => {
+            scenario.recovery.restore = None;
+            Ok(())
+        }
+        other => Err(format!("`{other}` is not `none`, the only value that can be set here")),
     }),
     ("failback", |scenario, _, value| match value {
         "none" => {
@@ -42,6 +49,10 @@ const SETTINGS: [(&str, Change); 16] = [
     ("replication_lag", |_, env, value| {
         lab(env).and_then(|lab| parse(value, &mut lab.replication_lag))
     }),
+    ("backup_interval", |_, env, value| {
+        lab(env).and_then(|lab| parse(value, &mut lab.backup_interval))
+    }),
+    ("log_interval", |_, env, value| lab(env).and_then(|lab| parse(value, &mut lab.log_interval))),
     ("think_time", |_, env, value| lab(env).and_then(|lab| parse(value, &mut lab.think_time))),
     ("listen", |_, env, value| lab(env).map(|lab| lab.listen = Some(value.to_owned()))),
     ("keep_data", |_, env, value| lab(env).map(|lab| lab.keep_data = Some(value.to_owned()))),

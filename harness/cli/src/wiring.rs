@@ -13,8 +13,12 @@ use drdrill_core::record::Tool;
 use drdrill_core::scenario::{Inject, Known, Partition, Scenario};
 use drdrill_engine::revert::Reverters;
 use drdrill_environments::host::{self, Host};
-use drdrill_environments::lab::{self, Lab, LabReverter};
+use drdrill_environments::lab::{self, Lab, LabReverter, Tools};
+use drdrill_faults::backups::fault::BackupFault;
+use drdrill_faults::backups::reverter::BackupReverter;
 use drdrill_faults::dark::SiteNetwork;
+use drdrill_faults::data::fault as data;
+use drdrill_faults::data::reverter::DataReverter;
 use drdrill_faults::disk::fault::DiskFull;
 use drdrill_faults::disk::reverter::DiskReverter;
 use drdrill_faults::link::partition::LinkPartition;
@@ -40,8 +44,10 @@ use drdrill_faults::site_loss::SiteLoss;
 use drdrill_faults::site_reverter::{Restart, SiteReverter};
 use drdrill_machinery::builtin::BuiltIn;
 use drdrill_machinery::plan::Powers;
+use drdrill_machinery::restore::Restore;
 use drdrill_machinery::verify::LookOnly;
 
+use crate::archive::LabArchive;
 use crate::args::OnArgs;
 use crate::catalog::{self, Source};
 use crate::exit::{Code, Failure};
@@ -106,7 +112,8 @@ pub(crate) fn environment(
 ) -> Result<Arc<dyn Environment>, Failure> {
     Ok(match &inventory.provider {
         Provider::Lab(spec) => {
-            let lab = Lab::new(inventory, spec, run_id, run_dir, program, seed, Links::of_server);
+            let tools = Tools { make_links: Links::of_server, open_archive: LabArchive::open };
+            let lab = Lab::new(inventory, spec, run_id, run_dir, program, seed, tools);
             Arc::new(lab.map_err(Failure::with(Code::NotReady))?)
         }
         Provider::Host(spec) => Arc::new(Host::new(inventory, spec, run_dir)),
@@ -131,10 +138,15 @@ pub(crate) fn needed(scenario: &Scenario) -> Vec<Power> {
             Inject::PacketLoss(_) | Inject::RateLimit(_) | Inject::NetworkDelay(_) => {
                 needed.push(Power::Network);
             }
+            Inject::DataCorruption(_) | Inject::DataDeletion(_) => needed.push(Power::Data),
+            Inject::BackupDamage(_) => needed.push(Power::Backups),
         }
     }
     if scenario.recovery.failover.is_ours() || scenario.failback.is_some() {
         needed.push(Power::Failover);
+    }
+    if scenario.recovery.restore.is_some() {
+        needed.extend([Power::Failover, Power::Backups]);
     }
     if !scenario.verify.is_empty() {
         needed.push(Power::Functions);
@@ -166,6 +178,7 @@ pub(crate) fn check_powers(plan: &Plan) -> Result<(), Failure> {
 
 /// The machinery of an environment, where it has what that needs; else what looks at its functions, where it has checks.
 pub(crate) fn recovery(
+    scenario: &Scenario,
     inventory: &Inventory,
     environment: &Arc<dyn Environment>,
 ) -> Result<Option<Arc<dyn Recovery>>, ActionError> {
@@ -178,13 +191,19 @@ pub(crate) fn recovery(
         };
         Some(Powers { sites, traffic: environment.traffic()?, health })
     };
-    Ok(Some(match (sites.as_slice(), powers()) {
-        ([primary, standby, ..], Some(powers)) => {
-            let (primary, standby) = (primary.clone(), standby.clone());
-            let settings = inventory.machinery.clone();
-            Arc::new(BuiltIn::new(primary, standby, powers, functions, settings))
+    let ([primary, standby, ..], Some(powers)) = (sites.as_slice(), powers()) else {
+        return Ok(Some(Arc::new(LookOnly::new(environment.name(), functions))));
+    };
+    let sites = (primary.clone(), standby.clone());
+    let settings = inventory.machinery.clone();
+    let (primary, standby) = sites.clone();
+    let built_in = BuiltIn::new(primary, standby, powers.clone(), functions, settings.clone());
+    let restore = scenario.recovery.restore.zip(environment.restore_control());
+    Ok(Some(match restore {
+        Some((plan, control)) => {
+            Arc::new(Restore::new(sites, powers, control, settings, plan, built_in))
         }
-        _ => Arc::new(LookOnly::new(environment.name(), functions)),
+        None => Arc::new(built_in),
     }))
 }
 
@@ -231,6 +250,15 @@ pub(crate) fn fault(
                 behind: Mutex::default(),
             })
         }
+        Inject::DataCorruption(fault) => {
+            let harm = data::Harm::Corrupt(fault.rows);
+            data_fault(&fault.on, fault.replicated, harm, environment)?
+        }
+        Inject::DataDeletion(fault) => {
+            let harm = fault.rows.map_or(data::Harm::Drop(fault.max_rows), data::Harm::Delete);
+            data_fault(&fault.on, fault.replicated, harm, environment)?
+        }
+        Inject::BackupDamage(fault) => backup_fault(fault, environment)?,
         Inject::NetworkPartition(fault) => {
             if let Some(partition) = link_partition(fault, environment) {
                 return Ok(Arc::new(partition));
@@ -259,6 +287,38 @@ fn link_partition(fault: &Partition, environment: &Arc<dyn Environment>) -> Opti
     let control = environment.links()?;
     let (on, way) = (fault.on.clone(), fault.way);
     Some(LinkPartition { on, way, links, control, open: Mutex::default() })
+}
+
+/// Makes a fault of rows, in one site's data or in all copies of it.
+fn data_fault(
+    on: &str,
+    replicated: bool,
+    harm: data::Harm,
+    environment: &Arc<dyn Environment>,
+) -> Result<Arc<dyn Action>, ActionError> {
+    let lacks = || ActionError::new("damage the data of", on, "the environment names none of it");
+    let access = environment.data().ok_or_else(lacks)?;
+    let mut tables = vec![access.table(on).ok_or_else(lacks)?];
+    let others = environment.sites().into_iter().filter(|site| replicated && site != on);
+    tables.extend(others.filter_map(|site| access.table(&site)));
+    Ok(Arc::new(data::DataFault { harm, tables, access, planned: Mutex::default() }))
+}
+
+/// Makes a fault of backups.
+fn backup_fault(
+    fault: &drdrill_core::scenario::BackupDamage,
+    environment: &Arc<dyn Environment>,
+) -> Result<Arc<dyn Action>, ActionError> {
+    let lacks = || ActionError::new("damage the backups of", &*fault.on, "there is no power to");
+    let control = environment.restore_control().ok_or_else(lacks)?;
+    Ok(Arc::new(BackupFault {
+        on: fault.on.clone(),
+        archive: control.archive(&fault.on)?,
+        newest: fault.newest,
+        harm: fault.how,
+        kept_in: control.kept(&fault.on),
+        planned: Mutex::default(),
+    }))
 }
 
 /// The processes that a fault is about; `None` when it is about none, or the environment has none.
@@ -422,6 +482,8 @@ pub(crate) fn reverters(environment: Option<&Arc<dyn Environment>>) -> Reverters
         Arc::new(EndReverter { restart, program }),
         Arc::new(DiskReverter),
         Arc::new(ReadOnlyReverter),
+        Arc::new(DataReverter),
+        Arc::new(BackupReverter),
     ])
 }
 

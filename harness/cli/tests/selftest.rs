@@ -22,6 +22,8 @@ fn every_planted_defect_is_caught() {
         "a fault that does nothing",
         "loses",
         "phantom",
+        "a corrupt backup",
+        "a backup of corrupt rows",
     ] {
         planted(name);
     }

@@ -8,6 +8,7 @@
 
 mod support {
     pub(crate) mod daemon;
+    pub(crate) mod database;
     pub(crate) mod drill;
     pub(crate) mod iptables;
     pub(crate) mod net;

@@ -9,6 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::action::ActionError;
+use crate::backup::RestoreControl;
+use crate::data::DataAccess;
 use crate::directory::Directory;
 use crate::inventory::{ServiceFacts, SiteName};
 use crate::links::{Block, PeerLinks};
@@ -116,6 +118,8 @@ pub enum HealthKind {
     Network,
     /// Users can log in.
     Login,
+    /// The data that the site serves is what was written.
+    Data,
 }
 
 /// Eyes on the health of sites.
@@ -238,6 +242,10 @@ pub enum Power {
     Replication,
     /// Fill file systems.
     Directories,
+    /// Damage data.
+    Data,
+    /// Restore from backups, and damage them.
+    Backups,
 }
 
 impl Power {
@@ -253,6 +261,8 @@ impl Power {
             Self::Partition => "cut sites off from each other",
             Self::Replication => "hold up replication",
             Self::Directories => "fill file systems",
+            Self::Data => "damage data",
+            Self::Backups => "restore from backups, or damage them",
         }
     }
 }
@@ -323,6 +333,14 @@ pub trait Environment: fmt::Debug + Send + Sync {
     }
     /// Functionality checks.
     fn functions(&self) -> Option<Arc<dyn Functions>> {
+        None
+    }
+    /// Data that may be damaged.
+    fn data(&self) -> Option<Arc<dyn DataAccess>> {
+        None
+    }
+    /// Backups and volumes.
+    fn restore_control(&self) -> Option<Arc<dyn RestoreControl>> {
         None
     }
     /// Reading writes back.

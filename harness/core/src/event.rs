@@ -136,9 +136,9 @@ impl Stage {
 pub enum Milestone {
     /// The failure was noticed.
     Detected,
-    /// It was decided to fail over.
+    /// It was decided to fail over, or to restore.
     Decided,
-    /// The failover plan was carried out.
+    /// The failover plan, or the restore plan, was carried out.
     FailedOver,
     /// Failback began.
     FailbackStarted,
@@ -154,7 +154,7 @@ pub enum SystemState {
     Healthy,
     /// Checks fail, not yet often enough.
     Degraded,
-    /// The failover plan runs.
+    /// The failover plan, or the restore plan, runs.
     FailingOver,
     /// The DR site serves.
     FailedOver,

@@ -8,7 +8,8 @@
 //!    [`address`] says where probes may go, [`secret`] keeps what must not be shown.
 //! 4. [`action`] — faults, their undo as data, and the reverters that take them back.
 //! 5. [`environment`] — what a place must offer so that a drill can run on it; [`network`] — its nodes; [`links`] — the
-//!    ways between its sites; [`process`] and [`directory`] — its processes and directories.
+//!    ways between its sites; [`process`], [`directory`], [`data`] and [`backup`] — its processes, directories, data and
+//!    backups.
 //! 6. [`parts`] — what the engine is put together from.
 //! 7. [`sample`] and [`event`] — the one history everything writes to and everything is judged from.
 //! 8. [`runbook`] and [`tabletop`] — what people do, and exercises in which they walk through it.
@@ -16,7 +17,9 @@
 
 pub mod action;
 pub mod address;
+pub mod backup;
 pub mod checker;
+pub mod data;
 pub mod directory;
 pub mod environment;
 pub mod event;

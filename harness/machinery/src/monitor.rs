@@ -98,6 +98,7 @@ pub(crate) const fn word(kind: HealthKind) -> &'static str {
         HealthKind::Queue => "queue",
         HealthKind::Network => "network",
         HealthKind::Login => "login",
+        HealthKind::Data => "data",
     }
 }
 

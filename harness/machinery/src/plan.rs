@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::{HealthSource, SiteControl, TrafficControl};
 use drdrill_core::event::{Event, Journal, StepOutcome};
@@ -54,6 +55,27 @@ pub enum OnFailure {
     GoOn,
 }
 
+/// What a step of another part of the machinery does, and what takes it back.
+#[async_trait]
+pub trait OwnAct: std::fmt::Debug + Send + Sync {
+    /// Its name in records.
+    fn word(&self) -> &'static str;
+    /// Does it, and says what was done.
+    async fn carry_out(&self, site: &str, powers: &Powers) -> Result<String, ActionError>;
+    /// Takes it back, as far as it was done.
+    async fn take_back(&self, site: &str, powers: &Powers) -> Result<String, ActionError>;
+}
+
+/// A step of another part of the machinery.
+#[derive(Clone, Debug)]
+pub struct Own(pub Arc<dyn OwnAct>);
+
+impl PartialEq for Own {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 /// What a step does; what takes it back stands beside it in [`Act::take_back`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
@@ -100,10 +122,12 @@ pub enum Act {
         /// Time between two looks.
         every: Duration,
     },
+    /// Something that only another part of the machinery knows.
+    Own(Own),
 }
 
 impl Act {
-    const fn word(&self) -> &'static str {
+    fn word(&self) -> &'static str {
         match self {
             Self::Reach => "reach",
             Self::Fence | Self::FenceAndDrain { .. } => "fence",
@@ -113,6 +137,7 @@ impl Act {
             Self::CatchUp { .. } => "catch_up",
             Self::Share { .. } => "share_traffic",
             Self::Hold { .. } => "hold",
+            Self::Own(own) => own.0.word(),
         }
     }
 
@@ -148,6 +173,7 @@ impl Act {
                 powers.traffic.set_shares(shares).await.map(|()| in_words(shares))
             }
             Self::Hold { time, every } => hold(site, *time, *every, powers).await,
+            Self::Own(own) => own.0.carry_out(site, powers).await,
         }
     }
 
@@ -163,6 +189,7 @@ impl Act {
             Self::Share { before, .. } => {
                 powers.traffic.set_shares(before).await.map(|()| in_words(before))
             }
+            Self::Own(own) => own.0.take_back(site, powers).await,
             Self::Reach
             | Self::Activate
             | Self::Follow { .. }
@@ -241,7 +268,7 @@ fn entry(
 
 /// An epoch above that of every site that answers. A site that does not answer is the one that was lost; its epoch
 /// was known to the one that followed it.
-async fn next_epoch(sites: [&str; 2], powers: &Powers) -> u64 {
+pub(crate) async fn next_epoch(sites: [&str; 2], powers: &Powers) -> u64 {
     let mut highest = 0;
     for site in sites {
         if let Ok(status) = powers.sites.status(site).await {

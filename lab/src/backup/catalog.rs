@@ -1,5 +1,6 @@
 //! What backups there are, and whether they can be trusted.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -61,24 +62,67 @@ pub fn list_backups(directory: &Path) -> Result<Vec<BackupInfo>, BackupError> {
     for entry in fs::read_dir(directory).map_err(BackupError::file(directory))? {
         let path = entry.map_err(BackupError::file(directory))?.path();
         if path.extension().is_some_and(|extension| extension == "json") {
-            let text = fs::read(&path).map_err(BackupError::file(&path))?;
-            let info: BackupInfo = serde_json::from_slice(&text)
-                .map_err(|error| BackupError::damaged(&path, error.to_string()))?;
-            backups.push(info);
+            backups.push(read_sidecar(&path)?);
         }
     }
     backups.sort_by_key(|info| info.taken_at_ms);
     Ok(backups)
 }
 
-/// Checks one backup and its log against their checksums.
+/// A full backup as its files stand in the directory, whole or not.
+#[derive(Debug)]
+pub struct Found {
+    /// What its files are called, without their endings.
+    pub name: String,
+    /// Its sidecar, where that can be read.
+    pub info: Result<BackupInfo, BackupError>,
+}
+
+/// Lists the full backups in a directory, newest first, also those that are not whole. What was never finished is one of
+/// them as soon as its database is there.
+///
+/// # Errors
+///
+/// When the directory cannot be read.
+pub fn survey_backups(directory: &Path) -> Result<Vec<Found>, BackupError> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(directory).map_err(BackupError::file(directory))? {
+        let path = entry.map_err(BackupError::file(directory))?.path();
+        let part = path.extension().is_some_and(|ending| ending == "json" || ending == "db");
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        names.extend(stem.filter(|stem| part && stem.starts_with("full-")).map(str::to_owned));
+    }
+    // Names carry their time, padded.
+    let found = names.into_iter().rev().map(|name| {
+        let info = read_sidecar(&directory.join(&name).with_extension("json"));
+        Found { info, name }
+    });
+    Ok(found.collect())
+}
+
+/// Checks one backup and its log against their checksums, without ever holding more than a piece of them; returns how
+/// many bytes were read.
 ///
 /// # Errors
 ///
 /// When a file is missing or is not what was written.
-pub fn verify_backup(directory: &Path, info: &BackupInfo) -> Result<(), BackupError> {
+pub fn verify_backup(directory: &Path, info: &BackupInfo) -> Result<u64, BackupError> {
     verify_database(directory, info)?;
-    segment::read(&info.log_in(directory)).map(drop)
+    let mut log = segment::Changes::open(&info.log_in(directory))?;
+    for change in &mut log {
+        change?;
+    }
+    Ok(info.bytes + log.bytes_read())
+}
+
+fn read_sidecar(path: &Path) -> Result<BackupInfo, BackupError> {
+    let text = fs::read(path).map_err(BackupError::file(path))?;
+    let info: BackupInfo = serde_json::from_slice(&text)
+        .map_err(|error| BackupError::damaged(path, error.to_string()))?;
+    // A name that leads elsewhere is none of ours.
+    let own = Path::new(&info.file).file_stem() == path.file_stem()
+        && Path::new(&info.file).components().count() == 1;
+    if own { Ok(info) } else { Err(BackupError::damaged(path, "it describes another file")) }
 }
 
 pub(super) fn verify_database(directory: &Path, info: &BackupInfo) -> Result<(), BackupError> {

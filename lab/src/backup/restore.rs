@@ -8,9 +8,13 @@ use rusqlite::{Connection, TransactionBehavior};
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{self, BackupInfo};
+use super::logs::Logs;
 use super::{BackupError, segment};
 use crate::durable;
-use crate::store::{Change, Role, SiteState, StoreError, last_change, open_writer};
+use crate::store::{
+    Change, Consistency, Role, SiteState, StoreError, consistency, last_change, open_reader,
+    open_writer,
+};
 
 /// How far to restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +45,10 @@ pub struct RestoreReport {
     pub known_epoch: u64,
     /// When the newest change was made, by the wall clock.
     pub changed_at_ms: u64,
+    /// Bytes of the full backup that were copied.
+    pub bytes: u64,
+    /// Why the logs were not followed to their end, where they were not.
+    pub stopped: Option<String>,
     /// How long it took.
     pub duration_ms: u64,
 }
@@ -66,6 +74,51 @@ pub fn restore_point_in_time(
     let (info, changes) = plan(backup_dir, &backups, until)?;
     catalog::verify_database(backup_dir, info)?;
 
+    let mut changes = changes.into_iter();
+    let restored = write(backup_dir, info, target_db, &mut changes)?;
+    Ok(report(info, &restored, None, begun))
+}
+
+/// Restores a database from one full backup, and goes on with the logs for as long as they are
+/// whole, are of one history, and hold no change that is corrupt in itself.
+///
+/// What is restored is not known to hold together: see [`check_consistency`]. As with
+/// [`restore_point_in_time`] it is a standby that follows nobody.
+///
+/// # Errors
+///
+/// When the target is not empty, or the full backup is damaged.
+pub fn restore_clean(
+    backup_dir: &Path,
+    info: &BackupInfo,
+    target_db: &Path,
+) -> Result<RestoreReport, BackupError> {
+    let begun = Instant::now();
+    require_empty(target_db)?;
+    catalog::verify_database(backup_dir, info)?;
+    let mut logs = Logs::after(backup_dir, info)?;
+    let restored = write(backup_dir, info, target_db, &mut logs)?;
+    Ok(report(info, &restored, logs.stopped(), begun))
+}
+
+/// Looks whether a database that nobody uses holds together.
+///
+/// # Errors
+///
+/// When it cannot be looked at.
+pub fn check_consistency(database: &Path) -> Result<Consistency, BackupError> {
+    open_reader(database)
+        .and_then(|connection| consistency(&connection))
+        .map_err(BackupError::database(database))
+}
+
+/// Writes a full backup and changes into the target, which is there when it is whole.
+fn write(
+    backup_dir: &Path,
+    info: &BackupInfo,
+    target_db: &Path,
+    changes: &mut dyn Iterator<Item = Change>,
+) -> Result<Replayed, BackupError> {
     let unfinished = target_db.with_extension("restoring");
     durable::remove_database(&unfinished).map_err(BackupError::file(&unfinished))?;
     if let Some(parent) = target_db.parent() {
@@ -73,18 +126,30 @@ pub fn restore_point_in_time(
     }
     let source = info.database_in(backup_dir);
     std::fs::copy(&source, &unfinished).map_err(BackupError::file(&source))?;
-    let restored = replay(&unfinished, &changes).map_err(BackupError::database(&unfinished))?;
+    let restored = replay(&unfinished, changes).map_err(BackupError::database(&unfinished))?;
     durable::publish(&unfinished, target_db).map_err(BackupError::file(target_db))?;
-    Ok(RestoreReport {
+    Ok(restored)
+}
+
+fn report(
+    info: &BackupInfo,
+    restored: &Replayed,
+    stopped: Option<String>,
+    begun: Instant,
+) -> RestoreReport {
+    let Replayed { state, changes } = restored;
+    RestoreReport {
         backup: info.file.clone(),
         backup_lsn: info.lsn,
-        replayed: changes.len() as u64,
-        lsn: restored.lsn,
-        epoch: restored.lsn_epoch,
-        known_epoch: restored.epoch,
-        changed_at_ms: restored.changed_at_ms,
+        replayed: *changes,
+        lsn: state.lsn,
+        epoch: state.lsn_epoch,
+        known_epoch: state.epoch,
+        changed_at_ms: state.changed_at_ms,
+        bytes: info.bytes,
+        stopped,
         duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-    })
+    }
 }
 
 /// The newest backup from which the point can be reached, and the changes that lead there.
@@ -147,11 +212,22 @@ fn chain(directory: &Path, backups: &[BackupInfo]) -> Result<Vec<Change>, Backup
     Ok(changes)
 }
 
-fn replay(database: &Path, changes: &[Change]) -> Result<SiteState, StoreError> {
+/// The state of a restored site, and how many changes were carried out again.
+struct Replayed {
+    state: SiteState,
+    changes: u64,
+}
+
+fn replay(
+    database: &Path,
+    changes: &mut dyn Iterator<Item = Change>,
+) -> Result<Replayed, StoreError> {
     let mut connection = open_writer(database)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut carried_out = 0;
     for change in changes {
         change.record(&transaction)?;
+        carried_out += 1;
     }
     let (lsn, lsn_epoch, changed_at_ms) = last_change(&transaction)?;
     let known = SiteState::load(&transaction)?.map_or(0, |state| state.epoch);
@@ -171,7 +247,7 @@ fn replay(database: &Path, changes: &[Change]) -> Result<SiteState, StoreError> 
     check(&connection)?;
     connection.pragma_update(None, "journal_mode", "DELETE")?;
     connection.close().map_err(|(_, error)| error)?;
-    Ok(restored)
+    Ok(Replayed { state: restored, changes: carried_out })
 }
 
 fn check(connection: &Connection) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! The log of one full backup: the changes since, one checked line each.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use super::BackupError;
@@ -63,23 +63,70 @@ pub(super) fn read(path: &Path) -> Result<Vec<Change>, BackupError> {
 }
 
 fn read_whole(path: &Path) -> Result<(Vec<Change>, u64), BackupError> {
-    let bytes = match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        read => read.map_err(BackupError::file(path))?,
-    };
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let mut changes: Vec<Change> = Vec::new();
-    let lines = bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    for (number, line) in (1..).zip(lines) {
-        let change = read_line(line)
-            .map_err(|reason| BackupError::damaged(path, format!("line {number}: {reason}")))?;
-        if changes.last().is_some_and(|last| change.lsn != last.lsn + 1) {
-            let reason = format!("line {number}: lsn {} is out of order", change.lsn);
-            return Err(BackupError::damaged(path, reason));
-        }
-        changes.push(change);
+    let mut log = Changes::open(path)?;
+    let changes = (&mut log).collect::<Result<Vec<_>, _>>()?;
+    Ok((changes, log.bytes_read()))
+}
+
+/// The changes of a log, one after the other, each checked; the first that is not as it was written ends them.
+#[derive(Debug)]
+pub(super) struct Changes {
+    path: PathBuf,
+    /// `None` where there is no log, and after the last line.
+    lines: Option<BufReader<File>>,
+    line: Vec<u8>,
+    number: u64,
+    last: Option<u64>,
+    whole_bytes: u64,
+}
+
+impl Changes {
+    /// Opens a log; none there is an empty one.
+    pub(super) fn open(path: &Path) -> Result<Self, BackupError> {
+        let lines = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            file => Some(BufReader::new(file.map_err(BackupError::file(path))?)),
+        };
+        let path = path.to_owned();
+        Ok(Self { path, lines, line: Vec::new(), number: 0, last: None, whole_bytes: 0 })
     }
-    Ok((changes, whole as u64))
+
+    /// Bytes of the whole lines that were read so far.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.whole_bytes
+    }
+
+    fn read(&mut self) -> Result<Option<Change>, BackupError> {
+        let Some(lines) = &mut self.lines else { return Ok(None) };
+        self.line.clear();
+        lines.read_until(b'\n', &mut self.line).map_err(BackupError::file(&self.path))?;
+        // A last line without its end was never promised to anybody.
+        let Some(line) = self.line.strip_suffix(b"\n") else { return Ok(None) };
+        self.number += 1;
+        let number = self.number;
+        let change = read_line(line).map_err(|reason| {
+            BackupError::damaged(&self.path, format!("line {number}: {reason}"))
+        })?;
+        if self.last.is_some_and(|last| change.lsn != last + 1) {
+            let reason = format!("line {number}: lsn {} is out of order", change.lsn);
+            return Err(BackupError::damaged(&self.path, reason));
+        }
+        self.last = Some(change.lsn);
+        self.whole_bytes += self.line.len() as u64;
+        Ok(Some(change))
+    }
+}
+
+impl Iterator for Changes {
+    type Item = Result<Change, BackupError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let change = self.read().transpose();
+        if !matches!(change, Some(Ok(_))) {
+            self.lines = None;
+        }
+        change
+    }
 }
 
 fn read_line(line: &[u8]) -> Result<Change, String> {
@@ -93,6 +140,8 @@ fn read_line(line: &[u8]) -> Result<Change, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::store::Kind;
 

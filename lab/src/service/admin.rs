@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::health::{self, Replication};
 use super::site::Site;
 use crate::replication::FollowersView;
-use crate::store::{Role, Session, SiteState, StoreError};
+use crate::store::{Consistency, Role, Session, SiteState, StoreError, consistency};
 
 /// What a site is and does.
 #[derive(Debug, Serialize)]
@@ -42,6 +42,7 @@ struct Promotion {
 pub(super) fn routes(site: Arc<Site>) -> Router {
     Router::new()
         .route("/status", get(status))
+        .route("/consistency", get(look_at_data))
         .route("/fence", post(fence))
         .route("/unfence", post(unfence))
         .route("/promote", post(promote))
@@ -52,6 +53,11 @@ pub(super) fn routes(site: Arc<Site>) -> Router {
 
 async fn status(State(site): State<Arc<Site>>) -> Json<Status> {
     Json(status_of(&site).await)
+}
+
+/// Whether all that this site has is what was written. Reads the whole database.
+async fn look_at_data(State(site): State<Arc<Site>>) -> Result<Json<Consistency>, Failure> {
+    Ok(Json(site.readers.read(consistency).await?))
 }
 
 async fn fence(State(site): State<Arc<Site>>) -> Result<Json<Status>, Failure> {

@@ -89,6 +89,20 @@ impl Change {
             .optional()?)
     }
 
+    /// Fails when the change contradicts itself: an entry whose value is not the one with its checksum. Whoever changed
+    /// such an entry did so through the application, so that it is in the log like any other.
+    pub(crate) fn is_sound(&self) -> Result<(), String> {
+        let row = Row::parse(self.kind, &self.payload).map_err(|error| error.to_string())?;
+        match row {
+            Row::Entry(entry)
+                if !durable::sha256(&entry.value).eq_ignore_ascii_case(&entry.checksum) =>
+            {
+                Err(format!("the value of {} does not have its checksum", entry.id))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What tells two changes at the same place of two histories apart.
     pub(crate) fn digest(&self) -> String {
         let Self { lsn, epoch, at_ms, kind, payload } = self;

@@ -10,10 +10,13 @@
 //! | `process_pause`, `storage_read_only` | process ids |
 //! | `process_kill` | process id, pid file, program that starts it again, address and port of a canary |
 //! | `disk_full` | directory |
+//! | `data_corruption`, `data_deletion` | database, directory for what is saved |
+//! | `backup_damage` | file, directory for what is kept |
 //! | `network_partition`, `iptables`, `packet_loss`, `rate_limit`, `network_delay` | id of a process there, address and port of a canary |
 //!
 //! Exit codes as those of drdrill: 0 done, 12 something was left in place, 13 it did not begin, 11 else.
 
+mod stored;
 mod target;
 
 use std::io::Write;
@@ -31,6 +34,8 @@ use drdrill_engine::lock::EnvironmentLock;
 use drdrill_engine::revert::{Reverters, revert_open};
 use drdrill_engine::state::{LEDGER_FILE, StateDir, new_run_id};
 use drdrill_environments::lab::LabReverter;
+use drdrill_faults::backups::reverter::BackupReverter;
+use drdrill_faults::data::reverter::DataReverter;
 use drdrill_faults::disk::reverter::DiskReverter;
 use drdrill_faults::link::reverter::BlockReverter;
 use drdrill_faults::links::Links;
@@ -109,6 +114,8 @@ fn run() -> Result<u8, Failure> {
         Arc::new(ChainsReverter),
         Arc::new(DelayReverter),
         Arc::new(DiskReverter),
+        Arc::new(DataReverter),
+        Arc::new(BackupReverter),
         Arc::new(EndReverter { restart: None, program: program.clone() }),
         Arc::new(PauseReverter),
     ]);

@@ -30,6 +30,8 @@ use drdrill_faults::process::targets::Targets;
 use drdrill_faults::qdisc::{Delay, Discipline};
 use drdrill_faults::site_loss::SiteLoss;
 
+use crate::stored;
+
 /// Processes of the site.
 const PROCESSES: usize = 2;
 /// They would end by themselves after so many seconds. Nothing else ends them: they notice no end of this process.
@@ -208,6 +210,8 @@ pub(crate) fn fault(
             Arc::new(kill(pid, pid_file, starts, canary, program))
         }
         ("disk_full", [path]) => Arc::new(fill(path)),
+        ("data_corruption" | "data_deletion", [path, saved]) => stored::rows(kind, path, saved),
+        ("backup_damage", [path, kept]) => stored::backup(path, kept),
         ("network_partition", [pid, canary]) => {
             disturb(Disturbance::Partition, Via::Nftables, pid, canary)?
         }

@@ -2,7 +2,7 @@
 
 use drdrill_core::inventory::{Inventory, Pin, Provider};
 use drdrill_core::network::{Via, Way};
-use drdrill_core::scenario::{Failover, Inject, NetworkDelay, Scenario};
+use drdrill_core::scenario::{Failover, Inject, NetworkDelay, RestorePlan, Scenario};
 use drdrill_core::units::{Share, Span};
 use serde_json::json;
 
@@ -68,6 +68,9 @@ fn words(scenario: &Scenario, inventory: &Inventory) -> String {
         step(&format!("At {}: {}. {undo}", fault.at, what(&fault.inject)));
     }
     step(&match scenario.recovery.failover {
+        Failover::None if scenario.recovery.restore.is_some() => {
+            restore(scenario.recovery.restore.unwrap_or_default())
+        }
         Failover::BuiltIn => {
             let monitor = inventory.machinery.monitor;
             let word = if monitor.both { "and" } else { "or" };
@@ -131,6 +134,21 @@ fn words(scenario: &Scenario, inventory: &Inventory) -> String {
     text.0
 }
 
+fn restore(plan: RestorePlan) -> String {
+    format!(
+        "All data is looked at every {}; when damage is found twice in a row drdrill restores: fence the writers, back up \
+         the last changes, verify the backups from the newest back to the last clean one (checksums, at most {} old, \
+         test restore, consistency), restore that one and its logs into an empty volume, serve from it; rolled back in \
+         reverse order when a step fails. Then the copy on the other site is rebuilt.",
+        plan.check_every, plan.max_age
+    )
+}
+
+/// Whose data a fault strikes.
+fn copies(on: &str, replicated: bool) -> String {
+    if replicated { format!("of {on} and of every copy") } else { format!("of {on}") }
+}
+
 fn guards_of(inventory: &Inventory, scenario: &Scenario, text: &mut Text) {
     let pins = inventory.pin.as_ref().map(Pin::facts).unwrap_or_default();
     if !inventory.production && pins.is_empty() && inventory.window.is_none() {
@@ -188,6 +206,27 @@ fn what(inject: &Inject) -> String {
                 "the file system of {which} of {} is filled; {} stays free",
                 fault.on, fault.leave
             )
+        }
+        Inject::DataCorruption(fault) => {
+            let (rows, whose) = (fault.rows, copies(&fault.on, fault.replicated));
+            format!("up to {rows} rows {whose} get another value, past the application")
+        }
+        Inject::DataDeletion(fault) => {
+            let whose = copies(&fault.on, fault.replicated);
+            match fault.rows {
+                Some(rows) => format!("up to {rows} rows {whose} are deleted"),
+                None => format!(
+                    "the table {whose} is dropped, unless it has more than {} rows",
+                    fault.max_rows
+                ),
+            }
+        }
+        Inject::BackupDamage(fault) => {
+            let which = match fault.newest {
+                1 => "the newest backup".to_owned(),
+                several => format!("each of the newest {several} backups"),
+            };
+            format!("{which} of {} is {}", fault.on, fault.how.word())
         }
         Inject::NetworkPartition(fault) => {
             let way = match fault.way {
@@ -251,6 +290,15 @@ fn undo(inject: &Inject, provider: &Provider) -> &'static str {
         Inject::DiskFull(_) => {
             "Undo: the kernel's own, when drdrill lets go of the file without a name that takes the space or dies; seen \
              by a write that succeeds again. Needs `at_most`, and a file system that nothing of drdrill's is on."
+        }
+        Inject::DataCorruption(_) | Inject::DataDeletion(_) => {
+            "Undo: rows that still are as the fault left them are put back from a copy that is on disk before they are \
+             struck, in that very database; what was written or restored since stays. By the ledger alone, which the \
+             keeper and `drdrill recover` carry out."
+        }
+        Inject::BackupDamage(_) => {
+            "Undo: what was taken from the files is put back, unless others are in their place; by the ledger alone, which \
+             the keeper and `drdrill recover` carry out."
         }
         Inject::NetworkPartition(_) | Inject::PacketLoss(_) | Inject::RateLimit(_)
             if wiring::via(inject) == Via::Iptables =>

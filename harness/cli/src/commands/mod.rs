@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod account;
+mod backup;
 mod check;
 mod completions;
 mod doctor;
@@ -31,7 +32,7 @@ use drdrill_reports::Look;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::args::{Cli, Command, Format, FormatArgs};
+use crate::args::{BackupCommand, Cli, Command, Format, FormatArgs};
 use crate::exit::{Code, Failure, Outcome};
 
 /// Runs a command.
@@ -51,6 +52,8 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
         Command::Status(args) => status::status(&state, args),
         Command::Selftest(args) => selftest::selftest(args),
         Command::Account(args) => account::account(&args),
+        Command::Backup { what: BackupCommand::Verify(args) } => backup::verify(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Check(args) => check::check(&state, &args),
         Command::Verify(args) => verify::verify(&state, &args),
         Command::Show(args) => show::show(&state, &args),

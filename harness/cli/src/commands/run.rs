@@ -224,7 +224,7 @@ impl Prepared<'_> {
             harness,
             boot_id: drdrill_process::boot_id().map_err(not_ready)?,
         };
-        let recovery = wiring::recovery(&self.plan.inventory, &environment)
+        let recovery = wiring::recovery(&self.plan.scenario, &self.plan.inventory, &environment)
             .map_err(Failure::with(Code::NotReady))?;
         let (sink, head) = History::start(&self.run_dir.join(EVENTS_FILE)).map_err(not_ready)?;
         let recorder = Recorder::start(Box::new(sink)).map_err(not_ready)?;

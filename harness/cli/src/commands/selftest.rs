@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::args::{Format, FormatArgs};
 use crate::exit::{Code, Failure, Outcome};
-use crate::selftest::{Defect, drill, evidence, history, undo};
+use crate::selftest::{Defect, backup, drill, evidence, history, undo};
 use crate::{evidence as runs, out};
 
 /// Plants the defects in a directory of its own, which is removed afterwards.
@@ -48,6 +48,8 @@ fn plant(dir: &Path) -> Result<Vec<Defect>, Failure> {
     let good = runs::read_record(&run)?;
     defects.extend(history::defects(&chain.entries, &good));
     defects.extend(evidence::defects(&run).map_err(|error| failed(&error))?);
+    let backups = drill::backups(dir, "good");
+    defects.extend(backup::defects(&backups, dir).map_err(|error| failed(&error))?);
     Ok(defects)
 }
 

@@ -50,10 +50,14 @@ pub(crate) fn blast_radius(
                 few_processes(&fault.inject, environment)?;
                 continue;
             }
+            // How many rows or backups at most stands in each of these faults.
             Inject::SiteLoss(_)
             | Inject::NetworkDown(_)
             | Inject::DiskFull(_)
-            | Inject::ReplicationStall(_) => continue,
+            | Inject::ReplicationStall(_)
+            | Inject::DataCorruption(_)
+            | Inject::DataDeletion(_)
+            | Inject::BackupDamage(_) => continue,
         };
         let (kind, on) = (fault.inject.kind(), fault.inject.on());
         let nodes = environment.network_nodes(on);

@@ -25,7 +25,7 @@ fn environment(bypass: bool) -> String {
     format!(
         "\
 environment: selftest
-provider: {{ lab: {{ replication_lag: 50ms, bypass_proxies: {bypass} }} }}
+provider: {{ lab: {{ replication_lag: 50ms, bypass_proxies: {bypass}, keep_data: kept }} }}
 services: [{{ name: store, tier: 1 }}]
 measure: {{ sustained: 500ms }}
 machinery:
@@ -33,6 +33,11 @@ machinery:
   step_timeout: 10s
 "
     )
+}
+
+/// Where the backups of the primary site are after a drill of that name.
+pub(crate) fn backups(dir: &Path, name: &str) -> PathBuf {
+    dir.join(name).join("kept/backups/primary")
 }
 
 /// Runs the drill; returns what it said and the directory of its evidence, where there is one.

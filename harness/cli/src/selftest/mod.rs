@@ -4,7 +4,9 @@
 //! 2. [`drill`] — real drills in the lab: one that works, and one whose fault hits nothing.
 //! 3. [`history`] — the history of the one that works, changed for the worse.
 //! 4. [`evidence`] — its evidence, changed.
+//! 5. [`backup`] — the backups that its lab has taken, damaged.
 
+pub(crate) mod backup;
 pub(crate) mod drill;
 pub(crate) mod evidence;
 pub(crate) mod history;

@@ -67,6 +67,10 @@ impl Ground {
             ),
             Self::network("packet_loss", "packet_loss: { on: primary, share: 40%, way: in }"),
             Self::chains("iptables", "network_partition: { on: primary, via: iptables }"),
+            Self::lab(
+                "data_corruption",
+                "data_corruption: { on: primary, rows: 20, replicated: true }",
+            ),
             Self::network("rate_limit", "rate_limit: { on: primary, from: dr, rate: 300kB/s }"),
         ]
     }

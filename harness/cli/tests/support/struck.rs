@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::daemon::Daemon;
+use super::database::Database;
 use super::net::{DB, HUB, Net};
 use super::proxies::ProxyServer;
 use super::sandbox::Sandbox;
@@ -21,7 +22,7 @@ use super::world::processes;
 
 /// Every kind of fault; `iptables` is a partition by chains of iptables, `network_delay` has a plain queue in place of
 /// netem.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 15] = [
     "site_loss",
     "network_down",
     "site_partition",
@@ -29,6 +30,9 @@ const KINDS: [&str; 12] = [
     "process_pause",
     "process_kill",
     "disk_full",
+    "data_corruption",
+    "data_deletion",
+    "backup_damage",
     "network_partition",
     "packet_loss",
     "rate_limit",
@@ -61,6 +65,8 @@ enum Target {
     /// A daemon, and how often it had been started before.
     Daemon(Daemon, Cell<usize>),
     Disk(Disk),
+    Data(Database),
+    Backup(Backup),
     Network(Net),
     /// A network whose faults nobody but drdrill takes back.
     Chains(Net),
@@ -106,6 +112,8 @@ impl Struck {
                 let tmpfs = Tmpfs::mount(&place.path("data"));
                 Target::Disk(Disk { free: tmpfs.free(), tmpfs, _place: place })
             }
+            "data_corruption" | "data_deletion" => Target::Data(Database::new()),
+            "backup_damage" => Target::Backup(Backup::new()),
             "iptables" => Target::Chains(Net::new()),
             "network_delay" => {
                 let net = Net::new();
@@ -126,6 +134,8 @@ impl Struck {
                 | Target::Daemon(..)
                 | Target::Chains(_)
                 | Target::Queues(..)
+                | Target::Data(_)
+                | Target::Backup(_)
         )
     }
 
@@ -159,9 +169,18 @@ impl Struck {
                     line.contains("nlmsg_type=0x24 ") && line.contains(r"\x08\x00\x02\x00\xe8\x03");
                 line.starts_with("sendto(") && (known || unknown)
             }
+            // Of SQLite's calls the first that writes a change.
+            Target::Data(_) => line.starts_with("pwrite64(") && line.contains("struck.db-wal"),
+            Target::Backup(_) => line.starts_with("ftruncate(") && line.contains("full-1.db"),
             // NFNL_MSG_BATCH_BEGIN of linux/netfilter/nfnetlink.h: only changes come in batches.
             Target::Network(_) => line.starts_with("sendto(") && line.contains("nlmsg_type=0x10 "),
         }
+    }
+
+    /// Whether a line of a trace is the beginning of an undo that makes the same calls as the fault.
+    pub(crate) fn is_undo(&self, line: &str) -> bool {
+        let saved = line.starts_with("openat(") && line.contains(".saved\"");
+        matches!(self.target, Target::Data(_)) && saved && line.contains("O_RDONLY")
     }
 
     /// The program that starts the vehicle where it has to run.
@@ -198,6 +217,10 @@ impl Struck {
                 command.arg(daemon.pid_file()).arg(daemon.script()).arg(&daemon.address)
             }
             Target::Disk(disk) => command.arg(&disk.tmpfs.path),
+            Target::Data(database) => {
+                command.arg(&database.path).arg(database.place.path().join("saved"))
+            }
+            Target::Backup(backup) => command.arg(backup.path()).arg(backup.0.path().join("kept")),
             Target::Network(net) | Target::Chains(net) | Target::Queues(net, _) => {
                 command.arg(net.process(DB).to_string()).arg(format!("{}:5432", Net::address(DB)))
             }
@@ -211,6 +234,8 @@ impl Struck {
             // As a second start does, which finds the address taken.
             Target::Daemon(daemon, _) => fs::write(daemon.pid_file(), "4711").unwrap(),
             Target::Disk(disk) => fs::write(disk.tmpfs.path.join("more"), [1; 4096]).unwrap(),
+            Target::Data(database) => database.spoil(),
+            Target::Backup(backup) => fs::write(backup.path(), "y").unwrap(),
             Target::Chains(net) => {
                 let made =
                     net.output(DB, Command::new("iptables").args(["-t", "mangle", "-N", "x"]));
@@ -245,6 +270,12 @@ impl Struck {
                     .into_iter()
                     .collect()
             }
+            Target::Data(database) => database.changed(),
+            Target::Backup(backup) => {
+                let now = fs::read(backup.path()).unwrap();
+                let same = now == [b'x'; 10_000];
+                (!same).then(|| format!("the backup has {} bytes", now.len())).into_iter().collect()
+            }
             Target::Chains(net) => net.iptables(DB).lines().map(str::to_owned).collect(),
             Target::Queues(net, before) => {
                 let now = queues(net);
@@ -276,6 +307,21 @@ fn queues(net: &Net) -> String {
     let shown = net.output(DB, Command::new("tc").args(["-d", "qdisc", "show"]));
     assert!(shown.status.success(), "{shown:?}");
     String::from_utf8(shown.stdout).unwrap()
+}
+
+/// A backup that is a file of its own.
+struct Backup(tempfile::TempDir);
+
+impl Backup {
+    fn new() -> Self {
+        let backup = Self(tempfile::tempdir().unwrap());
+        fs::write(backup.path(), [b'x'; 10_000]).unwrap();
+        backup
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("full-1.db")
+    }
 }
 
 /// A process with several threads. Killed when dropped.

@@ -1,11 +1,14 @@
 //! Scenario files: what breaks, what heals it, what must hold. They speak of roles, never of mechanisms.
 
+mod data;
 mod delay;
 mod expect;
 mod known;
 mod node;
 mod parse;
+mod restore;
 
+pub use data::{BackupDamage, Corruption, Deletion, Harm};
 pub use delay::NetworkDelay;
 pub use expect::Expect;
 pub use known::Known;
@@ -13,6 +16,7 @@ pub use node::{DiskFull, FilesReadOnly, Kill, Pause, ReplicationStall, Stop};
 pub use parse::{
     FileError, LARGEST_FILE_BYTES, parse_inventory, parse_runbook, parse_scenario, parse_script,
 };
+pub use restore::RestorePlan;
 
 use std::time::Duration;
 
@@ -85,7 +89,7 @@ pub struct Scenario {
     pub soak: Span,
     /// The way back to the original site; absent when the drill ends on the DR site.
     #[serde(default)]
-    #[garde(dive)]
+    #[garde(custom(restore::no_way_back(self.recovery.restore)), dive)]
     pub failback: Option<Failback>,
     /// When to abort, undo everything and keep the evidence.
     #[serde(default)]
@@ -217,6 +221,12 @@ pub enum Inject {
     RateLimit(Limit),
     /// Packets leave the nodes later.
     NetworkDelay(NetworkDelay),
+    /// Rows are changed behind the application's back.
+    DataCorruption(Corruption),
+    /// Rows, or a whole table, are removed as an operator would.
+    DataDeletion(Deletion),
+    /// Backups are cut short, changed or removed.
+    BackupDamage(BackupDamage),
 }
 
 impl Inject {
@@ -237,6 +247,9 @@ impl Inject {
             Self::PacketLoss(_) => "packet_loss",
             Self::RateLimit(_) => "rate_limit",
             Self::NetworkDelay(_) => "network_delay",
+            Self::DataCorruption(_) => "data_corruption",
+            Self::DataDeletion(_) => "data_deletion",
+            Self::BackupDamage(_) => "backup_damage",
         }
     }
 
@@ -265,6 +278,9 @@ impl Inject {
             Self::PacketLoss(fault) => &fault.on,
             Self::RateLimit(fault) => &fault.on,
             Self::NetworkDelay(fault) => &fault.on,
+            Self::DataCorruption(fault) => &fault.on,
+            Self::DataDeletion(fault) => &fault.on,
+            Self::BackupDamage(fault) => &fault.on,
         }
     }
 }
@@ -293,6 +309,9 @@ impl Validate for Inject {
             Self::PacketLoss(fault) => fault.validate_into(known, parent, report),
             Self::RateLimit(fault) => fault.validate_into(known, parent, report),
             Self::NetworkDelay(fault) => fault.validate_into(known, parent, report),
+            Self::DataCorruption(fault) => fault.validate_into(known, parent, report),
+            Self::DataDeletion(fault) => fault.validate_into(known, parent, report),
+            Self::BackupDamage(fault) => fault.validate_into(known, parent, report),
         }
     }
 }
@@ -431,14 +450,29 @@ pub struct Recovery {
     /// Who fails over.
     #[garde(skip)]
     pub failover: Failover,
+    /// drdrill restores the primary site from its backups when its data is damaged; nobody fails over then.
+    #[garde(custom(restore::instead_of(self.failover)), dive)]
+    pub restore: Option<RestorePlan>,
     /// How long the service may stay away before the drill stops waiting. The RTO then reads "> N".
     #[garde(custom(within(Duration::from_secs(1), Duration::from_hours(24))))]
     pub give_up_after: Span,
 }
 
+impl Recovery {
+    /// Whether drdrill's own machinery watches the system, and acts.
+    #[must_use]
+    pub fn acts(&self) -> bool {
+        self.failover.is_ours() || self.restore.is_some()
+    }
+}
+
 impl Default for Recovery {
     fn default() -> Self {
-        Self { failover: Failover::BuiltIn, give_up_after: Span(Duration::from_hours(1)) }
+        Self {
+            failover: Failover::BuiltIn,
+            restore: None,
+            give_up_after: Span(Duration::from_hours(1)),
+        }
     }
 }
 

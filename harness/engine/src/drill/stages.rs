@@ -146,7 +146,7 @@ impl<'a> Stages<'a> {
                 Arc::new(move |sample| journal.record(Event::Sample(sample))),
             )
             .map_err(|error| Abort::failure(format!("start the probes: {error}")))?;
-        if scenario.recovery.failover.is_ours()
+        if scenario.recovery.acts()
             && let Some(recovery) = self.drill.recovery.clone()
         {
             let journal = self.journal.clone();
@@ -227,7 +227,8 @@ impl<'a> Stages<'a> {
                 Err(_) => Err(format!("not done within {}", scenario.recovery.give_up_after)),
             };
             if let Err(error) = outcome {
-                let text = format!("the failover did not succeed: {error}");
+                let what = if scenario.recovery.restore.is_some() { "restore" } else { "failover" };
+                let text = format!("the {what} did not succeed: {error}");
                 self.journal.record(Event::Note { text });
                 // Rolled back or not, the service may still return by itself.
                 return self.wait_until_restored(give_up).await;

@@ -1,6 +1,7 @@
 //! The health of the lab's sites, as a monitor outside them sees it (requirement C1).
 
 use async_trait::async_trait;
+use drdrill_core::backup::RestoreControl;
 use drdrill_core::environment::{HealthKind, HealthSource};
 use reqwest::Method;
 use serde::Deserialize;
@@ -34,6 +35,9 @@ impl HealthSource for Reach {
         if kind == HealthKind::Network {
             return TcpStream::connect(path).await.map(drop).map_err(|error| error.to_string());
         }
+        if kind == HealthKind::Data {
+            return self.shared.look_at_data(site).await.map(drop);
+        }
         let url = format!("http://{path}/health");
         let (status, text) = self
             .http
@@ -49,7 +53,7 @@ impl HealthSource for Reach {
             HealthKind::Database => part(|health| health.database),
             HealthKind::Queue => part(|health| health.queue),
             HealthKind::Login => part(|health| health.login),
-            HealthKind::Service | HealthKind::Network => {
+            HealthKind::Service | HealthKind::Network | HealthKind::Data => {
                 if status.is_success() {
                     Ok(())
                 } else {

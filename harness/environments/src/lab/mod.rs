@@ -16,6 +16,7 @@
 
 mod audit;
 mod control;
+mod data;
 mod functions;
 mod health;
 mod http;
@@ -27,16 +28,31 @@ mod reverter;
 mod site;
 mod streams;
 mod up;
+mod volumes;
 
 pub use node::MARK;
 pub use reverter::{LabReverter, MakeLinks};
 
+/// Opens the backups in a directory of the lab.
+pub type OpenArchive = fn(&Path) -> Arc<dyn Archive>;
+
+/// What the lab needs from other parts of drdrill.
+#[derive(Clone, Copy, Debug)]
+pub struct Tools {
+    /// Makes the control of a proxy server.
+    pub make_links: MakeLinks,
+    /// Opens backups.
+    pub open_archive: OpenArchive,
+}
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use drdrill_core::action::{ActionError, Undo};
+use drdrill_core::backup::{Archive, RestoreControl};
+use drdrill_core::data::DataAccess;
 use drdrill_core::environment::{
     Environment, Functions, HealthSource, LinkControl, Power, ProbeStream, ProcessControl,
     ProcessIdentity, SiteControl, SiteLinks, TrafficControl, Vantage, WriteAudit,
@@ -51,6 +67,7 @@ use node::{Node, Starter};
 use reach::Reach;
 use reverter::LabUndo;
 use site::Site;
+use volumes::Volumes;
 
 /// The site that serves normally.
 pub const PRIMARY: &str = "primary";
@@ -81,9 +98,11 @@ struct Shared {
     starter: Starter,
     seed: u64,
     make_links: MakeLinks,
+    open_archive: OpenArchive,
     http: Http,
     secrets: Secrets,
     running: Mutex<Running>,
+    volumes: std::sync::Mutex<Volumes>,
     /// Where everything listens; known once the lab is up.
     addresses: std::sync::OnceLock<Addresses>,
 }
@@ -131,7 +150,7 @@ impl Lab {
         run_dir: &Path,
         program: &Path,
         seed: u64,
-        make_links: MakeLinks,
+        tools: Tools,
     ) -> Result<Self, ActionError> {
         let secret = || {
             Secret::new(format!("{:032x}", rand::random::<u128>()))
@@ -147,10 +166,12 @@ impl Lab {
                 dir: run_dir.join("lab"),
             },
             seed,
-            make_links,
+            make_links: tools.make_links,
+            open_archive: tools.open_archive,
             http: Http::new()?,
             secrets: Secrets { token: secret()?, worker: secret()?, password: secret()? },
             running: Mutex::default(),
+            volumes: std::sync::Mutex::default(),
             addresses: std::sync::OnceLock::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -183,11 +204,6 @@ impl Shared {
     fn proxy(&self, link: &str) -> String {
         format!("{}{link}", self.undo().proxy_prefix())
     }
-
-    /// Databases of a site are here.
-    fn data_dir(&self, site: &str) -> PathBuf {
-        self.starter.dir.join(site)
-    }
 }
 
 impl Shared {
@@ -195,9 +211,15 @@ impl Shared {
     fn keep_data(&self) -> Result<(), ActionError> {
         let Some(keep) = &self.spec.keep_data else { return Ok(()) };
         for site in [PRIMARY, DR] {
-            let to = Path::new(keep).join(site);
-            copy_files(&self.data_dir(site), &to)
-                .map_err(|error| ActionError::new("copy the databases of", site, error))?;
+            let fail = |error| ActionError::new("copy the databases of", site, error);
+            let keep = Path::new(keep);
+            copy_files(&self.volume(site).directory, &keep.join(site)).map_err(fail)?;
+            for volume in self.detached(site) {
+                let name = if volume.name == site { format!("{site}-0") } else { volume.name };
+                copy_files(&volume.directory, &keep.join("detached").join(name)).map_err(fail)?;
+            }
+            let backups = self.backups_of(site);
+            copy_files(&backups, &keep.join("backups").join(site)).map_err(fail)?;
         }
         Ok(())
     }
@@ -236,6 +258,8 @@ impl Environment for Lab {
             Power::Functions,
             Power::Partition,
             Power::Replication,
+            Power::Data,
+            Power::Backups,
         ]
     }
 
@@ -308,6 +332,14 @@ impl Environment for Lab {
     }
 
     fn functions(&self) -> Option<Arc<dyn Functions>> {
+        Some(self.shared.clone())
+    }
+
+    fn data(&self) -> Option<Arc<dyn DataAccess>> {
+        Some(self.shared.clone())
+    }
+
+    fn restore_control(&self) -> Option<Arc<dyn RestoreControl>> {
         Some(self.shared.clone())
     }
 

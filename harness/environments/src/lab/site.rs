@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::node::Node;
 use super::peers::PeerAddresses;
+use super::volumes::BACKUP;
 use super::{COMPONENTS, Shared};
 
 /// The one user of the lab.
@@ -17,8 +18,6 @@ pub(super) const USER: &str = "drill";
 pub(super) const SERVICE: &str = "service";
 /// The component that runs jobs.
 const WORKER: &str = "worker";
-/// The component that takes backups.
-const BACKUP: &str = "backup";
 /// The component that checks passwords.
 pub(super) const AUTH: &str = "auth";
 /// How long a login is good for: longer than any drill.
@@ -27,6 +26,8 @@ const LOGIN_LIFETIME: Duration = Duration::from_hours(24);
 const PASSWORD_ITERATIONS: u32 = 16;
 /// A job that waits longer than this makes the queue unhealthy.
 const QUEUE_STALL: Duration = Duration::from_secs(5);
+/// Full backups that a site keeps: more than a drill takes, so that none that a restore may need is pruned.
+const BACKUPS_KEPT: usize = 100;
 
 /// Where a site listens: the processes themselves, and the proxies in front of them.
 #[derive(Clone, Debug)]
@@ -84,6 +85,15 @@ impl Site {
         Ok(())
     }
 
+    /// Ends one process, where it runs.
+    pub(super) async fn end(&mut self, node: &str) -> Result<(), ActionError> {
+        let (ended, left) = std::mem::take(&mut self.nodes)
+            .into_iter()
+            .partition(|process| process.identity().node == node);
+        self.nodes = left;
+        Self { nodes: ended }.kill().await
+    }
+
     /// Lets go of the processes that have ended.
     async fn bury(&mut self) -> Result<(), ActionError> {
         let (alive, ended) = std::mem::take(&mut self.nodes)
@@ -126,7 +136,7 @@ impl Shared {
     ) -> Result<(Node, ServiceAddresses), ActionError> {
         let config = json!({
             "site": site,
-            "data_dir": self.data_dir(site),
+            "data_dir": self.volume(site).directory,
             "http": at.http,
             "admin": at.admin,
             "replication": at.replication,
@@ -171,7 +181,7 @@ impl Shared {
     ) -> Result<(Node, String), ActionError> {
         let config = json!({
             "http": at,
-            "data_dir": self.data_dir(site),
+            "data_dir": self.volume(site).directory,
             "token_secret": self.secrets.token.expose(),
             "token_lifetime_ms": whole_millis(LOGIN_LIFETIME),
         });
@@ -209,8 +219,9 @@ impl Shared {
         } else {
             json!({
                 "site": site,
-                "database": self.data_dir(site).join("site.db"),
-                "directory": self.starter.dir.join("backups").join(site),
+                "database": self.volume(site).data,
+                "directory": self.backups_of(site),
+                "keep": BACKUPS_KEPT,
                 "interval_ms": whole_millis(self.spec.backup_interval.0),
                 "log_interval_ms": whole_millis(self.spec.log_interval.0),
             })
@@ -226,7 +237,8 @@ impl Shared {
         let site = running.sites.entry(name.to_owned()).or_default();
         site.bury().await?;
         for component in COMPONENTS {
-            if site.runs(&node_name(name, component)) {
+            let held = component == BACKUP && self.volumes().held.contains(name);
+            if held || site.runs(&node_name(name, component)) {
                 continue;
             }
             let (direct, auth) = (&addresses.direct, &addresses.auth);
@@ -239,6 +251,10 @@ impl Shared {
             site.nodes.push(node);
         }
         Ok(())
+    }
+
+    pub(super) async fn add_to_site(&self, name: &str, node: Node) {
+        self.running.lock().await.sites.entry(name.to_owned()).or_default().nodes.push(node);
     }
 
     pub(super) async fn adopt_site(&self, name: &str, nodes: Vec<Node>) {

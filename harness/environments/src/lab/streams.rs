@@ -42,14 +42,18 @@ impl Shared {
             .map_err(|error| ActionError::new("log in at", front, error))?;
         let login = vec![("Authorization".to_owned(), HeaderValue::Secret(bearer))];
         let [write, read, read_kept, by] = STREAMS;
-        let get = |url: String, headers: Vec<(String, HeaderValue)>| Call::Http {
+        let get = |url: String, headers: Vec<(String, HeaderValue)>, body_contains| Call::Http {
             method: "GET",
             url,
             headers,
             body: None,
-            body_contains: None,
+            body_contains,
         };
-        let landmark = || get(format!("http://{front}/entries/{LANDMARK}"), login.clone());
+        // A client that gets another value than was written has not been served.
+        let landmark = || {
+            let url = format!("http://{front}/entries/{LANDMARK}");
+            get(url, login.clone(), Some(value(0)))
+        };
         let stream = |name: &str, service: &str, purpose, connection, call| ProbeStream {
             name: name.to_owned(),
             service: service.to_owned(),
@@ -88,7 +92,7 @@ impl Shared {
                 BYSTANDER,
                 Purpose::Bystander,
                 Connection::Fresh,
-                get(format!("http://{bystander}/health"), Vec::new()),
+                get(format!("http://{bystander}/health"), Vec::new(), None),
             ),
             // No write: what it changes is counted by nobody, and a broken one certainly let nobody in.
             stream(optional, &service, Purpose::Read, Connection::Fresh, password_login),

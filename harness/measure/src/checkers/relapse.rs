@@ -24,12 +24,15 @@ fn look(case: &Case<'_>) -> Vec<Finding> {
             else {
                 continue;
             };
+            // The service is restored when the last of its streams is: one that was not struck at first, as writes are
+            // not when only what is read was damaged, may have to wait for the repair of the others.
+            let restored = service.rto.restored_by.map_or(window_end, |by| by.max(window_end));
             let after = story
                 .stream
                 .shots
                 .iter()
                 .copied()
-                .filter(|shot| shot.sent > window_end && shot.sent <= case.waiting.until);
+                .filter(|shot| shot.sent > restored && shot.sent <= case.waiting.until);
             let (failed, usable) = count(after);
             if failed == 0 {
                 continue;
@@ -71,7 +74,8 @@ fn count(shots: impl Iterator<Item = Shot>) -> (u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Story, verdict_of};
+    use super::super::testing::{Story, facts, started, targets, verdict_of};
+    use drdrill_core::probe::Purpose;
     use drdrill_core::sample::Outcome;
     use drdrill_core::time::At;
     use drdrill_core::verdict::Verdict;
@@ -94,6 +98,25 @@ mod tests {
     #[test]
     fn a_single_blip_in_the_soak_is_a_warning() {
         assert_eq!(verdict_of(super::RULE, &failing_again(9_000, 9_010)), Verdict::Pass);
+    }
+
+    /// Writes that were good after the fault until they had to wait for the repair of what is read.
+    fn waits_for_the_repair(read_back_at: u64) -> Verdict {
+        let mut story = Story::bare(true);
+        let streams = vec![facts(0, "write", Purpose::Write), facts(1, "read", Purpose::Read)];
+        story.entries[0].event = started(streams, targets(), true);
+        story.stream(0, |ms| !(7_000..8_000).contains(&ms));
+        story.stream(1, |ms| !(5_001..read_back_at).contains(&ms));
+        story.fault();
+        story.read_back();
+        verdict_of(super::RULE, &story)
+    }
+
+    #[test]
+    fn a_stream_that_waits_for_the_repair_of_another_has_not_relapsed() {
+        assert_eq!(waits_for_the_repair(8_100), Verdict::Pass);
+        // What is read was back before the writes went away.
+        assert_eq!(waits_for_the_repair(5_500), Verdict::Fail);
     }
 
     #[test]

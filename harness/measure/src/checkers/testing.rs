@@ -130,7 +130,7 @@ impl Story {
         }
     }
 
-    fn fault(&mut self) {
+    pub(super) fn fault(&mut self) {
         let undo = Undo::Nothing { because: "test".into() };
         self.add(
             4_999,
@@ -152,7 +152,7 @@ impl Story {
         self.add(10_002, Event::FaultReverted { id: 1, from, at });
     }
 
-    fn read_back(&mut self) {
+    pub(super) fn read_back(&mut self) {
         self.read_back_from("dr", When::AfterRecovery, 9_500);
     }
 

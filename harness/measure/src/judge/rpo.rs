@@ -70,6 +70,9 @@ struct Audit<'a> {
     complete: bool,
     /// Whether the system failed over before anything was broken.
     early: bool,
+    /// Whether the data was restored from backups: what was acknowledged after the fault and is lost was then written to
+    /// the damaged data by the one side that decided, and never by two.
+    restored: bool,
 }
 
 impl<'a> Audit<'a> {
@@ -82,6 +85,7 @@ impl<'a> Audit<'a> {
             failback: last(When::AfterFailback),
             complete: digest.finished.is_some(),
             early: digest.failed_over_early().is_some(),
+            restored: digest.start.scenario.recovery.restore.is_some(),
         }
     }
 
@@ -146,7 +150,7 @@ impl<'a> Audit<'a> {
                 failback_lost: self.failback_lost(recovery),
             },
             reason: format!("{service}: {reason}"),
-            lost_after_fault: lost_after_fault(service, &after),
+            lost_after_fault: if self.restored { None } else { lost_after_fault(service, &after) },
             lost: lost.iter().map(|shot| shot.sequence).collect(),
         }
     }

@@ -1,0 +1,221 @@
+//! Corrupt and missing rows as faults of scenarios.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use drdrill_core::action::{Action, ActionError, Belt, Presence, Tag, Undo};
+use drdrill_core::data::{DataAccess, DataTable, Reading};
+use tokio::task::spawn_blocking;
+
+use super::reverter::{DataUndo, StruckFile};
+use super::rows;
+pub use super::rows::Harm;
+use super::saved::{Cell, Saved};
+
+/// Rows that a client looks at to see that the fault is in effect: the first, the last, and some between.
+const LOOKED_AT: usize = 3;
+
+/// Rows of a table are changed or removed.
+#[derive(Debug)]
+pub struct DataFault {
+    /// What is done to them.
+    pub harm: Harm,
+    /// The table, and then its copies that are struck alike.
+    pub tables: Vec<DataTable>,
+    /// How clients read.
+    pub access: Arc<dyn DataAccess>,
+    /// What was planned and seen.
+    pub planned: Mutex<Planned>,
+}
+
+/// What was chosen before the fault, and what was seen of it since.
+#[derive(Clone, Debug, Default)]
+pub struct Planned {
+    keys: Vec<Cell>,
+    undo: Option<DataUndo>,
+    struck: Vec<Saved>,
+    /// What was seen when it first was in effect.
+    proof: Option<String>,
+}
+
+impl DataFault {
+    fn first(&self) -> Result<&DataTable, ActionError> {
+        self.tables
+            .first()
+            .ok_or_else(|| ActionError::new("damage", "the data", "there is no table"))
+    }
+
+    fn error(&self, doing: &str, reason: impl std::fmt::Display) -> ActionError {
+        ActionError::new(doing, self.target(), reason)
+    }
+
+    fn planned(&self) -> std::sync::MutexGuard<'_, Planned> {
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    const fn doing(&self) -> &'static str {
+        match self.harm {
+            Harm::Corrupt(_) => "change rows of",
+            Harm::Delete(_) | Harm::Drop(_) => "remove rows of",
+        }
+    }
+
+    /// What the file itself says, past everybody who may have cached it.
+    async fn look_at_files(&self) -> Result<Vec<(usize, usize)>, ActionError> {
+        let (undo, struck) = {
+            let planned = self.planned();
+            (planned.undo.clone(), planned.struck.clone())
+        };
+        let files = undo.map(|undo| undo.files).unwrap_or_default();
+        let looked = spawn_blocking(move || {
+            let looks = files.iter().zip(&struck).map(|(file, saved)| {
+                let connection = rows::open(&file.path)?;
+                Ok::<_, rows::RowsError>((
+                    rows::still_struck(&connection, saved)?,
+                    saved.rows.len(),
+                ))
+            });
+            looks.collect::<Result<Vec<_>, _>>()
+        });
+        let looked = looked.await.map_err(|error| self.error("look at", error))?;
+        looked.map_err(|error| self.error("look at", error))
+    }
+
+    /// What a client of the site reads: `Err` where it gets what was there before.
+    async fn look_as_a_client(&self) -> Result<Result<String, String>, ActionError> {
+        let site = &self.first()?.site;
+        let Some(saved) = self.planned().struck.first().cloned() else {
+            return Ok(Err("nothing was struck".to_owned()));
+        };
+        let (count, value_at) =
+            (saved.rows.len(), saved.columns.iter().position(|column| *column == saved.value));
+        let mut seen = Vec::new();
+        let mut looked_at: Vec<usize> = (0..LOOKED_AT)
+            .map(|place| place * count.saturating_sub(1) / (LOOKED_AT - 1).max(1))
+            .collect();
+        looked_at.dedup();
+        for row in looked_at.into_iter().filter_map(|place| saved.rows.get(place)) {
+            let Cell::Text(key) = &row.key else {
+                return Err(self.error("read", "its keys are no texts"));
+            };
+            let before = value_at.and_then(|at| row.cells.get(at));
+            match self.access.read(site, key).await? {
+                Reading::Value(value) if before == Some(&Cell::Text(value.clone())) => {
+                    return Ok(Err(format!("a client still reads {key} as it was")));
+                }
+                Reading::Value(_) if row.became.is_none() => {
+                    return Ok(Err(format!("a client still reads {key}")));
+                }
+                Reading::Value(_) => seen.push(format!("{key} with another value")),
+                Reading::Missing => seen.push(format!("no {key}")),
+                Reading::Broken(why) => seen.push(format!("no {key} ({why})")),
+            }
+        }
+        Ok(Ok(format!("a client of {site} reads {}", seen.join(", "))))
+    }
+}
+
+#[async_trait]
+impl Action for DataFault {
+    fn kind(&self) -> &'static str {
+        match self.harm {
+            Harm::Corrupt(_) => "data_corruption",
+            Harm::Delete(_) | Harm::Drop(_) => "data_deletion",
+        }
+    }
+
+    fn target(&self) -> String {
+        let sites: Vec<&str> = self.tables.iter().map(|table| table.site.as_str()).collect();
+        let table = self.tables.first().map_or("data", |table| table.table.as_str());
+        format!("{table} of {}", sites.join(" and "))
+    }
+
+    fn via(&self) -> String {
+        let statement = match self.harm {
+            Harm::Corrupt(_) => "UPDATE",
+            Harm::Delete(_) => "DELETE",
+            Harm::Drop(_) => "DROP TABLE",
+        };
+        format!("{statement} in one transaction of SQLite, past the application")
+    }
+
+    fn belts(&self) -> Vec<Belt> {
+        vec![Belt::Journal]
+    }
+
+    async fn plan(&self, tag: &Tag) -> Result<Undo, ActionError> {
+        let (tables, harm, first) = (self.tables.clone(), self.harm.clone(), self.first()?.clone());
+        let chosen = spawn_blocking(move || {
+            let keys = rows::choose(&rows::open(&first.path)?, &first, &harm)?;
+            let files: Result<Vec<(PathBuf, (u64, u64))>, std::io::Error> = tables
+                .iter()
+                .map(|table| Ok((table.path.clone(), rows::identity(&table.path)?)))
+                .collect();
+            Ok::<_, rows::RowsError>((keys, files?))
+        });
+        let chosen = chosen.await.map_err(|error| self.error("look at", error))?;
+        let (keys, files) = chosen.map_err(|error| self.error(self.doing(), error))?;
+        let files = self.tables.iter().zip(files).enumerate();
+        let files = files.map(|(number, (table, (path, identity)))| StruckFile {
+            path,
+            identity,
+            saved: table.saved_in.join(format!("{}-{number}.saved", tag.as_str())),
+        });
+        let undo = DataUndo { tag: tag.as_str().to_owned(), files: files.collect() };
+        let told = undo.clone().into_undo(&self.target());
+        *self.planned() = Planned { keys, undo: Some(undo), struck: Vec::new(), proof: None };
+        Ok(told)
+    }
+
+    async fn apply(&self, tag: &Tag) -> Result<(), ActionError> {
+        let Planned { keys, undo, .. } = self.planned().clone();
+        let Some(undo) = undo else { return Err(self.error(self.doing(), "it was not planned")) };
+        let (tables, harm, seed) =
+            (self.tables.clone(), self.harm.clone(), tag.as_str().to_owned());
+        // Off the runtime: the database may be busy.
+        let struck = spawn_blocking(move || {
+            let mut struck = Vec::new();
+            for (table, file) in tables.iter().zip(&undo.files) {
+                if rows::identity(&file.path)? != file.identity {
+                    let why = "another database is in its place since it was looked at";
+                    return Err(rows::RowsError::Refused(why.to_owned()));
+                }
+                let mut connection = rows::open(&file.path)?;
+                struck.push(rows::strike(&mut connection, table, &keys, &harm, &seed, |saved| {
+                    saved.write(&file.saved)
+                })?);
+            }
+            Ok(struck)
+        });
+        let struck = struck.await.map_err(|error| self.error(self.doing(), error))?;
+        self.planned().struck = struck.map_err(|error| self.error(self.doing(), error))?;
+        Ok(())
+    }
+
+    async fn observe(&self, _: &Tag) -> Result<Presence, ActionError> {
+        // What was done to data stays done: that it was put right since is the recovery, which the probes time.
+        if let Some(proof) = self.planned().proof.clone() {
+            return Ok(Presence::InEffect { proof });
+        }
+        let mut proof = Vec::new();
+        for (table, (still, all)) in self.tables.iter().zip(self.look_at_files().await?) {
+            if still < all || all == 0 {
+                let detail =
+                    format!("{still} of {all} rows are struck in {}", table.path.display());
+                return Ok(Presence::Absent { detail });
+            }
+            let what = if matches!(self.harm, Harm::Corrupt(_)) { "changed" } else { "missing" };
+            proof.push(format!("{all} rows of {} are {what} in the database", table.site));
+        }
+        match self.look_as_a_client().await? {
+            Err(detail) => Ok(Presence::Absent { detail }),
+            Ok(seen) => {
+                proof.push(seen);
+                let proof = proof.join("; ");
+                self.planned().proof = Some(proof.clone());
+                Ok(Presence::InEffect { proof })
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Rows of a database that are changed or removed behind the application's back.
+//!
+//! 1. [`fault`] — the fault: chosen rows, saved as they were, then struck in one transaction.
+//! 2. `saved` — the rows as they were, on disk before they are struck.
+//! 3. `rows` — the SQL of it.
+//! 4. [`reverter`] — puts back what still is as the fault left it, and nothing else.
+
+pub mod fault;
+pub mod reverter;
+mod rows;
+mod saved;

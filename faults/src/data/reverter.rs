@@ -1,0 +1,129 @@
+//! Puts rows back as they were, knowing only what the ledger knows.
+
+use std::io;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use drdrill_core::action::{ActionError, Reverter, Undo};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+
+use super::rows::{self, RowsError};
+use super::saved::Saved;
+
+/// Kind of the undo.
+const KIND: &str = "data";
+
+/// What the ledger knows of rows that were struck.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataUndo {
+    pub(super) tag: String,
+    pub(super) files: Vec<StruckFile>,
+}
+
+/// One database.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StruckFile {
+    pub(super) path: PathBuf,
+    /// Numbers of its device and of itself: a database that was restored into its place is another one.
+    pub(super) identity: (u64, u64),
+    /// Where the rows are saved. When this is not there nothing was struck.
+    pub(super) saved: PathBuf,
+}
+
+impl DataUndo {
+    pub(super) fn into_undo(self, node: &str) -> Undo {
+        Undo::Revert {
+            kind: KIND.to_owned(),
+            node: node.to_owned(),
+            // A struct of strings and numbers always becomes JSON.
+            params: serde_json::to_value(&self).unwrap_or_default(),
+        }
+    }
+}
+
+impl StruckFile {
+    /// The rows that were struck in it; `None` where nothing of that is left: it never was, or its database is gone or
+    /// another one.
+    fn struck(&self) -> Result<Option<Saved>, RowsError> {
+        match rows::identity(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            identity => {
+                if identity? != self.identity {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Saved::read(&self.saved)?)
+    }
+
+    fn put_back(&self) -> Result<(), RowsError> {
+        let Some(saved) = self.struck()? else { return Ok(()) };
+        rows::put_back(&mut rows::open(&self.path)?, &saved)
+    }
+
+    fn residue(&self) -> Result<Option<String>, RowsError> {
+        let Some(saved) = self.struck()? else { return Ok(None) };
+        let still = rows::still_struck(&rows::open(&self.path)?, &saved)?;
+        let (all, table, path) = (saved.rows.len(), &saved.table, self.path.display());
+        Ok((still > 0).then(|| {
+            format!("{still} of {all} rows of {table} in {path} are as the fault left them")
+        }))
+    }
+}
+
+/// Puts rows back.
+#[derive(Debug)]
+pub struct DataReverter;
+
+fn parse(node: &str, params: &Value) -> Result<DataUndo, ActionError> {
+    serde_json::from_value(params.clone())
+        .map_err(|error| ActionError::new("read the undo of", node, error))
+}
+
+/// Off the runtime, so that a database that hangs cannot outlast the try.
+async fn each<T: Send + 'static>(
+    (doing, node): (&str, &str),
+    undo: DataUndo,
+    look: fn(&StruckFile) -> Result<T, RowsError>,
+) -> Result<Vec<T>, ActionError> {
+    let looked =
+        spawn_blocking(move || undo.files.iter().map(look).collect::<Result<Vec<T>, _>>()).await;
+    let looked = looked.map_err(|error| ActionError::new(doing, node, error))?;
+    looked.map_err(|error| ActionError::new(doing, node, error))
+}
+
+#[async_trait]
+impl Reverter for DataReverter {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn revert(&self, node: &str, params: &Value) -> Result<(), ActionError> {
+        let undo = parse(node, params)?;
+        each(("put back", node), undo, StruckFile::put_back).await.map(drop)
+    }
+
+    async fn residue(&self, node: &str, params: &Value) -> Result<Vec<String>, ActionError> {
+        let undo = parse(node, params)?;
+        let left = each(("look at", node), undo, StruckFile::residue).await?;
+        Ok(left.into_iter().flatten().collect())
+    }
+
+    fn by_hand(&self, _: &str, params: &Value) -> String {
+        let Ok(undo) = serde_json::from_value::<DataUndo>(params.clone()) else {
+            return "drdrill recover".to_owned();
+        };
+        let files = undo.files.iter().map(|file| {
+            format!(
+                "the rows of {} as they were are in {}",
+                file.path.display(),
+                file.saved.display()
+            )
+        });
+        format!("drdrill recover; {}", files.collect::<Vec<_>>().join("; "))
+    }
+}

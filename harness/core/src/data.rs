@@ -1,0 +1,45 @@
+//! Data of a system under drill: the tables that drdrill may damage, and how a client reads them.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+
+use crate::action::ActionError;
+
+/// A table of an SQLite database that drdrill may damage.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DataTable {
+    /// The site whose data it is.
+    pub site: String,
+    /// The file of the database.
+    pub path: PathBuf,
+    /// The table.
+    pub table: String,
+    /// Its column that tells rows apart.
+    pub key: String,
+    /// The column of text that a corruption changes.
+    pub value: String,
+    /// Directory for the rows as they were before: on no file system that a drill fills, gone with the environment.
+    pub saved_in: PathBuf,
+}
+
+/// What a client reads under a key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Reading {
+    /// A value.
+    Value(String),
+    /// Certainly nothing.
+    Missing,
+    /// The system could not answer, and says why.
+    Broken(String),
+}
+
+/// The data of sites, from where faults change it and from where clients see it.
+#[async_trait]
+pub trait DataAccess: fmt::Debug + Send + Sync {
+    /// The table that a site serves now; `None` where there is no such site.
+    fn table(&self, site: &str) -> Option<DataTable>;
+    /// Reads a row as a client of that very site does.
+    async fn read(&self, site: &str, key: &str) -> Result<Reading, ActionError>;
+}

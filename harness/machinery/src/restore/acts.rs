@@ -1,0 +1,250 @@
+//! The steps of a restore, and what takes each back.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use drdrill_core::action::ActionError;
+use drdrill_core::backup::{Archive, RestoreControl, RestorePoint, Restored, Volume};
+use drdrill_core::environment::Role;
+use drdrill_core::inventory::SiteName;
+use tokio::time::sleep;
+
+use super::walk::{Terms, megabytes, walk};
+use crate::plan::{OwnAct, Powers, next_epoch};
+
+/// Time between two looks at whether the backups have the last change.
+const POLL: Duration = Duration::from_millis(50);
+
+/// One restore: what its steps hand to each other.
+#[derive(Debug)]
+pub(super) struct Session {
+    control: Arc<dyn RestoreControl>,
+    max_age: Duration,
+    /// The other site, whose epoch counts too.
+    other: SiteName,
+    found: Mutex<Found>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Found {
+    /// The restore point that is clean.
+    point: Option<RestorePoint>,
+    /// Where it is restored.
+    target: Option<Volume>,
+    /// What served before.
+    before: Option<Volume>,
+}
+
+/// What a step does.
+#[derive(Clone, Debug)]
+pub(super) enum Doing {
+    TakeTheRest,
+    HoldBackups,
+    Verify,
+    MakeTarget,
+    Restore,
+    Check,
+    Serve,
+    ResumeBackups,
+    Rebuild { source: SiteName },
+}
+
+/// A step of a restore.
+#[derive(Debug)]
+pub(super) struct RestoreAct {
+    session: Arc<Session>,
+    doing: Doing,
+}
+
+impl Session {
+    pub(super) fn new(control: Arc<dyn RestoreControl>, max_age: Duration, other: &str) -> Self {
+        Self { control, max_age, other: other.to_owned(), found: Mutex::default() }
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What an earlier step has found.
+    fn of<T>(&self, site: &str, what: impl FnOnce(&Found) -> Option<T>) -> Result<T, ActionError> {
+        let missing = || ActionError::new("restore", site, "an earlier step has not found it");
+        what(&self.found()).ok_or_else(missing)
+    }
+}
+
+/// Runs what may block off the runtime.
+async fn blocking<T: Send + 'static>(
+    (doing, site): (&'static str, &str),
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, ActionError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let done = done.map_err(|error| ActionError::new(doing, site, error))?;
+    done.map_err(|error| ActionError::new(doing, site, error))
+}
+
+impl RestoreAct {
+    pub(super) fn new(session: &Arc<Session>, doing: Doing) -> Self {
+        Self { session: session.clone(), doing }
+    }
+
+    fn archive(&self, site: &str) -> Result<Arc<dyn Archive>, ActionError> {
+        self.session.control.archive(site)
+    }
+
+    /// Waits until the backups hold all that the site ever acknowledged: it is fenced, so that nothing more comes.
+    async fn take_the_rest(&self, site: &str, powers: &Powers) -> Result<String, ActionError> {
+        let last = powers.sites.status(site).await?.position;
+        loop {
+            let archive = self.archive(site)?;
+            let doing = ("look at the backups", site);
+            let saved = blocking(doing, move || archive.newest_position()).await?;
+            if saved >= last {
+                return Ok(format!("the backups have change {last}, the last one"));
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    async fn verify(&self, site: &str) -> Result<String, ActionError> {
+        let (archive, scratch) = (self.archive(site)?, self.session.control.scratch(site));
+        let max_age = self.session.max_age;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let doing = "verify the backups";
+        let walked = blocking((doing, site), move || {
+            walk(&*archive, Terms { now_ms, max_age, scratch: &scratch })
+        });
+        let walked = walked.await?;
+        let words = walked.words();
+        let Some(clean) = walked.clean else { return Err(ActionError::new(doing, site, words)) };
+        self.session.found().point = Some(clean.point);
+        Ok(words)
+    }
+
+    async fn make_target(&self, site: &str) -> Result<String, ActionError> {
+        let control = &self.session.control;
+        let target = control.make_volume(site).await?;
+        let there = control.look_into(&target)?;
+        if !there.is_empty() {
+            let reason = format!("it is not empty: {}", there.join(", "));
+            return Err(ActionError::new("restore into", &target.name, reason));
+        }
+        let words = format!("{} is there, and nothing is in it", target.name);
+        self.session.found().target = Some(target);
+        Ok(words)
+    }
+
+    async fn restore(&self, site: &str) -> Result<String, ActionError> {
+        let archive = self.archive(site)?;
+        let point = self.session.of(site, |found| found.point.clone())?;
+        let target = self.session.of(site, |found| found.target.clone())?;
+        let (name, into) = (point.name.clone(), target.name.clone());
+        let restored =
+            blocking(("restore", site), move || archive.restore(&point, &target.data)).await?;
+        Ok(in_words(&name, &into, &restored))
+    }
+
+    async fn check(&self, site: &str) -> Result<String, ActionError> {
+        let archive = self.archive(site)?;
+        let target = self.session.of(site, |found| found.target.clone())?;
+        let doing = ("check what was restored", site);
+        let rows = blocking(doing, move || archive.consistent(&target.data)).await?;
+        Ok(format!("{rows} rows, all of them hold together"))
+    }
+
+    /// Serves from the restored volume, as the primary of a newer epoch than anybody knows.
+    async fn serve(&self, site: &str, powers: &Powers) -> Result<String, ActionError> {
+        let control = &self.session.control;
+        let target = self.session.of(site, |found| found.target.clone())?;
+        let before = control.attached(site).await?;
+        self.session.found().before = Some(before.clone());
+        let known = next_epoch([site, &self.session.other], powers).await;
+        control.attach(site, &target).await?;
+        let epoch = known.max(next_epoch([site, &self.session.other], powers).await);
+        powers.sites.promote(site, epoch).await?;
+        let (now, was) = (&target.name, &before.name);
+        Ok(format!("serves from {now} as primary of epoch {epoch}; {was} is detached and kept"))
+    }
+
+    /// Serves from the volume before, in the role it had.
+    async fn serve_as_before(&self, site: &str, powers: &Powers) -> Result<String, ActionError> {
+        let Some(before) = self.session.found().before.clone() else {
+            return Ok("nothing to take back".to_owned());
+        };
+        let others = [site, &*self.session.other];
+        let known = next_epoch(others, powers).await;
+        self.session.control.attach(site, &before).await?;
+        if powers.sites.status(site).await?.role == Role::Primary {
+            let epoch = known.max(next_epoch(others, powers).await);
+            powers.sites.promote(site, epoch).await?;
+        }
+        Ok(format!("serves from {} again", before.name))
+    }
+}
+
+fn in_words(point: &str, target: &str, restored: &Restored) -> String {
+    let Restored { bytes, replayed, position, stopped, took, .. } = restored;
+    // Of a restore that took no time that was seen, no rate is known.
+    let seconds = took.as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
+    let rate = (seconds > 0.0).then(|| format!(" ({:.1} MB/s)", *bytes as f64 / 1e6 / seconds));
+    let rate = rate.unwrap_or_default();
+    let stopped =
+        stopped.as_ref().map_or_else(String::new, |why| format!("; no further, as {why}"));
+    format!(
+        "{point} into {target}: {} and {replayed} changes of the logs in {seconds:.3} s{rate}, up to change \
+         {position}{stopped}",
+        megabytes(*bytes)
+    )
+}
+
+#[async_trait]
+impl OwnAct for RestoreAct {
+    fn word(&self) -> &'static str {
+        match self.doing {
+            Doing::TakeTheRest => "back_up_log",
+            Doing::HoldBackups => "hold_backups",
+            Doing::Verify => "verify_backups",
+            Doing::MakeTarget => "make_volume",
+            Doing::Restore => "restore",
+            Doing::Check => "check_consistency",
+            Doing::Serve => "attach",
+            Doing::ResumeBackups => "resume_backups",
+            Doing::Rebuild { .. } => "rebuild",
+        }
+    }
+
+    async fn carry_out(&self, site: &str, powers: &Powers) -> Result<String, ActionError> {
+        let control = &self.session.control;
+        match &self.doing {
+            Doing::TakeTheRest => self.take_the_rest(site, powers).await,
+            Doing::HoldBackups => {
+                control.hold_backups(site).await.map(|()| "none is taken or pruned".to_owned())
+            }
+            Doing::Verify => self.verify(site).await,
+            Doing::MakeTarget => self.make_target(site).await,
+            Doing::Restore => self.restore(site).await,
+            Doing::Check => self.check(site).await,
+            Doing::Serve => self.serve(site, powers).await,
+            Doing::ResumeBackups => {
+                control.resume_backups(site).await.map(|()| "taken again".to_owned())
+            }
+            Doing::Rebuild { source } => {
+                let rebuilt = control.rebuild(site, source).await;
+                rebuilt.map(|()| format!("follows {source} from an empty volume"))
+            }
+        }
+    }
+
+    async fn take_back(&self, site: &str, powers: &Powers) -> Result<String, ActionError> {
+        match &self.doing {
+            Doing::HoldBackups => {
+                let resumed = self.session.control.resume_backups(site).await;
+                resumed.map(|()| "taken again".to_owned())
+            }
+            Doing::Serve => self.serve_as_before(site, powers).await,
+            _ => Ok("nothing to take back".to_owned()),
+        }
+    }
+}

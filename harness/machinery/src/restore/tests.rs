@@ -1,0 +1,361 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use drdrill_core::backup::{Archive, Described, RestorePoint, Restored, Volume};
+use drdrill_core::environment::{Functions, Role, SiteControl, SiteStatus, TrafficControl};
+use drdrill_core::event::StepOutcome;
+use drdrill_core::time::At;
+
+use super::walk::{Terms, walk};
+use super::*;
+
+/// A backup in memory: its age, and what is wrong with it.
+#[derive(Clone, Debug)]
+struct Planted {
+    age_ms: u64,
+    described: bool,
+    whole: bool,
+    restores: bool,
+    consistent: bool,
+}
+
+const GOOD: Planted =
+    Planted { age_ms: 1000, described: true, whole: true, restores: true, consistent: true };
+const NOW_MS: u64 = 1_000_000_000;
+
+/// Backups in memory, newest first.
+#[derive(Debug)]
+struct Shelf(Vec<Planted>);
+
+impl Shelf {
+    fn of(&self, point: &RestorePoint) -> &Planted {
+        &self.0[point.name.strip_prefix("full-").unwrap().parse::<usize>().unwrap()]
+    }
+}
+
+impl Archive for Shelf {
+    fn place(&self) -> String {
+        "memory".to_owned()
+    }
+
+    fn points(&self) -> Result<Vec<RestorePoint>, String> {
+        let points = self.0.iter().enumerate().map(|(number, planted)| RestorePoint {
+            name: format!("full-{number}"),
+            full: PathBuf::new(),
+            files: Vec::new(),
+            described: if planted.described {
+                Ok(Described { taken_at_ms: NOW_MS - planted.age_ms, bytes: 10, position: 7 })
+            } else {
+                Err("no description".to_owned())
+            },
+        });
+        Ok(points.collect())
+    }
+
+    fn newest_position(&self) -> Result<u64, String> {
+        Ok(7)
+    }
+
+    fn check(&self, point: &RestorePoint) -> Result<u64, String> {
+        if self.of(point).whole { Ok(10) } else { Err("another checksum".to_owned()) }
+    }
+
+    fn restore(&self, point: &RestorePoint, target: &Path) -> Result<Restored, String> {
+        let planted = self.of(point);
+        fs::write(target, if planted.consistent { "good" } else { "bad" }).unwrap();
+        if !planted.restores {
+            return Err("does not restore".to_owned());
+        }
+        Ok(Restored {
+            bytes: 10,
+            replayed: 3,
+            position: 7,
+            reaches_ms: NOW_MS - planted.age_ms,
+            stopped: None,
+            took: Duration::from_millis(5),
+        })
+    }
+
+    fn consistent(&self, restored: &Path) -> Result<u64, String> {
+        match fs::read_to_string(restored).unwrap().as_str() {
+            "good" => Ok(42),
+            _ => Err("rows are missing".to_owned()),
+        }
+    }
+}
+
+fn walked(planted: Vec<Planted>) -> walk::Walk {
+    let scratch = tempfile::tempdir().unwrap();
+    let scratch = scratch.path().join("scratch");
+    let terms = Terms { now_ms: NOW_MS, max_age: Duration::from_hours(24), scratch: &scratch };
+    let walk = walk(&Shelf(planted), terms).unwrap();
+    assert!(!scratch.exists(), "the test restores are left");
+    walk
+}
+
+#[test]
+fn the_newest_clean_point_is_found_whatever_is_wrong_with_those_before_it() {
+    let too_old = 25 * 3_600_000;
+    let broken = [
+        (Planted { described: false, ..GOOD }, "no description"),
+        (Planted { whole: false, ..GOOD }, "another checksum"),
+        (Planted { restores: false, ..GOOD }, "does not restore"),
+        (Planted { consistent: false, ..GOOD }, "rows are missing"),
+        (Planted { age_ms: too_old, ..GOOD }, "25h old, and 1day is the limit"),
+    ];
+    for (one, why) in &broken {
+        let walk = walked(vec![one.clone(), GOOD, GOOD]);
+        assert_eq!(walk.clean.unwrap().point.name, "full-1");
+        assert_eq!(walk.unfit.len(), 1);
+        assert!(walk.unfit[0].why.contains(why), "{:?}", walk.unfit);
+    }
+    let all: Vec<Planted> = broken.iter().map(|(one, _)| one.clone()).collect();
+    let walk = walked(all);
+    assert_eq!((&walk.clean, walk.unfit.len()), (&None, broken.len()));
+    for (number, (_, why)) in broken.iter().enumerate() {
+        assert!(walk.words().contains(&format!("full-{number}: ")) && walk.words().contains(why));
+    }
+    assert_eq!(walked(Vec::new()).words(), "there is no backup");
+    assert_eq!(walked(vec![GOOD]).clean.unwrap().rows, 42);
+}
+
+/// A site whose data can be restored. Changing call number `fail_at` fails after it took effect.
+#[derive(Debug)]
+struct World {
+    calls: AtomicUsize,
+    fail_at: Option<usize>,
+    seen: Mutex<Seen>,
+    dir: tempfile::TempDir,
+}
+
+/// What clients and operators depend on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Seen {
+    attached: String,
+    held: BTreeSet<String>,
+    fenced: bool,
+    role: Role,
+    epoch: u64,
+    rebuilt: bool,
+}
+
+impl World {
+    fn new(fail_at: Option<usize>) -> Arc<Self> {
+        let seen = Seen {
+            attached: "primary".to_owned(),
+            held: BTreeSet::new(),
+            fenced: false,
+            role: Role::Primary,
+            epoch: 1,
+            rebuilt: false,
+        };
+        let (calls, dir) = (AtomicUsize::new(0), tempfile::tempdir().unwrap());
+        Arc::new(Self { calls, fail_at, seen: Mutex::new(seen), dir })
+    }
+
+    fn seen(&self) -> Seen {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Seen)) -> Result<(), ActionError> {
+        change(&mut self.seen.lock().unwrap());
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        if self.fail_at == Some(call) {
+            return Err(ActionError::new("test", "primary", "made to fail"));
+        }
+        Ok(())
+    }
+
+    fn volume(&self, name: &str) -> Volume {
+        let directory = self.dir.path().join(name);
+        Volume { name: name.to_owned(), data: directory.join("data"), directory }
+    }
+}
+
+#[async_trait]
+impl RestoreControl for World {
+    fn archive(&self, _: &str) -> Result<Arc<dyn Archive>, ActionError> {
+        Ok(Arc::new(Shelf(vec![Planted { whole: false, ..GOOD }, Planted { age_ms: 0, ..GOOD }])))
+    }
+    async fn look_at_data(&self, _: &str) -> Result<String, String> {
+        Err("rows are missing".to_owned())
+    }
+    async fn hold_backups(&self, site: &str) -> Result<(), ActionError> {
+        self.change(|seen| drop(seen.held.insert(site.to_owned())))
+    }
+    async fn resume_backups(&self, site: &str) -> Result<(), ActionError> {
+        self.change(|seen| drop(seen.held.remove(site)))
+    }
+    fn scratch(&self, _: &str) -> PathBuf {
+        self.dir.path().join("scratch")
+    }
+    fn kept(&self, _: &str) -> PathBuf {
+        self.dir.path().join("kept")
+    }
+    async fn make_volume(&self, _: &str) -> Result<Volume, ActionError> {
+        let volume = self.volume("primary-1");
+        fs::create_dir(&volume.directory).unwrap();
+        self.change(|_| ()).map(|()| volume)
+    }
+    fn look_into(&self, volume: &Volume) -> Result<Vec<String>, ActionError> {
+        let names = fs::read_dir(&volume.directory).unwrap();
+        Ok(names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect())
+    }
+    async fn attached(&self, _: &str) -> Result<Volume, ActionError> {
+        Ok(self.volume(&self.seen().attached))
+    }
+    async fn attach(&self, _: &str, volume: &Volume) -> Result<(), ActionError> {
+        self.change(|seen| {
+            // A restored volume is that of a standby; the one before knows what it was.
+            let restored = volume.name != "primary";
+            seen.role = if restored { Role::Standby } else { Role::Primary };
+            seen.fenced = !restored;
+            seen.attached.clone_from(&volume.name);
+        })
+    }
+    async fn rebuild(&self, _: &str, _: &str) -> Result<(), ActionError> {
+        self.change(|seen| seen.rebuilt = true)
+    }
+}
+
+#[async_trait]
+impl SiteControl for World {
+    async fn status(&self, _: &str) -> Result<SiteStatus, ActionError> {
+        let Seen { role, epoch, fenced, .. } = self.seen();
+        Ok(SiteStatus { role, epoch, fenced, position: 7, lag_ms: None, following: true })
+    }
+    async fn fence(&self, _: &str) -> Result<(), ActionError> {
+        self.change(|seen| seen.fenced = true)
+    }
+    async fn unfence(&self, _: &str) -> Result<(), ActionError> {
+        self.change(|seen| seen.fenced = false)
+    }
+    async fn promote(&self, _: &str, epoch: u64) -> Result<(), ActionError> {
+        assert!(epoch > self.seen().epoch);
+        self.change(|seen| (seen.role, seen.epoch, seen.fenced) = (Role::Primary, epoch, false))
+    }
+    async fn follow(&self, _: &str, _: &str) -> Result<(), ActionError> {
+        unreachable!("a restore makes nobody follow");
+    }
+    async fn start(&self, _: &str) -> Result<(), ActionError> {
+        self.change(|_| ())
+    }
+}
+
+#[async_trait]
+impl TrafficControl for World {
+    async fn shares(&self) -> Result<BTreeMap<SiteName, u32>, ActionError> {
+        Ok(BTreeMap::new())
+    }
+    async fn set_shares(&self, _: &BTreeMap<SiteName, u32>) -> Result<(), ActionError> {
+        self.change(|_| ())
+    }
+}
+
+#[async_trait]
+impl HealthSource for World {
+    fn kinds(&self) -> Vec<HealthKind> {
+        vec![HealthKind::Service]
+    }
+    async fn look(&self, _: &str, _: HealthKind) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Functions for World {
+    fn names(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+    async fn check(&self, name: &str) -> drdrill_core::environment::Function {
+        drdrill_core::environment::Function { works: true, detail: name.to_owned() }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Notes(Mutex<Vec<Event>>);
+
+impl Journal for Notes {
+    fn now(&self) -> At {
+        At(self.0.lock().unwrap().len() as u64)
+    }
+    fn record(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+async fn restore(world: &Arc<World>) -> (Arc<Notes>, Result<(), ActionError>) {
+    let powers = Powers { sites: world.clone(), traffic: world.clone(), health: world.clone() };
+    let settings = Machinery::default();
+    let sites = || ("primary".to_owned(), "dr".to_owned());
+    let (primary, standby) = sites();
+    let checks = BuiltIn::new(primary, standby, powers.clone(), world.clone(), settings);
+    let plan = RestorePlan {
+        check_every: Span(Duration::from_millis(1)),
+        // What is planted is as old as the year 1970.
+        max_age: Span(Duration::from_hours(24 * 366 * 1000)),
+    };
+    let restore = Restore::new(sites(), powers, world.clone(), settings, plan, checks);
+    let notes = Arc::new(Notes::default());
+    let result = restore.watch_and_fail_over(notes.clone()).await;
+    (notes, result)
+}
+
+#[tokio::test]
+async fn damaged_data_is_restored_into_an_empty_volume() {
+    let world = World::new(None);
+    let (notes, result) = restore(&world).await;
+    result.unwrap();
+    let seen = world.seen();
+    assert_eq!(
+        (seen.attached.as_str(), seen.role, seen.fenced),
+        ("primary-1", Role::Primary, false)
+    );
+    assert!(seen.held.is_empty() && seen.rebuilt && seen.epoch > 1);
+    let milestones: Vec<_> = notes
+        .0
+        .lock()
+        .unwrap()
+        .iter()
+        .filter_map(|event| match event {
+            Event::Milestone { milestone, .. } => Some(*milestone),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(milestones, [Milestone::Detected, Milestone::Decided, Milestone::FailedOver]);
+}
+
+#[tokio::test]
+async fn whichever_step_of_the_restore_fails_the_site_serves_as_before() {
+    let before = World::new(None).seen();
+    let mut failures = 0;
+    for call in 0..100 {
+        let world = World::new(Some(call));
+        let (notes, result) = restore(&world).await;
+        if world.calls.load(Ordering::Relaxed) <= call {
+            result.unwrap();
+            break;
+        }
+        let failed = |event: &Event| {
+            matches!(event, Event::Step { outcome: StepOutcome::Failed, rollback: false, .. })
+        };
+        if call == 0 {
+            // Fencing what is lost is optional.
+            continue;
+        }
+        if world.seen().rebuilt || world.seen().attached == "primary-1" {
+            // It serves from the restored volume by then: what is missing is said.
+            result.unwrap();
+            let told = notes.0.lock().unwrap().iter().any(failed);
+            assert!(told, "call {call}");
+            continue;
+        }
+        failures += 1;
+        result.unwrap_err();
+        assert_eq!(Seen { epoch: before.epoch, ..world.seen() }, before, "call {call}");
+    }
+    assert!(failures >= 5, "only {failures} calls could fail");
+}

@@ -1,0 +1,86 @@
+//! Whether a database holds together: what backups are judged by, and what an operator asks of a live one.
+
+use rusqlite::Connection;
+use serde::Serialize;
+
+use super::{Kind, StoreError};
+use crate::durable;
+
+/// What was looked at, and what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Consistency {
+    /// Entries that were looked at.
+    pub entries: u64,
+    /// Entries whose value is not the one with their checksum, or not the one of the change log.
+    pub corrupt: u64,
+    /// Entries of the change log that are missing.
+    pub missing: u64,
+    /// What is wrong, a line each; empty when nothing is.
+    pub problems: Vec<String>,
+}
+
+/// Looks at the whole database as it is at one instant. A table that is missing is a problem, and not an error.
+pub(crate) fn consistency(connection: &Connection) -> Result<Consistency, StoreError> {
+    // One snapshot for all questions: the others go on writing.
+    let snapshot = connection.unchecked_transaction()?;
+    let mut found = Consistency { entries: 0, corrupt: 0, missing: 0, problems: Vec::new() };
+    let pages: String = snapshot.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if pages != "ok" {
+        found.problems.push(format!("integrity check: {pages}"));
+    }
+    if let Err(error) = history(&snapshot, &mut found).and_then(|()| entries(&snapshot, &mut found))
+    {
+        found.problems.push(error.to_string());
+    }
+    Ok(found)
+}
+
+/// The change log has no gaps, and somebody may log in.
+fn history(snapshot: &Connection, found: &mut Consistency) -> Result<(), StoreError> {
+    let (count, first, last): (u64, u64, u64) = snapshot.query_row(
+        "SELECT count(*), coalesce(min(lsn), 1), coalesce(max(lsn), 0) FROM changes",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    if count != (last + 1).saturating_sub(first) {
+        found.problems.push(format!("{count} changes from {first} to {last}: some are missing"));
+    }
+    let users: u64 = snapshot.query_row("SELECT count(*) FROM users", [], |row| row.get(0))?;
+    if users == 0 && count > 0 {
+        found.problems.push("there is no user".to_owned());
+    }
+    Ok(())
+}
+
+/// Every entry is the one that the change log says, and all of them are there.
+fn entries(snapshot: &Connection, found: &mut Consistency) -> Result<(), StoreError> {
+    let mut statement = snapshot.prepare(
+        "SELECT entries.value, entries.checksum, changes.payload ->> '$.value'
+         FROM entries LEFT JOIN changes
+         ON changes.lsn = entries.lsn AND changes.kind = ?1 AND changes.subject = entries.id",
+    )?;
+    let mut rows = statement.query([Kind::Entry])?;
+    while let Some(row) = rows.next()? {
+        // A fault may have put anything into the columns.
+        let value = row.get_ref(0)?.as_bytes().unwrap_or_default();
+        let checksum = row.get_ref(1)?.as_bytes().unwrap_or_default();
+        let logged = row.get_ref(2)?.as_bytes().ok();
+        let sound = durable::sha256(value).as_bytes().eq_ignore_ascii_case(checksum);
+        found.entries += 1;
+        found.corrupt += u64::from(!sound || logged != Some(value));
+    }
+    found.missing = snapshot.query_row(
+        "SELECT count(DISTINCT subject) FROM changes
+         WHERE kind = ?1 AND NOT EXISTS (SELECT 1 FROM entries WHERE id = subject)",
+        [Kind::Entry],
+        |row| row.get(0),
+    )?;
+    let Consistency { entries, corrupt, missing, .. } = *found;
+    if corrupt > 0 {
+        found.problems.push(format!("{corrupt} of {entries} entries are not what was written"));
+    }
+    if missing > 0 {
+        found.problems.push(format!("{missing} entries of the change log are missing"));
+    }
+    Ok(())
+}
