@@ -4,8 +4,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use rustix::io::Errno;
@@ -24,8 +24,6 @@ const ALIGNMENT: usize = 4;
 /// Type of the message that ends a list (`NLMSG_DONE`), and of one that says what went wrong (`NLMSG_ERROR`).
 const DONE: u16 = 3;
 const ERROR: u16 = 2;
-/// Flag of a list that changed while it was told (`NLM_F_DUMP_INTR`).
-const INTERRUPTED: u16 = 0x10;
 /// So often a list is asked for that changes while it is told.
 const TRIES: u32 = 10;
 
@@ -84,7 +82,7 @@ impl Rtnetlink {
             while !rest.is_empty() {
                 let buffer = NetlinkBuffer::new_checked(&rest).map_err(io::Error::other)?;
                 let (kind, length) = (buffer.message_type(), buffer.length() as usize);
-                whole &= buffer.flags() & INTERRUPTED == 0;
+                whole &= buffer.flags() & NLM_F_DUMP_INTR == 0;
                 let message = rest.get(..length).unwrap_or_default();
                 match kind {
                     DONE => return Ok(Some(list).filter(|_| whole)),

@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(usual().hides(delay(100, 20, 0)), None);
         let slow = times((0..60).map(|_| 120)).hides(delay(100, 0, 0)).unwrap();
         assert!(slow.contains("too long to show a delay of 100ms"), "{slow}");
-        let uneven = times((0..60).map(|n| n)).hides(delay(100, 20, 0)).unwrap();
+        let uneven = times(0..60).hides(delay(100, 20, 0)).unwrap();
         assert!(uneven.contains("too uneven to show a jitter of 20ms"), "{uneven}");
     }
 

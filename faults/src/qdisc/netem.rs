@@ -10,9 +10,9 @@ use crate::namespace::Namespace;
 
 /// The kernel's name of it.
 const KIND: &str = "netem";
-/// Nanoseconds of a tick (`PSCHED_SHIFT` is 6 in include/net/pkt_sched.h).
+/// Nanoseconds of a tick (`PSCHED_SHIFT` is 6 in `include/net/pkt_sched.h`).
 const TICK_NANOSECONDS: u128 = 64;
-/// Attribute of the share that is sent at once (`TCA_NETEM_REORDER` of linux/pkt_sched.h).
+/// Attribute of the share that is sent at once (`TCA_NETEM_REORDER` of `linux/pkt_sched.h`).
 const REORDER: u16 = 3;
 /// The most packets that wait at once, else they would be lost: 2 s of 50,000 a second.
 const PACKETS: u32 = 100_000;

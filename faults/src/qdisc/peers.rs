@@ -18,7 +18,7 @@ use super::{Device, QdiscError, Qdiscs, about, module};
 pub(super) const KIND: &str = "htb";
 /// Number of the class for the peers.
 pub(super) const CLASS: u16 = 1;
-/// Attributes of `htb` (`TCA_HTB_PARMS`, `TCA_HTB_INIT`, `TCA_HTB_DIRECT_QLEN` of linux/pkt_sched.h).
+/// Attributes of `htb` (`TCA_HTB_PARMS`, `TCA_HTB_INIT`, `TCA_HTB_DIRECT_QLEN` of `linux/pkt_sched.h`).
 const PARMS: u16 = 1;
 const INIT: u16 = 2;
 const DIRECT_QLEN: u16 = 5;
@@ -34,7 +34,7 @@ const RATE: u32 = u32::MAX;
 const BURST: u32 = 156_250;
 /// Bytes that one class sends before it is another's turn. There is no other.
 const QUANTUM: u32 = 60_000;
-/// Ethernet's numbers of IPv4 and IPv6 (linux/if_ether.h), and where packets have their destination.
+/// Ethernet's numbers of IPv4 and IPv6 (`linux/if_ether.h`), and where packets have their destination.
 const FOUR: (u16, i32) = (0x0800, 16);
 const SIX: (u16, i32) = (0x86dd, 24);
 

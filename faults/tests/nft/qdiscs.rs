@@ -179,7 +179,9 @@ fn the_kernel_puts_its_own_back_whatever_that_is() {
 #[test]
 fn what_is_seen_is_what_tc_shows() {
     let world = World::new();
-    THEIRS.iter().for_each(|command| drop(world.node.command(command)));
+    for command in THEIRS {
+        world.node.command(command);
+    }
     let qdiscs = Qdiscs::of(&world.node.namespace).unwrap();
     let shown: Vec<Value> = serde_json::from_str(&world.node.command("tc -j qdisc show")).unwrap();
     let links: Vec<Value> = serde_json::from_str(&world.node.command("ip -j link")).unwrap();

@@ -254,15 +254,12 @@ fn what(inject: &Inject) -> String {
 
 fn slower(fault: &NetworkDelay) -> String {
     let NetworkDelay { on, delay, jitter, reorder, .. } = fault;
-    let mut text =
-        format!("what {on} sends to {} leaves {delay} later", peers(fault.from.as_ref()));
-    if !jitter.0.is_zero() {
-        text.push_str(&format!(", give or take {jitter}"));
-    }
-    if *reorder > Share::percent(0) {
-        text.push_str(&format!(", but {reorder} of it at once"));
-    }
-    text
+    let peers = peers(fault.from.as_ref());
+    let uneven =
+        if jitter.0.is_zero() { String::new() } else { format!(", give or take {jitter}") };
+    let some = *reorder > Share::percent(0);
+    let at_once = if some { format!(", but {reorder} of it at once") } else { String::new() };
+    format!("what {on} sends to {peers} leaves {delay} later{uneven}{at_once}")
 }
 
 /// The undo of faults of links.
