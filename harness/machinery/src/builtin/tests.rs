@@ -1,11 +1,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use drdrill_core::environment::{
-    HealthKind, HealthSource, Role, SiteControl, SiteStatus, TrafficControl,
+    Function, HealthKind, HealthSource, Role, SiteControl, SiteStatus, TrafficControl,
 };
 use drdrill_core::event::StepOutcome;
 use drdrill_core::time::At;
 use drdrill_core::units::{Share, Span};
+use drdrill_core::verdict::Verdict;
 
 use super::*;
 
