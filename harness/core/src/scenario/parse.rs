@@ -170,7 +170,7 @@ verify: [data_access]
 
     #[test]
     fn every_mistake_is_placed_and_answered() {
-        let cases: [(&str, &str, &str, &str); 18] = [
+        let cases: [(&str, &str, &str, &str); 20] = [
             ("every: 20ms", "every: 20", "s.yaml:5:18: ", "`20` has no unit"),
             ("rto: 1h", "rto: soon", "s.yaml:4:17: ", "50ms, 30s, 15min or 1h"),
             ("rlo: 80%", "rlo: 180%", "s.yaml:4:38: ", "from 0% to 100%"),
@@ -181,6 +181,18 @@ verify: [data_access]
                 "verfy",
                 "s.yaml:9:1: ",
                 "unknown key `verfy`; known, the nearest first: verify, ",
+            ),
+            (
+                "every: 20ms",
+                "every: 20ms, also: [logins]",
+                "s.yaml:5:",
+                "no optional probe `logins`; known, the nearest first: login",
+            ),
+            (
+                "[data_access]",
+                "[data_access]\nstop_when: [{ probe: login, success_below: 99% }]",
+                "s.yaml:10:12: ",
+                "nobody samples `login` here; ask for it: `probes: { also: [login] }`",
             ),
             ("deadline: 900ms", "deadline: 2s", "s.yaml:5:34: ", "from 1ms to 900ms"),
             ("kind: simulated", "kind: real", "s.yaml:3:7: ", "unknown name `real`"),
