@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::StopWhen;
 use crate::names::known_names;
 
 /// Names an environment has. A class that is `None` is not compared: the scenario is then only checked by itself.
@@ -36,6 +37,20 @@ pub(super) fn probe(name: &str, known: &Known) -> garde::Result {
 
 pub(super) fn also(name: &str, known: &Known) -> garde::Result {
     compare("optional probe", name, known.also.as_deref())
+}
+
+/// Refuses a stop condition on a stream that nobody samples: it would never stop anything.
+pub(super) fn are_sampled(also: &[String]) -> impl Fn(&Vec<StopWhen>, &Known) -> garde::Result {
+    move |rules, known| {
+        let optional = known.also.as_deref().unwrap_or_default();
+        let mut names = rules.iter().map(|rule| &rule.probe);
+        match names.find(|name| optional.contains(name) && !also.contains(name)) {
+            Some(name) => Err(garde::Error::new(format!(
+                "nobody samples `{name}` here; ask for it: `probes: {{ also: [{name}] }}`"
+            ))),
+            None => Ok(()),
+        }
+    }
 }
 
 pub(super) fn component(role: &str) -> impl Fn(&String, &Known) -> garde::Result {

@@ -93,7 +93,7 @@ pub struct Scenario {
     pub failback: Option<Failback>,
     /// When to abort, undo everything and keep the evidence.
     #[serde(default)]
-    #[garde(length(max = 20), dive)]
+    #[garde(length(max = 20), custom(known::are_sampled(&self.probes.also)), dive)]
     pub stop_when: Vec<StopWhen>,
 }
 

@@ -206,6 +206,18 @@ verify: [data_access]
                 "s.yaml:9:1: ",
                 "unknown key `verfy`; known, the nearest first: verify, ",
             ),
+            (
+                "every: 20ms",
+                "every: 20ms, also: [logins]",
+                "s.yaml:5:",
+                "no optional probe `logins`; known, the nearest first: login",
+            ),
+            (
+                "[data_access]",
+                "[data_access]\nstop_when: [{ probe: login, success_below: 99% }]",
+                "s.yaml:10:12: ",
+                "nobody samples `login` here; ask for it: `probes: { also: [login] }`",
+            ),
             ("deadline: 900ms", "deadline: 2s", "s.yaml:5:34: ", "from 1ms to 900ms"),
             ("kind: simulated", "kind: real", "s.yaml:3:7: ", "unknown name `real`"),
             (
