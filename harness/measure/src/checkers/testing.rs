@@ -129,7 +129,7 @@ impl Story {
         }
     }
 
-    fn fault(&mut self) {
+    pub(crate) fn fault(&mut self) {
         let undo = Undo::Nothing { because: "test".into() };
         self.add(
             4_999,
@@ -151,7 +151,7 @@ impl Story {
         self.add(10_002, Event::FaultReverted { id: 1, from, at });
     }
 
-    fn read_back(&mut self) {
+    pub(crate) fn read_back(&mut self) {
         self.read_back_from("dr", When::AfterRecovery, 9_500);
     }
 
