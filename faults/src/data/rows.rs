@@ -1,4 +1,4 @@
-//! Choosing, striking and putting back rows of an SQLite database that others use meanwhile.
+//! Choosing, striking and putting back rows of an `SQLite` database that others use meanwhile.
 
 use std::fs;
 use std::io;
@@ -151,7 +151,7 @@ fn read(
         format!("SELECT * FROM {from} WHERE {key} = ?1")
     };
     let mut statement = connection.prepare(&sql)?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let column = |name: &str| {
         let found = columns.iter().position(|column| column == name);
         found.ok_or_else(|| RowsError::Refused(format!("{} has no column {name}", table.table)))

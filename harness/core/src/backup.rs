@@ -97,6 +97,9 @@ pub struct Volume {
 #[async_trait]
 pub trait RestoreControl: fmt::Debug + Send + Sync {
     /// The backups of a site.
+    ///
+    /// # Errors
+    /// When there is no such site.
     fn archive(&self, site: &str) -> Result<Arc<dyn Archive>, ActionError>;
     /// Looks at all data that a site serves; `Err` says what is wrong with it, or why it could not be looked at.
     async fn look_at_data(&self, site: &str) -> Result<String, String>;
@@ -111,6 +114,9 @@ pub trait RestoreControl: fmt::Debug + Send + Sync {
     /// Makes a new volume for a site.
     async fn make_volume(&self, site: &str) -> Result<Volume, ActionError>;
     /// What there is on a volume, a name each.
+    ///
+    /// # Errors
+    /// When it cannot be looked into.
     fn look_into(&self, volume: &Volume) -> Result<Vec<String>, ActionError>;
     /// The volume from which a site serves.
     async fn attached(&self, site: &str) -> Result<Volume, ActionError>;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::action::ActionError;
 
-/// A table of an SQLite database that drdrill may damage.
+/// A table of an `SQLite` database that drdrill may damage.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DataTable {
     /// The site whose data it is.

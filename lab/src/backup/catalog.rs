@@ -95,7 +95,7 @@ pub fn survey_backups(directory: &Path) -> Result<Vec<Found>, BackupError> {
     // Names carry their time, padded.
     let found = names.into_iter().rev().map(|name| {
         let info = read_sidecar(&directory.join(&name).with_extension("json"));
-        Found { info, name }
+        Found { name, info }
     });
     Ok(found.collect())
 }

@@ -18,7 +18,7 @@ use crate::out;
 /// What was found in one directory.
 #[derive(Debug, Serialize)]
 struct Directory {
-    directory: PathBuf,
+    place: PathBuf,
     /// The newest restore point that is clean.
     clean: Option<Usable>,
     /// Newer ones that are not.
@@ -68,7 +68,7 @@ pub(crate) fn verify(args: &BackupArgs) -> Outcome {
             file_systems.insert(facts.dev());
         }
         directories.push(Directory {
-            directory: directory.clone(),
+            place: directory.clone(),
             clean: clean.map(|clean| Usable {
                 position: clean.restored.position,
                 age_s: clean.age.as_secs(),
@@ -97,7 +97,7 @@ pub(crate) fn verify(args: &BackupArgs) -> Outcome {
 
 fn print(report: &Report) {
     for directory in &report.directories {
-        let place = directory.directory.display();
+        let place = directory.place.display();
         for Refused { point, why } in &directory.unfit {
             out::line(&out::harmless(&format!("{place}: {point} is not usable: {why}")));
         }

@@ -177,10 +177,14 @@ impl Struck {
         }
     }
 
-    /// Whether a line of a trace is the beginning of an undo that makes the same calls as the fault.
+    /// Whether a line of a trace is the beginning of an undo that makes the same calls as the fault, or any.
     pub(crate) fn is_undo(&self, line: &str) -> bool {
-        let saved = line.starts_with("openat(") && line.contains(".saved\"");
-        matches!(self.target, Target::Data(_)) && saved && line.contains("O_RDONLY")
+        let kept = match &self.target {
+            Target::Data(_) => ".saved\"",
+            Target::Backup(_) => ".tail\"",
+            _ => return false,
+        };
+        line.starts_with("openat(") && line.contains(kept) && line.contains("O_RDONLY")
     }
 
     /// The program that starts the vehicle where it has to run.

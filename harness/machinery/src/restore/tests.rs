@@ -12,18 +12,29 @@ use drdrill_core::time::At;
 use super::walk::{Terms, walk};
 use super::*;
 
-/// A backup in memory: its age, and what is wrong with it.
-#[derive(Clone, Debug)]
-struct Planted {
-    age_ms: u64,
-    described: bool,
-    whole: bool,
-    restores: bool,
-    consistent: bool,
+/// What may be wrong with a backup.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ill {
+    Undescribed,
+    Altered,
+    Unrestorable,
+    Inconsistent,
 }
 
-const GOOD: Planted =
-    Planted { age_ms: 1000, described: true, whole: true, restores: true, consistent: true };
+/// A backup in memory: its age, and what is wrong with it.
+#[derive(Clone, Copy, Debug)]
+struct Planted {
+    age_ms: u64,
+    ill: Option<Ill>,
+}
+
+impl Planted {
+    fn has(self, ill: Ill) -> bool {
+        self.ill == Some(ill)
+    }
+}
+
+const GOOD: Planted = Planted { age_ms: 1000, ill: None };
 const NOW_MS: u64 = 1_000_000_000;
 
 /// Backups in memory, newest first.
@@ -46,7 +57,7 @@ impl Archive for Shelf {
             name: format!("full-{number}"),
             full: PathBuf::new(),
             files: Vec::new(),
-            described: if planted.described {
+            described: if !planted.has(Ill::Undescribed) {
                 Ok(Described { taken_at_ms: NOW_MS - planted.age_ms, bytes: 10, position: 7 })
             } else {
                 Err("no description".to_owned())
@@ -60,13 +71,13 @@ impl Archive for Shelf {
     }
 
     fn check(&self, point: &RestorePoint) -> Result<u64, String> {
-        if self.of(point).whole { Ok(10) } else { Err("another checksum".to_owned()) }
+        if self.of(point).has(Ill::Altered) { Err("another checksum".to_owned()) } else { Ok(10) }
     }
 
     fn restore(&self, point: &RestorePoint, target: &Path) -> Result<Restored, String> {
         let planted = self.of(point);
-        fs::write(target, if planted.consistent { "good" } else { "bad" }).unwrap();
-        if !planted.restores {
+        fs::write(target, if planted.has(Ill::Inconsistent) { "bad" } else { "good" }).unwrap();
+        if planted.has(Ill::Unrestorable) {
             return Err("does not restore".to_owned());
         }
         Ok(Restored {
@@ -100,19 +111,19 @@ fn walked(planted: Vec<Planted>) -> walk::Walk {
 fn the_newest_clean_point_is_found_whatever_is_wrong_with_those_before_it() {
     let too_old = 25 * 3_600_000;
     let broken = [
-        (Planted { described: false, ..GOOD }, "no description"),
-        (Planted { whole: false, ..GOOD }, "another checksum"),
-        (Planted { restores: false, ..GOOD }, "does not restore"),
-        (Planted { consistent: false, ..GOOD }, "rows are missing"),
+        (Planted { ill: Some(Ill::Undescribed), ..GOOD }, "no description"),
+        (Planted { ill: Some(Ill::Altered), ..GOOD }, "another checksum"),
+        (Planted { ill: Some(Ill::Unrestorable), ..GOOD }, "does not restore"),
+        (Planted { ill: Some(Ill::Inconsistent), ..GOOD }, "rows are missing"),
         (Planted { age_ms: too_old, ..GOOD }, "25h old, and 1day is the limit"),
     ];
     for (one, why) in &broken {
-        let walk = walked(vec![one.clone(), GOOD, GOOD]);
+        let walk = walked(vec![*one, GOOD, GOOD]);
         assert_eq!(walk.clean.unwrap().point.name, "full-1");
         assert_eq!(walk.unfit.len(), 1);
         assert!(walk.unfit[0].why.contains(why), "{:?}", walk.unfit);
     }
-    let all: Vec<Planted> = broken.iter().map(|(one, _)| one.clone()).collect();
+    let all: Vec<Planted> = broken.iter().map(|(one, _)| *one).collect();
     let walk = walked(all);
     assert_eq!((&walk.clean, walk.unfit.len()), (&None, broken.len()));
     for (number, (_, why)) in broken.iter().enumerate() {
@@ -178,16 +189,23 @@ impl World {
 #[async_trait]
 impl RestoreControl for World {
     fn archive(&self, _: &str) -> Result<Arc<dyn Archive>, ActionError> {
-        Ok(Arc::new(Shelf(vec![Planted { whole: false, ..GOOD }, Planted { age_ms: 0, ..GOOD }])))
+        Ok(Arc::new(Shelf(vec![
+            Planted { ill: Some(Ill::Altered), ..GOOD },
+            Planted { age_ms: 0, ..GOOD },
+        ])))
     }
     async fn look_at_data(&self, _: &str) -> Result<String, String> {
         Err("rows are missing".to_owned())
     }
     async fn hold_backups(&self, site: &str) -> Result<(), ActionError> {
-        self.change(|seen| drop(seen.held.insert(site.to_owned())))
+        self.change(|seen| {
+            seen.held.insert(site.to_owned());
+        })
     }
     async fn resume_backups(&self, site: &str) -> Result<(), ActionError> {
-        self.change(|seen| drop(seen.held.remove(site)))
+        self.change(|seen| {
+            seen.held.remove(site);
+        })
     }
     fn scratch(&self, _: &str) -> PathBuf {
         self.dir.path().join("scratch")
