@@ -194,7 +194,7 @@ verify: [data_access]
 
     #[test]
     fn every_mistake_is_placed_and_answered() {
-        let cases: [(&str, &str, &str, &str); 20] = [
+        let cases: [(&str, &str, &str, &str); 22] = [
             ("every: 20ms", "every: 20", "s.yaml:5:18: ", "`20` has no unit"),
             ("rto: 1h", "rto: soon", "s.yaml:4:17: ", "50ms, 30s, 15min or 1h"),
             ("rlo: 80%", "rlo: 180%", "s.yaml:4:38: ", "from 0% to 100%"),

@@ -285,7 +285,7 @@ impl HealthSource for World {
 
 #[async_trait]
 impl Functions for World {
-    fn names(&self) -> Vec<&'static str> {
+    fn names(&self) -> Vec<String> {
         Vec::new()
     }
     async fn check(&self, name: &str) -> drdrill_core::environment::Function {
@@ -310,7 +310,7 @@ async fn restore(world: &Arc<World>) -> (Arc<Notes>, Result<(), ActionError>) {
     let settings = Machinery::default();
     let sites = || ("primary".to_owned(), "dr".to_owned());
     let (primary, standby) = sites();
-    let checks = BuiltIn::new(primary, standby, powers.clone(), world.clone(), settings);
+    let checks = BuiltIn::new(primary, standby, powers.clone(), world.clone(), settings.clone());
     let plan = RestorePlan {
         check_every: Span(Duration::from_millis(1)),
         // What is planted is as old as the year 1970.
