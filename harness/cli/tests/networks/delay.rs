@@ -20,7 +20,7 @@ fn queues(net: &Net) -> String {
         assert!(shown.status.success(), "{shown:?}");
         let shown = String::from_utf8(shown.stdout).unwrap();
         let lines = shown.lines().map(|line| line.split(" direct_packets_stat").next().unwrap());
-        lines.map(|line| format!("{line}\n")).collect::<String>()
+        lines.collect::<Vec<_>>().join("\n")
     };
     [HUB, DB, APP].map(show).concat()
 }
