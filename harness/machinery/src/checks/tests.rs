@@ -14,7 +14,7 @@ fn checks(what: Try, limit: Duration) -> Checks {
 }
 
 async fn tried(what: Try) -> (bool, String) {
-    let Function { works, detail } = checks(what, Duration::from_secs(60)).check("mine").await;
+    let Function { works, detail } = checks(what, Duration::from_mins(1)).check("mine").await;
     (works, detail)
 }
 
@@ -159,7 +159,7 @@ impl Functions for Others {
 async fn ones_own_check_takes_the_place_of_the_environments() {
     let own = NamedTry {
         name: "mine".to_owned(),
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         what: Try::Exec(exec(&["/bin/true"])),
     };
     let checks = Checks::new(vec![own], Some(Arc::new(Others)));
