@@ -6,6 +6,7 @@
 mod support {
     pub(crate) mod drill;
     pub(crate) mod entries;
+    pub(crate) mod patient;
     pub(crate) mod quick;
     pub(crate) mod record;
     pub(crate) mod sandbox;
@@ -19,6 +20,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use support::drill::Drill;
 use support::entries::{acknowledged, present};
+use support::patient::patient;
 use support::quick::{quick, quick_but};
 use support::record::record;
 use support::sandbox::Sandbox;
@@ -30,15 +32,15 @@ const LOSS: &str = "site_loss: { on: primary }";
 /// The quick drill with a partition, during which the machinery has to hold back.
 fn partitioned(sandbox: &Sandbox, inject: &str) -> String {
     let arguments = quick(sandbox);
+    patient(sandbox);
     let scenario = fs::read_to_string(sandbox.path("quick.yaml")).unwrap();
     let scenario = scenario
         .replace(LOSS, inject)
         .replace("failover: built_in", "failover: refrain")
-        // Longer than the two rounds of 200 ms after which the machinery would fail over.
+        // Longer than the rounds after which the machinery would fail over.
         .replace("soak: 300ms\nfailback: { shift: [50%, 100%], hold: 300ms }\n", "soak: 3s\n");
     fs::write(sandbox.path("quick.yaml"), scenario).unwrap();
-    // A probe that is sent more than its interval late is our own error: machines are busy.
-    format!("{arguments} --set every=100ms --set keep_data=kept --format json")
+    format!("{arguments} --set keep_data=kept --format json")
 }
 
 /// The machinery of the quick drill stands at the DR site and moves half of the clients.
@@ -51,8 +53,9 @@ fn stands_at_dr(sandbox: &Sandbox) {
     let scenario = fs::read_to_string(sandbox.path("quick.yaml")).unwrap();
     let (before, after) = scenario.split_once("verify: [").unwrap();
     let (_, after) = after.split_once('\n').unwrap();
-    // With two primaries the other functions work only by chance.
+    // With two primaries the other functions work only by chance. Each call over a link that is gone takes a second.
     let scenario = format!("{before}verify: [application_availability]\n{after}");
+    let scenario = scenario.replace("soak: 3s", "soak: 9s");
     fs::write(sandbox.path("quick.yaml"), scenario).unwrap();
 }
 
@@ -114,8 +117,8 @@ fn a_standby_that_cannot_fence_makes_two_primaries_and_the_time_of_both_is_told(
         assert!(detail.contains("after dr (epoch 2) had acknowledged one"), "{detail}");
         let (from, to) = (split["from_ms"].as_f64().unwrap(), split["to_ms"].as_f64().unwrap());
         let failed_over = record["phases"]["failed_over_ms"].as_f64().unwrap();
-        // For as long as both were asked: from about the failover to the end of the soak of 3 s.
-        assert!(to - from >= 2_500.0 && from < failed_over + 1_000.0, "{split}, {failed_over}");
+        // For as long as both were asked: from about the failover to the end of the soak of 9 s.
+        assert!(to - from >= 8_000.0 && from < failed_over + 1_000.0, "{split}, {failed_over}");
         assert_eq!(finding(&record, "split_brain")["severity"], "critical");
         assert!(record["reasons"].to_string().contains(detail), "{}", record["reasons"]);
         let fence = &record["steps"][0];
@@ -172,6 +175,7 @@ fn what_was_acknowledged_since_replication_stalled_is_lost_and_no_more() {
     let limit = "replication_stall: { on: dr, from: primary, limit: 1s } }";
     let stall = format!("{limit}\n  - at: 1s\n    inject: {{ {LOSS}");
     let arguments = quick_but(&sandbox, LOSS, &stall);
+    patient(&sandbox);
     let arguments = format!("{arguments} --set keep_data=kept --set failback=none --format json");
     let record = record(&sandbox.run(&arguments).exits(0));
     let faults = record["faults"].as_array().unwrap();
@@ -185,9 +189,9 @@ fn what_was_acknowledged_since_replication_stalled_is_lost_and_no_more() {
     assert!(lag >= 1_000.0, "the lag before the loss, not that before the stall: {lag}");
     let rpo = &record["services"][0]["rpo"];
     // The first lost write was acknowledged within one interval of the probes after the last replicated one.
-    assert!(rpo["at_least_ms"].as_f64().unwrap() >= 1_000.0 - 150.0, "{rpo}");
-    // No older than the stall, the lag of 50 ms and a heartbeat before it.
-    assert!(rpo["at_most_ms"].as_f64().unwrap() <= stalled + 300.0, "{rpo}, {stalled}");
+    assert!(rpo["at_least_ms"].as_f64().unwrap() >= 1_000.0 - 250.0, "{rpo}");
+    // No older than the stall, the lag of 50 ms, a heartbeat and an interval before it.
+    assert!(rpo["at_most_ms"].as_f64().unwrap() <= stalled + 500.0, "{rpo}, {stalled}");
     assert_eq!(
         rpo["lost_after_fault"], 0,
         "the primary site decided rightly while replication stalled"
@@ -196,7 +200,7 @@ fn what_was_acknowledged_since_replication_stalled_is_lost_and_no_more() {
     let there = present(&sandbox.path("kept/dr/site.db"));
     let lost = acknowledged(&sandbox).difference(&there).count();
     assert_eq!(rpo["writes"]["lost"], lost);
-    assert!(lost > 10, "{lost}");
+    assert!(lost >= 5, "{lost}");
     nothing_is_left(&sandbox);
 }
 
@@ -204,8 +208,11 @@ fn what_was_acknowledged_since_replication_stalled_is_lost_and_no_more() {
 fn a_stall_that_lasts_too_long_misses_the_recovery_point_and_nothing_else() {
     let _alone = alone();
     let sandbox = Sandbox::new();
-    let outcome = sandbox.run("run replication_stalls_too_long --set sustained=1s --format json");
-    let record = record(&outcome.exits(10));
+    quick(&sandbox);
+    patient(&sandbox);
+    let arguments =
+        "run replication_stalls_too_long --env env.yaml --set every=100ms --format json";
+    let record = record(&sandbox.run(arguments).exits(10));
     let service = &record["services"][0];
     assert_eq!(
         (&service["rpo"]["verdict"], &service["rto"]["verdict"]),

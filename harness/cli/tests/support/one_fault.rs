@@ -108,7 +108,7 @@ pub(crate) fn calls(struck: &Struck) -> Vec<(Point, String)> {
 pub(crate) fn sample(kind: &str) -> usize {
     match kind {
         "rate_limit" => 2,
-        "network_partition" | "packet_loss" | "iptables" | "network_delay" => 3,
+        "network_partition" | "site_partition" | "packet_loss" | "iptables" | "network_delay" => 3,
         _ => 6,
     }
 }

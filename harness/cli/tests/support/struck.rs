@@ -150,7 +150,9 @@ impl Struck {
             Target::Proxies(..) if self.kind == "site_partition" => {
                 line.starts_with("writev(") && line.contains(r#"{\"timeout\":0}"#)
             }
-            Target::Limited(..) => line.starts_with("prlimit64(") && line.contains("{rlim_cur=0,"),
+            Target::Limited(..) => {
+                line.starts_with("prlimit64(") && line.contains("RLIMIT_FSIZE, {rlim_cur=0,")
+            }
             Target::Proxies(..) => {
                 line.starts_with("writev(") && line.contains(r#""{\"enabled\":false}""#)
             }

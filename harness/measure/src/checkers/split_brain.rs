@@ -93,11 +93,7 @@ mod tests {
             split.detail.starts_with("app: primary (epoch 1) acknowledged 49 writes"),
             "{split:?}"
         );
-        assert!(
-            record.reasons.iter().any(|reason| *reason == split.detail),
-            "{:?}",
-            record.reasons
-        );
+        assert!(record.reasons.contains(&split.detail), "{:?}", record.reasons);
     }
 
     #[test]
