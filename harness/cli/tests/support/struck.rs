@@ -179,14 +179,10 @@ impl Struck {
         }
     }
 
-    /// Whether a line of a trace is the beginning of an undo that makes the same calls as the fault, or any.
+    /// Whether a line of a trace is the beginning of an undo that makes the same calls as the fault.
     pub(crate) fn is_undo(&self, line: &str) -> bool {
-        let kept = match &self.target {
-            Target::Data(_) => ".saved\"",
-            Target::Backup(_) => ".tail\"",
-            _ => return false,
-        };
-        line.starts_with("openat(") && line.contains(kept) && line.contains("O_RDONLY")
+        let saved = line.starts_with("openat(") && line.contains(".saved\"");
+        matches!(self.target, Target::Data(_)) && saved && line.contains("O_RDONLY")
     }
 
     /// The program that starts the vehicle where it has to run.

@@ -115,7 +115,7 @@ fn the_newest_clean_point_is_found_whatever_is_wrong_with_those_before_it() {
         (Planted { ill: Some(Ill::Altered), ..GOOD }, "another checksum"),
         (Planted { ill: Some(Ill::Unrestorable), ..GOOD }, "does not restore"),
         (Planted { ill: Some(Ill::Inconsistent), ..GOOD }, "rows are missing"),
-        (Planted { age_ms: too_old, ..GOOD }, "25h old, and 1day is the limit"),
+        (Planted { age_ms: too_old, ..GOOD }, "1day 1h old, and 1day is the limit"),
     ];
     for (one, why) in &broken {
         let walk = walked(vec![*one, GOOD, GOOD]);
