@@ -93,7 +93,7 @@ fn every_twin_ends_in_the_stated_failure_for_the_stated_reason() {
 fn the_command_compares_them_too() {
     let _alone = alone();
     let sandbox = Sandbox::new();
-    let outcome = sandbox.run("run --must-fail --tag component --set give_up_after=3s").exits(0);
+    let outcome = sandbox.run("run --must-fail --tag process --set give_up_after=3s").exits(0);
     assert!(outcome.stderr.contains("1 of 1: service_killed_"), "{}", outcome.stderr);
     let line = |word: &str| outcome.stdout.lines().find(|line| line.contains(word)).unwrap();
     let twin = line("service_killed_nobody_fails_over");
@@ -101,7 +101,7 @@ fn the_command_compares_them_too() {
     assert!(line("failed as stated").ends_with("0 did not, 0 not run"), "{}", outcome.stdout);
     // With an objective that is missed before drdrill gives up it fails too, but for another reason.
     let outcome = sandbox
-        .run("run --must-fail --tag component --set give_up_after=3s --set targets.rto=1s")
+        .run("run --must-fail --tag process --set give_up_after=3s --set targets.rto=1s")
         .exits(10);
     assert!(outcome.stdout.contains("NOT AS STATED"), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("no reason says `store: never restored"), "{}", outcome.stdout);
