@@ -9,7 +9,8 @@ use crate::judge::digest::StepFacts;
 
 const NAME: &str = "steps";
 
-/// A step that failed and was taken back needs an owner; the plan came to nothing, which others judge. One that failed
+/// A step that failed and was taken back needs an owner; the plan came to nothing, which others judge, but a restore that
+/// came to nothing is a reason to fail that people should read. One that failed
 /// while the plan went on leaves the system other than it should be, as does a rollback that failed.
 pub(super) const RULE: Rule = Rule::new(NAME, look);
 
@@ -35,6 +36,10 @@ fn failed(case: &Case<'_>, step: &StepFacts<'_>, next: Option<&StepFacts<'_>>) -
         unknown(NAME, format!("before anything was broken, step {what}"))
     } else if step.rollback {
         critical(NAME, format!("rollback of step {what}"))
+    } else if next.is_some_and(|next| next.rollback)
+        && case.digest.start.scenario.recovery.restore.is_some()
+    {
+        critical(NAME, format!("nothing was restored: step {what}"))
     } else if next.is_some_and(|next| next.rollback) {
         warning(NAME, format!("step {what}"))
     } else {
