@@ -11,19 +11,23 @@ use crate::judge::text::percent;
 
 const NAME: &str = "stays_restored";
 
-/// Between the end of the sustained window and the undo, not more than 1 % of the attempts fail: as many as a
-/// healthy baseline may have.
+/// Between the end of the sustained window of the service's last stream and the undo, not more than 1 % of the attempts
+/// fail: as many as a healthy baseline may have. A stream that the fault did not touch may still be interrupted by the
+/// failover that the others need.
 pub(super) const RULE: Rule = Rule::new(NAME, look);
 
 fn look(case: &Case<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     for service in &case.services {
+        let ends = service.headline().into_iter().map(|story| last_window(&story.recoveries));
+        // One that never was restored is the recovery time's business.
+        let Some(window_end) =
+            ends.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max())
+        else {
+            continue;
+        };
         for story in service.headline() {
-            let (Some(window_end), name) =
-                (last_window(&story.recoveries), &story.stream.facts.name)
-            else {
-                continue;
-            };
+            let name = &story.stream.facts.name;
             let after = story
                 .stream
                 .shots
@@ -71,7 +75,8 @@ fn count(shots: impl Iterator<Item = Shot>) -> (u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Story, verdict_of};
+    use super::super::testing::{Story, facts, started, targets, verdict_of};
+    use drdrill_core::probe::Purpose;
     use drdrill_core::sample::Outcome;
     use drdrill_core::time::At;
     use drdrill_core::verdict::Verdict;
@@ -94,6 +99,17 @@ mod tests {
     #[test]
     fn a_single_blip_in_the_soak_is_a_warning() {
         assert_eq!(verdict_of(super::RULE, &failing_again(9_000, 9_010)), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_stream_that_the_fault_spared_may_be_interrupted_until_the_others_are_back() {
+        for (from, to, verdict) in [(6_500, 6_700, Verdict::Pass), (9_000, 9_500, Verdict::Fail)] {
+            let mut story = Story::recovered();
+            let streams = vec![facts(0, "write", Purpose::Write), facts(1, "read", Purpose::Read)];
+            story.entries[0].event = started(streams, targets(), true);
+            story.stream(1, |ms| !(from..to).contains(&ms));
+            assert_eq!(verdict_of(super::RULE, &story), verdict, "from {from}");
+        }
     }
 
     #[test]
