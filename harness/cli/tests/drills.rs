@@ -7,6 +7,7 @@ mod support {
     pub(crate) mod proxies;
     pub(crate) mod quick;
     pub(crate) mod sandbox;
+    pub(crate) mod undisturbed;
     pub(crate) mod wait;
     pub(crate) mod world;
 }
@@ -24,7 +25,7 @@ use support::entries::{acknowledged, present};
 use support::proxies::ProxyServer;
 use support::quick::quick;
 use support::sandbox::{Outcome, Sandbox};
-use support::wait::alone;
+use support::undisturbed::undisturbed;
 use support::world::{nothing_is_left, runs};
 
 /// A drill that ran, and where.
@@ -34,12 +35,13 @@ struct Ran {
 }
 
 impl Ran {
-    fn new(arguments: &str) -> Self {
-        let _alone = alone();
-        let sandbox = Sandbox::new();
-        let outcome = sandbox.run(arguments);
-        nothing_is_left(&sandbox);
-        Self { sandbox, outcome }
+    fn new(arguments: &str, code: i32) -> Self {
+        undisturbed(|| {
+            let sandbox = Sandbox::new();
+            let outcome = sandbox.run(arguments);
+            nothing_is_left(&sandbox);
+            Self { outcome: outcome.exits(code), sandbox }
+        })
     }
 
     fn dir(&self) -> PathBuf {
@@ -57,6 +59,7 @@ impl Ran {
 static FAILED_BACK: LazyLock<Ran> = LazyLock::new(|| {
     Ran::new(
         "run complete_site_failure --set soak=1s --set sustained=1s --set keep_data=kept --format json",
+        0,
     )
 });
 
@@ -65,6 +68,7 @@ static ON_DR: LazyLock<Ran> = LazyLock::new(|| {
     Ran::new(
         "run complete_site_failure --set soak=1s --set sustained=1s --set failback=none \
          --set keep_data=kept",
+        0,
     )
 });
 
@@ -108,7 +112,6 @@ fn bounds_are_in_order(record: &Value) -> usize {
 #[test]
 fn a_drill_that_passes_prints_its_record_and_nothing_else() {
     let ran = &*FAILED_BACK;
-    assert_eq!(ran.outcome.code, Some(0), "{:#?}", ran.outcome);
     let printed: Value = serde_json::from_str(&ran.outcome.stdout).unwrap();
     assert_eq!(printed, ran.record());
     assert_eq!(printed["verdict"], "pass");
@@ -155,7 +158,6 @@ fn four_functions_work_after_the_recovery_and_again_after_the_failback() {
 #[test]
 fn the_lost_writes_are_those_that_an_independent_reader_misses_on_the_dr_site() {
     let ran = &*ON_DR;
-    assert_eq!(ran.outcome.code, Some(0), "{:#?}", ran.outcome);
     let writes = &ran.record()["services"][0]["rpo"]["writes"];
     let acknowledged = acknowledged(&ran.sandbox);
     let kept = ran.sandbox.path("kept");
@@ -199,8 +201,7 @@ fn a_service_that_never_comes_back_has_no_recovery_time() {
         "run site_lost_nobody_fails_over --set give_up_after=3s",
         "run service_killed_nobody_fails_over --set give_up_after=3s",
     ] {
-        let ran = Ran::new(arguments);
-        assert_eq!(ran.outcome.code, Some(10), "{:#?}", ran.outcome);
+        let ran = Ran::new(arguments, 10);
         let record = ran.record();
         let rto = &record["services"][0]["rto"];
         assert_eq!(record["verdict"], "fail");
@@ -215,8 +216,7 @@ fn a_service_that_never_comes_back_has_no_recovery_time() {
 
 #[test]
 fn a_fault_that_hits_nothing_makes_the_drill_invalid() {
-    let ran = Ran::new("run fault_without_effect --env lab_bypass");
-    assert_eq!(ran.outcome.code, Some(11), "{:#?}", ran.outcome);
+    let ran = Ran::new("run fault_without_effect --env lab_bypass", 11);
     let record = ran.record();
     assert_eq!(record["verdict"], "unknown");
     assert_eq!(record["faults"][0]["in_effect_ms"], Value::Null);
@@ -339,30 +339,33 @@ fn colours_are_for_terminals_and_no_color_turns_them_off() {
 
 #[test]
 fn a_proxy_server_of_others_is_left_as_it_was_found() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let server = ProxyServer::start(&sandbox);
-    server.create("foreign");
-    let before = server.proxies();
-    let run = quick(&sandbox);
-    let outcome =
-        sandbox.run(&format!("{run} --set toxiproxy={} --set failback=none", server.url()));
-    assert!(outcome.stderr.contains(&server.url()), "{}", outcome.stderr);
-    outcome.exits(0);
-    assert_eq!(server.proxies(), before);
-    nothing_is_left(&sandbox);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let server = ProxyServer::start(&sandbox);
+        server.create("foreign");
+        let before = server.proxies();
+        let run = quick(&sandbox);
+        let outcome =
+            sandbox.run(&format!("{run} --set toxiproxy={} --set failback=none", server.url()));
+        assert!(outcome.stderr.contains(&server.url()), "{}", outcome.stderr);
+        outcome.exits(0);
+        assert_eq!(server.proxies(), before);
+        nothing_is_left(&sandbox);
+    });
 }
 
 #[test]
 fn an_address_in_use_is_named_and_nothing_is_left() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = holder.local_addr().unwrap();
-    let outcome = sandbox.run(&format!("run complete_site_failure --set listen={taken}")).exits(13);
-    assert!(outcome.stderr.contains("the drill did not begin, nothing was injected"));
-    assert!(outcome.stderr.contains(&taken.to_string()), "{}", outcome.stderr);
-    assert_eq!(outcome.stdout, "");
-    assert!(runs(&sandbox.state).is_empty(), "a run that never began has no directory");
-    nothing_is_left(&sandbox);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = holder.local_addr().unwrap();
+        let outcome =
+            sandbox.run(&format!("run complete_site_failure --set listen={taken}")).exits(13);
+        assert!(outcome.stderr.contains("the drill did not begin, nothing was injected"));
+        assert!(outcome.stderr.contains(&taken.to_string()), "{}", outcome.stderr);
+        assert_eq!(outcome.stdout, "");
+        assert!(runs(&sandbox.state).is_empty(), "a run that never began has no directory");
+        nothing_is_left(&sandbox);
+    });
 }

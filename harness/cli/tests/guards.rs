@@ -7,6 +7,7 @@ mod support {
     pub(crate) mod page;
     pub(crate) mod quick;
     pub(crate) mod sandbox;
+    pub(crate) mod undisturbed;
     pub(crate) mod wait;
     pub(crate) mod wall_clock;
     pub(crate) mod world;
@@ -30,7 +31,7 @@ use nix::unistd::Pid;
 use support::drill::Drill;
 use support::quick::quick;
 use support::sandbox::{Outcome, Sandbox};
-use support::wait::alone;
+use support::undisturbed::undisturbed;
 use support::world::{nothing_is_left, processes, runs};
 
 /// A small file system of its own. Unmounted when dropped.
@@ -85,74 +86,77 @@ fn nothing_is_in(directory: &Path) -> bool {
 
 #[test]
 fn the_second_drill_on_an_environment_is_refused_and_told_who_is_at_work() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let run = quick(&sandbox);
-    let mut first = Drill::start(sandbox.command(&run));
-    first.says("  run ");
-    let began = Instant::now();
-    let second = sandbox.run(&run).exits(16);
-    // Half a second is a hundred times what it takes; a machine that is busy may need it.
-    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
-    let holder = runs(&sandbox.state);
-    let holder = holder.first().unwrap();
-    let said = format!(
-        "drdrill: environment lab is in use: run {holder} (process {}) since 20",
-        first.pid()
-    );
-    assert!(second.stderr.starts_with(&said), "{}", second.stderr);
-    assert!(second.stderr.ends_with(" UTC\n"), "{}", second.stderr);
-    assert_eq!(second.stdout, "");
-    assert_eq!(runs(&sandbox.state).len(), 1, "the loser leaves no run");
-    let history = sandbox.run("history").exits(0).stdout;
-    assert!(history.contains("running"), "{history}");
-    let busy = sandbox.run("recover").exits(0).stdout;
-    assert_eq!(busy, format!("run {holder}: a drill is running; nothing of it was touched\n"));
-    first.end().exits(0);
-    nothing_is_left(&sandbox);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let run = quick(&sandbox);
+        let mut first = Drill::start(sandbox.command(&run));
+        first.says("  run ");
+        let began = Instant::now();
+        let second = sandbox.run(&run).exits(16);
+        // Half a second is a hundred times what it takes; a machine that is busy may need it.
+        assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+        let holder = runs(&sandbox.state);
+        let holder = holder.first().unwrap();
+        let said = format!(
+            "drdrill: environment lab is in use: run {holder} (process {}) since 20",
+            first.pid()
+        );
+        assert!(second.stderr.starts_with(&said), "{}", second.stderr);
+        assert!(second.stderr.ends_with(" UTC\n"), "{}", second.stderr);
+        assert_eq!(second.stdout, "");
+        assert_eq!(runs(&sandbox.state).len(), 1, "the loser leaves no run");
+        let history = sandbox.run("history").exits(0).stdout;
+        assert!(history.contains("running"), "{history}");
+        let busy = sandbox.run("recover").exits(0).stdout;
+        assert_eq!(busy, format!("run {holder}: a drill is running; nothing of it was touched\n"));
+        first.end().exits(0);
+        nothing_is_left(&sandbox);
+    });
 }
 
 #[test]
 fn of_eight_drills_that_start_at_once_one_runs() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let run = quick(&sandbox);
-    let drills: Vec<Drill> = (0..8).map(|_| Drill::start(sandbox.command(&run))).collect();
-    let mut winners = 0;
-    for drill in drills {
-        let outcome = drill.end();
-        if outcome.code == Some(16) {
-            assert!(outcome.stderr.contains("is in use: run 20"), "{}", outcome.stderr);
-        } else {
-            winners += 1;
-            outcome.exits(0);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let run = quick(&sandbox);
+        let drills: Vec<Drill> = (0..8).map(|_| Drill::start(sandbox.command(&run))).collect();
+        let mut winners = 0;
+        for drill in drills {
+            let outcome = drill.end();
+            if outcome.code == Some(16) {
+                assert!(outcome.stderr.contains("is in use: run 20"), "{}", outcome.stderr);
+            } else {
+                winners += 1;
+                outcome.exits(0);
+            }
         }
-    }
-    assert_eq!(winners, 1);
-    nothing_is_left(&sandbox);
+        assert_eq!(winners, 1);
+        nothing_is_left(&sandbox);
+    });
 }
 
 #[test]
 fn a_drill_waits_for_whoever_takes_the_last_one_back() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let run = quick(&sandbox);
-    let mut first = Drill::start(sandbox.command(&run));
-    first.says("  in effect: ");
-    let found = processes(&sandbox.state);
-    let (keeper, _) = found.iter().find(|(_, what)| what.contains(" keeper ")).unwrap();
-    kill(Pid::from_raw(*keeper), Signal::SIGKILL).unwrap();
-    first.signal(Signal::SIGKILL);
-    first.end();
-    let left = runs(&sandbox.state).first().unwrap().clone();
-    let ledger = File::open(sandbox.state.join("undo").join(format!("{left}.ledger"))).unwrap();
-    let busy = Flock::lock(ledger, FlockArg::LockExclusiveNonblock).unwrap();
-    let refused = sandbox.run(&run).exits(16).stderr;
-    let said = "is being taken back on lab right now; try again in a moment\n";
-    assert_eq!(refused, format!("drdrill: run {left} {said}"));
-    drop(busy);
-    sandbox.run("recover").exits(0);
-    nothing_is_left(&sandbox);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let run = quick(&sandbox);
+        let mut first = Drill::start(sandbox.command(&run));
+        first.says("  in effect: ");
+        let found = processes(&sandbox.state);
+        let (keeper, _) = found.iter().find(|(_, what)| what.contains(" keeper ")).unwrap();
+        kill(Pid::from_raw(*keeper), Signal::SIGKILL).unwrap();
+        first.signal(Signal::SIGKILL);
+        first.end();
+        let left = runs(&sandbox.state).first().unwrap().clone();
+        let ledger = File::open(sandbox.state.join("undo").join(format!("{left}.ledger"))).unwrap();
+        let busy = Flock::lock(ledger, FlockArg::LockExclusiveNonblock).unwrap();
+        let refused = sandbox.run(&run).exits(16).stderr;
+        let said = "is being taken back on lab right now; try again in a moment\n";
+        assert_eq!(refused, format!("drdrill: run {left} {said}"));
+        drop(busy);
+        sandbox.run("recover").exits(0);
+        nothing_is_left(&sandbox);
+    });
 }
 
 #[test]
@@ -170,30 +174,32 @@ fn an_undo_ledger_that_cannot_be_read_is_not_passed_over() {
 
 #[test]
 fn a_full_disk_is_no_place_for_a_drill() {
-    let _alone = alone();
-    for free in [0, 4096, 100_000, 300_000] {
-        let sandbox = Sandbox::new();
-        let tmpfs = Tmpfs::for_state_of(&sandbox, "1M");
-        tmpfs.fill_but(free);
-        let outcome = sandbox.run(&quick(&sandbox));
-        no_pass_and_no_panic(&outcome);
-        outcome.exits(13);
-        assert!(runs(&sandbox.state).is_empty(), "a run that never began has no directory");
-        nothing_is_left(&sandbox);
-    }
+    undisturbed(|| {
+        for free in [0, 4096, 100_000, 300_000] {
+            let sandbox = Sandbox::new();
+            let tmpfs = Tmpfs::for_state_of(&sandbox, "1M");
+            tmpfs.fill_but(free);
+            let outcome = sandbox.run(&quick(&sandbox));
+            no_pass_and_no_panic(&outcome);
+            outcome.exits(13);
+            assert!(runs(&sandbox.state).is_empty(), "a run that never began has no directory");
+            nothing_is_left(&sandbox);
+        }
+    });
 }
 
 #[test]
 fn a_disk_that_fills_up_during_a_drill_spoils_the_pass_and_nothing_else() {
-    let _alone = alone();
-    for size in ["600K", "1M", "2M", "3M"] {
-        let sandbox = Sandbox::new();
-        let _tmpfs = Tmpfs::for_state_of(&sandbox, size);
-        let outcome = sandbox.run(&quick(&sandbox));
-        no_pass_and_no_panic(&outcome);
-        assert_ne!(outcome.code, Some(12), "{size}: nothing was left: {outcome:#?}");
-        nothing_is_left(&sandbox);
-    }
+    undisturbed(|| {
+        for size in ["600K", "1M", "2M", "3M"] {
+            let sandbox = Sandbox::new();
+            let _tmpfs = Tmpfs::for_state_of(&sandbox, size);
+            let outcome = sandbox.run(&quick(&sandbox));
+            no_pass_and_no_panic(&outcome);
+            assert_ne!(outcome.code, Some(12), "{size}: nothing was left: {outcome:#?}");
+            nothing_is_left(&sandbox);
+        }
+    });
 }
 
 #[test]
@@ -248,39 +254,41 @@ fn a_state_directory_that_others_can_write_to_is_refused() {
 
 #[test]
 fn readers_that_go_away_stop_neither_the_drill_nor_its_undo() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let mut command = sandbox.command(&quick(&sandbox));
-    let mut drill = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(drill.stdout.take());
-    let mut first = String::new();
-    BufReader::new(drill.stderr.take().unwrap()).read_line(&mut first).unwrap();
-    assert!(first.contains("  run "), "{first}");
-    assert_eq!(drill.wait().unwrap().code(), Some(0));
-    nothing_is_left(&sandbox);
-    let shown = sandbox.run("show last").exits(0).stdout;
-    assert!(shown.contains("verdict: PASSED (pass)"), "{shown}");
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let mut command = sandbox.command(&quick(&sandbox));
+        let mut drill = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(drill.stdout.take());
+        let mut first = String::new();
+        BufReader::new(drill.stderr.take().unwrap()).read_line(&mut first).unwrap();
+        assert!(first.contains("  run "), "{first}");
+        assert_eq!(drill.wait().unwrap().code(), Some(0));
+        nothing_is_left(&sandbox);
+        let shown = sandbox.run("show last").exits(0).stdout;
+        assert!(shown.contains("verdict: PASSED (pass)"), "{shown}");
 
-    let head = format!("{} show last | head -1", env!("CARGO_BIN_EXE_drdrill"));
-    let output = Command::new("bash")
-        .args(["-c", &format!("set -o pipefail; {head}")])
-        .env("DRDRILL_STATE", &sandbox.state)
-        .output()
-        .unwrap();
-    let outcome = Outcome::of(&output).exits(0);
-    assert_eq!(outcome.stdout.lines().count(), 1);
-    assert_eq!(outcome.stderr, "");
+        let head = format!("{} show last | head -1", env!("CARGO_BIN_EXE_drdrill"));
+        let output = Command::new("bash")
+            .args(["-c", &format!("set -o pipefail; {head}")])
+            .env("DRDRILL_STATE", &sandbox.state)
+            .output()
+            .unwrap();
+        let outcome = Outcome::of(&output).exits(0);
+        assert_eq!(outcome.stdout.lines().count(), 1);
+        assert_eq!(outcome.stderr, "");
+    });
 }
 
 #[test]
 fn evidence_that_cannot_be_written_while_nobody_listens_is_no_pass_either() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let _tmpfs = Tmpfs::for_state_of(&sandbox, "2M");
-    let mut command = sandbox.command(&quick(&sandbox));
-    let mut drill = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop((drill.stdout.take(), drill.stderr.take()));
-    let code = drill.wait().unwrap().code();
-    assert!(!matches!(code, None | Some(0 | 1 | 101)), "{code:?}");
-    nothing_is_left(&sandbox);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let _tmpfs = Tmpfs::for_state_of(&sandbox, "2M");
+        let mut command = sandbox.command(&quick(&sandbox));
+        let mut drill = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop((drill.stdout.take(), drill.stderr.take()));
+        let code = drill.wait().unwrap().code();
+        assert!(!matches!(code, None | Some(0 | 1 | 101)), "{code:?}");
+        nothing_is_left(&sandbox);
+    });
 }

@@ -6,6 +6,7 @@ mod support {
     pub(crate) mod drill;
     pub(crate) mod quick;
     pub(crate) mod sandbox;
+    pub(crate) mod undisturbed;
     pub(crate) mod wait;
     pub(crate) mod world;
 }
@@ -24,7 +25,8 @@ use serde_json::Value;
 use support::drill::Drill;
 use support::quick::quick;
 use support::sandbox::Sandbox;
-use support::wait::{alone, until};
+use support::undisturbed::undisturbed;
+use support::wait::until;
 use support::world::{nothing_is_left, processes, runs};
 
 /// A halted drill has put everything back so long after the lever was pulled.
@@ -88,54 +90,59 @@ fn halted_at(moment: &str, arguments: &str) {
 
 #[test]
 fn a_halt_ends_a_drill_in_every_stage_and_everything_is_put_back() {
-    let _alone = alone();
-    halted_at("baseline: ", "halt lab");
-    halted_at("  in effect: ", "halt");
-    halted_at("soak: ", "halt env.yaml");
-    halted_at("shift 50% of the traffic", "halt lab");
+    undisturbed(|| {
+        halted_at("baseline: ", "halt lab");
+        halted_at("  in effect: ", "halt");
+        halted_at("soak: ", "halt env.yaml");
+        halted_at("shift 50% of the traffic", "halt lab");
+    });
 }
 
 #[test]
 fn a_halted_environment_takes_no_drill_until_it_is_released() {
-    let _alone = alone();
-    for (halt, environment) in [("halt lab", Some("lab")), ("halt", None)] {
-        let sandbox = Sandbox::new();
-        let run = quick(&sandbox);
-        let said = sandbox.run(halt).exits(0).stdout;
-        assert!(said.contains("no drill was running\n"), "{said}");
-        assert!(said.contains(&sandbox.state.display().to_string()), "which one: {said}");
-        let mode = fs::metadata(lever(&sandbox, environment)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+    undisturbed(|| {
+        for (halt, environment) in [("halt lab", Some("lab")), ("halt", None)] {
+            let sandbox = Sandbox::new();
+            let run = quick(&sandbox);
+            let said = sandbox.run(halt).exits(0).stdout;
+            assert!(said.contains("no drill was running\n"), "{said}");
+            assert!(said.contains(&sandbox.state.display().to_string()), "which one: {said}");
+            let mode = fs::metadata(lever(&sandbox, environment)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
 
-        for _ in 0..2 {
-            let refused = sandbox.run(&run).exits(16);
-            let (who, release) = refused.stderr.split_once('\n').unwrap();
-            assert!(who.starts_with("drdrill: lab is halted by drdrill halt ("), "{who}");
-            assert!(who.contains(" on ") && who.contains(", process ") && who.ends_with(" UTC)"));
-            assert_eq!(release, format!("  release it: drdrill {halt} --release\n"));
-            assert!(!sandbox.state.join("runs").exists(), "a refused drill touches nothing");
-            // Who halted first stays named.
-            let first = fs::read(lever(&sandbox, environment)).unwrap();
-            sandbox.run(halt).exits(0);
-            assert_eq!(fs::read(lever(&sandbox, environment)).unwrap(), first);
+            for _ in 0..2 {
+                let refused = sandbox.run(&run).exits(16);
+                let (who, release) = refused.stderr.split_once('\n').unwrap();
+                assert!(who.starts_with("drdrill: lab is halted by drdrill halt ("), "{who}");
+                assert!(
+                    who.contains(" on ") && who.contains(", process ") && who.ends_with(" UTC)")
+                );
+                assert_eq!(release, format!("  release it: drdrill {halt} --release\n"));
+                assert!(!sandbox.state.join("runs").exists(), "a refused drill touches nothing");
+                // Who halted first stays named.
+                let first = fs::read(lever(&sandbox, environment)).unwrap();
+                sandbox.run(halt).exits(0);
+                assert_eq!(fs::read(lever(&sandbox, environment)).unwrap(), first);
+            }
+
+            let said = sandbox.run(&format!("{halt} --release")).exits(0).stdout;
+            assert!(said.contains(" is released in "), "{said}");
+            let again = sandbox.run(&format!("{halt} --release")).exits(0).stdout;
+            assert!(again.contains(" was not halted in "), "{again}");
+            sandbox.run(&run).exits(0);
+            nothing_is_left(&sandbox);
         }
-
-        let said = sandbox.run(&format!("{halt} --release")).exits(0).stdout;
-        assert!(said.contains(" is released in "), "{said}");
-        let again = sandbox.run(&format!("{halt} --release")).exits(0).stdout;
-        assert!(again.contains(" was not halted in "), "{again}");
-        sandbox.run(&run).exits(0);
-        nothing_is_left(&sandbox);
-    }
+    });
 }
 
 #[test]
 fn a_halt_of_another_environment_stops_nothing_here() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    sandbox.run("halt lab_bypass").exits(0);
-    sandbox.run(&quick(&sandbox)).exits(0);
-    nothing_is_left(&sandbox);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        sandbox.run("halt lab_bypass").exits(0);
+        sandbox.run(&quick(&sandbox)).exits(0);
+        nothing_is_left(&sandbox);
+    });
 }
 
 #[test]
@@ -152,35 +159,40 @@ fn releasing_one_lever_leaves_the_others_and_says_so() {
 
 #[test]
 fn a_name_that_nobody_knows_halts_nothing_and_is_told_what_runs() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let refused = sandbox.run("halt lap").exits(2).stderr;
-    assert!(refused.contains("no environment `lap`; known, the nearest first: lab, "), "{refused}");
-    assert!(refused.contains("; with a drill running now: none\n"), "{refused}");
-    assert!(!sandbox.state.join("halts").exists());
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let refused = sandbox.run("halt lap").exits(2).stderr;
+        assert!(
+            refused.contains("no environment `lap`; known, the nearest first: lab, "),
+            "{refused}"
+        );
+        assert!(refused.contains("; with a drill running now: none\n"), "{refused}");
+        assert!(!sandbox.state.join("halts").exists());
 
-    let mut drill = Drill::start(sandbox.command(&quick(&sandbox)));
-    drill.says("baseline: ");
-    let refused = sandbox.run("halt lap").exits(2).stderr;
-    assert!(refused.contains("; with a drill running now: lab\n"), "{refused}");
-    drill.end().exits(0);
-    nothing_is_left(&sandbox);
+        let mut drill = Drill::start(sandbox.command(&quick(&sandbox)));
+        drill.says("baseline: ");
+        let refused = sandbox.run("halt lap").exits(2).stderr;
+        assert!(refused.contains("; with a drill running now: lab\n"), "{refused}");
+        drill.end().exits(0);
+        nothing_is_left(&sandbox);
+    });
 }
 
 #[test]
 fn a_halt_that_does_not_wait_says_what_is_still_to_come() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let mut drill = Drill::start(sandbox.command(&quick(&sandbox)));
-    drill.says("  in effect: ");
-    let halt = sandbox.run("halt lab --no-wait --format json").exits(0);
-    let said: Value = serde_json::from_str(&halt.stdout).unwrap();
-    assert_eq!(said["running"][0]["run"], only_run(&sandbox));
-    assert_eq!(said["ended"], serde_json::json!([]));
-    assert_eq!(said["in_place"][0]["busy"], true);
-    assert_eq!(said["release"], "drdrill halt lab --release");
-    drill.end().exits(15);
-    nothing_is_left(&sandbox);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let mut drill = Drill::start(sandbox.command(&quick(&sandbox)));
+        drill.says("  in effect: ");
+        let halt = sandbox.run("halt lab --no-wait --format json").exits(0);
+        let said: Value = serde_json::from_str(&halt.stdout).unwrap();
+        assert_eq!(said["running"][0]["run"], only_run(&sandbox));
+        assert_eq!(said["ended"], serde_json::json!([]));
+        assert_eq!(said["in_place"][0]["busy"], true);
+        assert_eq!(said["release"], "drdrill halt lab --release");
+        drill.end().exits(15);
+        nothing_is_left(&sandbox);
+    });
 }
 
 #[test]
@@ -217,54 +229,57 @@ fn a_halt_waits_for_whoever_holds_the_lock_and_not_for_ever() {
 
 #[test]
 fn status_tells_who_runs_what_is_halted_and_what_is_in_place() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let (idle, code) = status(&sandbox);
-    assert_eq!(idle, serde_json::json!({ "running": [], "halts": [], "in_place": [] }));
-    assert_eq!(code, Some(0));
-    assert!(!sandbox.state.exists(), "looking touches nothing");
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let (idle, code) = status(&sandbox);
+        assert_eq!(idle, serde_json::json!({ "running": [], "halts": [], "in_place": [] }));
+        assert_eq!(code, Some(0));
+        assert!(!sandbox.state.exists(), "looking touches nothing");
 
-    let mut drill = Drill::start(sandbox.command(&quick(&sandbox)));
-    drill.says("  in effect: ");
-    let run = only_run(&sandbox);
-    let (busy, code) = status(&sandbox);
-    assert_eq!(code, Some(0), "what a running drill has in place is not left");
-    assert_eq!(busy["running"][0]["environment"], "lab");
-    assert_eq!(busy["running"][0]["run"], run.as_str());
-    assert_eq!(busy["running"][0]["process"], drill.pid().as_raw());
-    let since = busy["running"][0]["since"].as_str().unwrap();
-    assert!(since.starts_with("20") && since.ends_with(" UTC"), "{since}");
-    assert_eq!(busy["in_place"][0]["run"], run.as_str());
-    assert_eq!(busy["in_place"][0]["busy"], true);
-    let table = sandbox.run("status").exits(0).stdout;
-    assert!(table.contains(&run) && table.contains("site_loss of primary"), "{table}");
+        let mut drill = Drill::start(sandbox.command(&quick(&sandbox)));
+        drill.says("  in effect: ");
+        let run = only_run(&sandbox);
+        let (busy, code) = status(&sandbox);
+        assert_eq!(code, Some(0), "what a running drill has in place is not left");
+        assert_eq!(busy["running"][0]["environment"], "lab");
+        assert_eq!(busy["running"][0]["run"], run.as_str());
+        assert_eq!(busy["running"][0]["process"], drill.pid().as_raw());
+        let since = busy["running"][0]["since"].as_str().unwrap();
+        assert!(since.starts_with("20") && since.ends_with(" UTC"), "{since}");
+        assert_eq!(busy["in_place"][0]["run"], run.as_str());
+        assert_eq!(busy["in_place"][0]["busy"], true);
+        let table = sandbox.run("status").exits(0).stdout;
+        assert!(table.contains(&run) && table.contains("site_loss of primary"), "{table}");
 
-    // Harness and keeper are gone at once: nobody undoes, and status says so.
-    let found = processes(&sandbox.state);
-    let (keeper, _) = found.iter().find(|(_, what)| what.contains(" keeper ")).unwrap();
-    kill(Pid::from_raw(*keeper), Signal::SIGKILL).unwrap();
-    drill.signal(Signal::SIGKILL);
-    drill.end();
-    let left = until("the lock is free", UNDONE, || {
-        let (said, code) = status(&sandbox);
-        (said["running"] == serde_json::json!([])).then_some((said, code))
+        // Harness and keeper are gone at once: nobody undoes, and status says so.
+        let found = processes(&sandbox.state);
+        let (keeper, _) = found.iter().find(|(_, what)| what.contains(" keeper ")).unwrap();
+        kill(Pid::from_raw(*keeper), Signal::SIGKILL).unwrap();
+        drill.signal(Signal::SIGKILL);
+        drill.end();
+        let left = until("the lock is free", UNDONE, || {
+            let (said, code) = status(&sandbox);
+            (said["running"] == serde_json::json!([])).then_some((said, code))
+        });
+        assert_eq!(left.1, Some(12));
+        assert_eq!(left.0["in_place"][0]["busy"], false);
+        let table = sandbox.run("status").exits(12).stdout;
+        assert!(
+            table.contains("no drill is running in ") && table.contains("nobody: drdrill recover")
+        );
+        let halt = sandbox.run("halt lab").exits(12).stdout;
+        assert!(halt.contains(&format!("run {run}: STILL IN PLACE: ")), "{halt}");
+        sandbox.run("halt lab_bypass").exits(0);
+
+        sandbox.run("recover").exits(0);
+        nothing_is_left(&sandbox);
+        let (after, code) = status(&sandbox);
+        assert_eq!((after["in_place"].clone(), code), (serde_json::json!([]), Some(0)));
+        let halted: Vec<&Value> =
+            after["halts"].as_array().unwrap().iter().map(|halt| &halt["environment"]).collect();
+        assert_eq!(halted, ["lab", "lab_bypass"]);
+        assert!(sandbox.run("status").exits(0).stdout.contains("drdrill halt lab --release"));
     });
-    assert_eq!(left.1, Some(12));
-    assert_eq!(left.0["in_place"][0]["busy"], false);
-    let table = sandbox.run("status").exits(12).stdout;
-    assert!(table.contains("no drill is running in ") && table.contains("nobody: drdrill recover"));
-    let halt = sandbox.run("halt lab").exits(12).stdout;
-    assert!(halt.contains(&format!("run {run}: STILL IN PLACE: ")), "{halt}");
-    sandbox.run("halt lab_bypass").exits(0);
-
-    sandbox.run("recover").exits(0);
-    nothing_is_left(&sandbox);
-    let (after, code) = status(&sandbox);
-    assert_eq!((after["in_place"].clone(), code), (serde_json::json!([]), Some(0)));
-    let halted: Vec<&Value> =
-        after["halts"].as_array().unwrap().iter().map(|halt| &halt["environment"]).collect();
-    assert_eq!(halted, ["lab", "lab_bypass"]);
-    assert!(sandbox.run("status").exits(0).stdout.contains("drdrill halt lab --release"));
 }
 
 /// Mounts a tmpfs as the state directory; the test has to be root.

@@ -6,6 +6,7 @@ mod support {
     pub(crate) mod drill;
     pub(crate) mod quick;
     pub(crate) mod sandbox;
+    pub(crate) mod undisturbed;
     pub(crate) mod wait;
     pub(crate) mod world;
 }
@@ -18,7 +19,7 @@ use serde_json::Value;
 use support::drill::Drill;
 use support::quick::{quick, quick_but};
 use support::sandbox::{Outcome, Sandbox};
-use support::wait::alone;
+use support::undisturbed::undisturbed;
 use support::world::{nothing_is_left, runs};
 
 /// An interrupted drill has put everything back so long after the signal.
@@ -63,101 +64,108 @@ fn evidence_of_an_abort(sandbox: &Sandbox, outcome: &Outcome) {
 
 #[test]
 fn an_interrupt_puts_everything_back_in_every_stage() {
-    let _alone = alone();
-    for moment in [
-        "baseline: ",
-        "  in effect: ",
-        "detected",
-        "failover decided",
-        "  failed over",
-        "soak: ",
-        "undo: ",
-        "shift 50% of the traffic",
-        "fence the DR site",
-        "failed back",
-    ] {
-        let sandbox = Sandbox::new();
-        let outcome = interrupted(&sandbox, moment, |drill| {
-            drill.signal(Signal::SIGINT);
-        });
-        evidence_of_an_abort(&sandbox, &outcome);
-    }
+    undisturbed(|| {
+        for moment in [
+            "baseline: ",
+            "  in effect: ",
+            "detected",
+            "failover decided",
+            "  failed over",
+            "soak: ",
+            "undo: ",
+            "shift 50% of the traffic",
+            "fence the DR site",
+            "failed back",
+        ] {
+            let sandbox = Sandbox::new();
+            let outcome = interrupted(&sandbox, moment, |drill| {
+                drill.signal(Signal::SIGINT);
+            });
+            evidence_of_an_abort(&sandbox, &outcome);
+        }
+    });
 }
 
 #[test]
 fn a_drill_that_is_interrupted_while_it_starts_has_not_begun() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let outcome = interrupted(&sandbox, "  run ", |drill| {
-        drill.signal(Signal::SIGINT);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let outcome = interrupted(&sandbox, "  run ", |drill| {
+            drill.signal(Signal::SIGINT);
+        });
+        assert!(outcome.stderr.contains("the drill did not begin, nothing was injected"));
+        assert!(runs(&sandbox.state).is_empty(), "a run that never began has no directory");
     });
-    assert!(outcome.stderr.contains("the drill did not begin, nothing was injected"));
-    assert!(runs(&sandbox.state).is_empty(), "a run that never began has no directory");
 }
 
 #[test]
 fn sigterm_and_a_lost_terminal_are_interrupts_too() {
-    let _alone = alone();
-    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
-        let sandbox = Sandbox::new();
-        let outcome = interrupted(&sandbox, "  in effect: ", |drill| {
-            drill.signal(signal);
-        });
-        evidence_of_an_abort(&sandbox, &outcome);
-    }
+    undisturbed(|| {
+        for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+            let sandbox = Sandbox::new();
+            let outcome = interrupted(&sandbox, "  in effect: ", |drill| {
+                drill.signal(signal);
+            });
+            evidence_of_an_abort(&sandbox, &outcome);
+        }
+    });
 }
 
 #[test]
 fn ctrl_c_at_a_terminal_ends_the_drill_and_not_the_system_under_it() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let outcome = interrupted(&sandbox, "  failed over", |drill| {
-        killpg(drill.pid(), Signal::SIGINT).unwrap();
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let outcome = interrupted(&sandbox, "  failed over", |drill| {
+            killpg(drill.pid(), Signal::SIGINT).unwrap();
+        });
+        evidence_of_an_abort(&sandbox, &outcome);
+        // A terminal signals the whole group. What is measured must not suffer from it.
+        let record = record(&sandbox);
+        assert_eq!(record["bystanders"][0]["samples"]["failed"], 0);
     });
-    evidence_of_an_abort(&sandbox, &outcome);
-    // A terminal signals the whole group. What is measured must not suffer from it.
-    let record = record(&sandbox);
-    assert_eq!(record["bystanders"][0]["samples"]["failed"], 0);
 }
 
 #[test]
 fn a_second_interrupt_leaves_at_once_and_the_keeper_puts_everything_back() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    // Two signals at once: of the same one, the kernel would keep one.
-    let outcome = interrupted(&sandbox, "  in effect: ", |drill| {
-        drill.signal(Signal::SIGINT).signal(Signal::SIGTERM);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        // Two signals at once: of the same one, the kernel would keep one.
+        let outcome = interrupted(&sandbox, "  in effect: ", |drill| {
+            drill.signal(Signal::SIGINT).signal(Signal::SIGTERM);
+        });
+        assert!(outcome.stderr.contains("drdrill: leaving at once"), "{}", outcome.stderr);
+        assert_eq!(outcome.stdout, "", "a drill that was left has no result");
+        let history = sandbox.run("history").exits(0).stdout;
+        assert!(history.contains("cut off"), "{history}");
     });
-    assert!(outcome.stderr.contains("drdrill: leaving at once"), "{}", outcome.stderr);
-    assert_eq!(outcome.stdout, "", "a drill that was left has no result");
-    let history = sandbox.run("history").exits(0).stdout;
-    assert!(history.contains("cut off"), "{history}");
 }
 
 #[test]
 fn ctrl_c_twice_leaves_nothing_either() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    interrupted(&sandbox, "  in effect: ", |drill| {
-        drill.signal(Signal::SIGINT).says("drdrill: interrupted: ").signal(Signal::SIGINT);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        interrupted(&sandbox, "  in effect: ", |drill| {
+            drill.signal(Signal::SIGINT).says("drdrill: interrupted: ").signal(Signal::SIGINT);
+        });
     });
 }
 
 #[test]
 fn a_stop_condition_ends_the_drill_with_its_reason() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let run = quick_but(
-        &sandbox,
-        "failback:",
-        "stop_when: [{ probe: read, success_below: 99%, over: 1s }]\nfailback:",
-    );
-    let outcome = sandbox.run(&run).exits(15);
-    assert!(outcome.stderr.contains("aborted: probe read: "), "{}", outcome.stderr);
-    let record = record(&sandbox);
-    assert_ne!(record["verdict"], "pass");
-    let reasons = record["reasons"].to_string();
-    assert!(reasons.contains("samples succeeded in 1s, which is below 99%"), "{reasons}");
-    assert!(record["faults"][0]["reverted_ms"].is_number(), "{}", record["faults"]);
-    nothing_is_left(&sandbox);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let run = quick_but(
+            &sandbox,
+            "failback:",
+            "stop_when: [{ probe: read, success_below: 99%, over: 1s }]\nfailback:",
+        );
+        let outcome = sandbox.run(&run).exits(15);
+        assert!(outcome.stderr.contains("aborted: probe read: "), "{}", outcome.stderr);
+        let record = record(&sandbox);
+        assert_ne!(record["verdict"], "pass");
+        let reasons = record["reasons"].to_string();
+        assert!(reasons.contains("samples succeeded in 1s, which is below 99%"), "{reasons}");
+        assert!(record["faults"][0]["reverted_ms"].is_number(), "{}", record["faults"]);
+        nothing_is_left(&sandbox);
+    });
 }

@@ -6,6 +6,7 @@ mod support {
     pub(crate) mod drill;
     pub(crate) mod quick;
     pub(crate) mod sandbox;
+    pub(crate) mod undisturbed;
     pub(crate) mod wait;
     pub(crate) mod world;
 }
@@ -22,7 +23,7 @@ use nix::unistd::Pid;
 use support::drill::Drill;
 use support::quick::{quick, quick_but};
 use support::sandbox::Sandbox;
-use support::wait::alone;
+use support::undisturbed::undisturbed;
 use support::world::{nothing_is_left, processes, runs};
 
 /// What the runner of GitHub Actions waits after each signal to a step that was cancelled.
@@ -131,65 +132,69 @@ fn keeper_and_harness(sandbox: &Sandbox) -> (i32, i32) {
 
 #[test]
 fn a_step_that_execs_drdrill_hears_the_cancel_and_undoes_everything() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let mut step = Step::start(&sandbox, "exec DRILL", &quick(&sandbox));
-    let began = Instant::now();
-    step.shell.signal(Signal::SIGINT);
-    let outcome = step.shell.end().exits(15);
-    assert!(began.elapsed() < UNDONE, "{:?}: {outcome:#?}", began.elapsed());
-    assert!(outcome.stderr.contains("drdrill: interrupted: "), "{}", outcome.stderr);
-    nothing_is_left(&sandbox);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let mut step = Step::start(&sandbox, "exec DRILL", &quick(&sandbox));
+        let began = Instant::now();
+        step.shell.signal(Signal::SIGINT);
+        let outcome = step.shell.end().exits(15);
+        assert!(began.elapsed() < UNDONE, "{:?}: {outcome:#?}", began.elapsed());
+        assert!(outcome.stderr.contains("drdrill: interrupted: "), "{}", outcome.stderr);
+        nothing_is_left(&sandbox);
+    });
 }
 
 #[test]
 fn a_step_whose_shell_swallows_the_cancel_is_undone_by_the_keeper() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let long = quick_but(&sandbox, "soak: 300ms", "soak: 1min");
-    let mut step = Step::start(&sandbox, "DRILL\necho over", &long);
-    let (keeper, harness) = keeper_and_harness(&sandbox);
-    step.shell.signal(Signal::SIGINT);
-    thread::sleep(AFTER_SIGINT);
-    step.shell.signal(Signal::SIGTERM);
-    thread::sleep(AFTER_SIGTERM);
-    step.kill_tree();
-    // The signals ended the shell and never reached the drill.
-    assert_eq!(parent(harness), Some(1), "the harness was to be an orphan");
-    assert!(processes(&sandbox.state).iter().any(|(pid, _)| *pid == keeper));
-    assert!(step.kill_orphans() > 0, "the harness was to carry the runner's variable");
-    nothing_is_left(&sandbox);
-    let run = runs(&sandbox.state).into_iter().next().unwrap();
-    let shown = sandbox.run("history").exits(0).stdout;
-    assert!(shown.contains(&run) && shown.contains("cut off"), "{shown}");
-    drop(step);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let long = quick_but(&sandbox, "soak: 300ms", "soak: 1min");
+        let mut step = Step::start(&sandbox, "DRILL\necho over", &long);
+        let (keeper, harness) = keeper_and_harness(&sandbox);
+        step.shell.signal(Signal::SIGINT);
+        thread::sleep(AFTER_SIGINT);
+        step.shell.signal(Signal::SIGTERM);
+        thread::sleep(AFTER_SIGTERM);
+        step.kill_tree();
+        // The signals ended the shell and never reached the drill.
+        assert_eq!(parent(harness), Some(1), "the harness was to be an orphan");
+        assert!(processes(&sandbox.state).iter().any(|(pid, _)| *pid == keeper));
+        assert!(step.kill_orphans() > 0, "the harness was to carry the runner's variable");
+        nothing_is_left(&sandbox);
+        let run = runs(&sandbox.state).into_iter().next().unwrap();
+        let shown = sandbox.run("history").exits(0).stdout;
+        assert!(shown.contains(&run) && shown.contains("cut off"), "{shown}");
+        drop(step);
+    });
 }
 
 #[test]
 fn a_tree_that_is_killed_at_once_does_not_take_the_keeper_along() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let step = Step::start(&sandbox, "DRILL\necho over", &quick(&sandbox));
-    let (keeper, harness) = keeper_and_harness(&sandbox);
-    let tree = step.tree();
-    assert!(tree.contains(&harness) && !tree.contains(&keeper), "{keeper} is in {tree:?}");
-    step.kill_tree();
-    step.kill_orphans();
-    nothing_is_left(&sandbox);
-    drop(step);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let step = Step::start(&sandbox, "DRILL\necho over", &quick(&sandbox));
+        let (keeper, harness) = keeper_and_harness(&sandbox);
+        let tree = step.tree();
+        assert!(tree.contains(&harness) && !tree.contains(&keeper), "{keeper} is in {tree:?}");
+        step.kill_tree();
+        step.kill_orphans();
+        nothing_is_left(&sandbox);
+        drop(step);
+    });
 }
 
 #[test]
 fn what_is_left_when_the_keeper_is_killed_too_recover_takes_back_in_the_next_step() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let step = Step::start(&sandbox, "DRILL\necho over", &quick(&sandbox));
-    let (keeper, _) = keeper_and_harness(&sandbox);
-    kill_if_there(keeper);
-    step.kill_tree();
-    step.kill_orphans();
-    let recovered = sandbox.run("recover").exits(0).stdout;
-    assert!(recovered.contains("taken back and seen to be gone: "), "{recovered}");
-    nothing_is_left(&sandbox);
-    drop(step);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let step = Step::start(&sandbox, "DRILL\necho over", &quick(&sandbox));
+        let (keeper, _) = keeper_and_harness(&sandbox);
+        kill_if_there(keeper);
+        step.kill_tree();
+        step.kill_orphans();
+        let recovered = sandbox.run("recover").exits(0).stdout;
+        assert!(recovered.contains("taken back and seen to be gone: "), "{recovered}");
+        nothing_is_left(&sandbox);
+        drop(step);
+    });
 }

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use crate::support::page::{Page, answer};
 use crate::support::quick::quick;
 use crate::support::sandbox::{Outcome, Sandbox};
-use crate::support::wait::alone;
+use crate::support::undisturbed::undisturbed;
 use crate::support::world::nothing_is_left;
 
 /// Canaries of the shapes that credentials have: the header's value, and what in it is the secret.
@@ -110,57 +110,64 @@ fn drill(sandbox: &Sandbox, page: &Page, header: &str) -> Command {
 
 #[test]
 fn no_secret_reaches_the_terminal_the_evidence_or_the_ledger() {
-    let _alone = alone();
-    for (number, (value, secret)) in canaries().into_iter().enumerate() {
-        let sandbox = Sandbox::new();
-        // What of the value is sent back: the whole of it, and below its parts.
-        let page = echo(value.clone());
-        let file = sandbox.path("secret");
-        fs::write(&file, format!("{value}\n")).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        let header = if number % 2 == 0 {
-            "Authorization: { env: CANARY }".to_owned()
-        } else {
-            format!("Cookie: {{ file: {} }}", file.display())
-        };
-        let mut command = drill(&sandbox, &page, &header);
-        let outcome = Outcome::of(&command.env("CANARY", &value).output().unwrap()).exits(16);
-        assert_eq!(page.asked(), 2, "it was sent back");
-        assert!(outcome.stderr.contains("[redacted]"), "{}", outcome.stderr);
-        let looked_for: Vec<String> = forms(&value).into_iter().chain(forms(&secret)).collect();
-        for command in ["show last", "history", "check last", "status", "recover", "verify last"] {
-            let more = sandbox.run(command);
-            assert_eq!(hits(&all_of(&sandbox, &more), &looked_for), [""; 0], "{command}");
+    undisturbed(|| {
+        for (number, (value, secret)) in canaries().into_iter().enumerate() {
+            let sandbox = Sandbox::new();
+            // What of the value is sent back: the whole of it, and below its parts.
+            let page = echo(value.clone());
+            let file = sandbox.path("secret");
+            fs::write(&file, format!("{value}\n")).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+            let header = if number % 2 == 0 {
+                "Authorization: { env: CANARY }".to_owned()
+            } else {
+                format!("Cookie: {{ file: {} }}", file.display())
+            };
+            let mut command = drill(&sandbox, &page, &header);
+            let outcome = Outcome::of(&command.env("CANARY", &value).output().unwrap()).exits(16);
+            assert_eq!(page.asked(), 2, "it was sent back");
+            assert!(outcome.stderr.contains("[redacted]"), "{}", outcome.stderr);
+            let looked_for: Vec<String> = forms(&value).into_iter().chain(forms(&secret)).collect();
+            for command in
+                ["show last", "history", "check last", "status", "recover", "verify last"]
+            {
+                let more = sandbox.run(command);
+                assert_eq!(hits(&all_of(&sandbox, &more), &looked_for), [""; 0], "{command}");
+            }
+            assert_eq!(hits(&all_of(&sandbox, &outcome), &looked_for), [""; 0]);
+            for asked in
+                ["explain quick.yaml --env env.yaml --format json", "doctor --env env.yaml"]
+            {
+                let mut command = sandbox.command(asked);
+                let outcome = Outcome::of(&command.env("CANARY", &value).output().unwrap());
+                assert_eq!(hits(&all_of(&sandbox, &outcome), &looked_for), [""; 0], "{asked}");
+            }
+            nothing_is_left(&sandbox);
         }
-        assert_eq!(hits(&all_of(&sandbox, &outcome), &looked_for), [""; 0]);
-        for asked in ["explain quick.yaml --env env.yaml --format json", "doctor --env env.yaml"] {
-            let mut command = sandbox.command(asked);
-            let outcome = Outcome::of(&command.env("CANARY", &value).output().unwrap());
-            assert_eq!(hits(&all_of(&sandbox, &outcome), &looked_for), [""; 0], "{asked}");
-        }
-        nothing_is_left(&sandbox);
-    }
+    });
 }
 
 #[test]
 fn the_search_finds_what_is_not_known_to_be_a_secret() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let value = "canary-known-to-nobody";
-    let page = echo(value.to_owned());
-    let mut command = drill(&sandbox, &page, &format!("X-Trace: {value}"));
-    let outcome = Outcome::of(&command.output().unwrap()).exits(16);
-    let all = all_of(&sandbox, &outcome);
-    for form in forms(value).iter().filter(|form| !form.contains('\\')) {
-        let found = hits(&all, std::slice::from_ref(form)).join("\n");
-        for place in ["stderr", "events.jsonl", "record.json"] {
-            assert!(found.contains(place), "{form} is not found in {place}: {found}");
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let value = "canary-known-to-nobody";
+        let page = echo(value.to_owned());
+        let mut command = drill(&sandbox, &page, &format!("X-Trace: {value}"));
+        let outcome = Outcome::of(&command.output().unwrap()).exits(16);
+        let all = all_of(&sandbox, &outcome);
+        for form in forms(value).iter().filter(|form| !form.contains('\\')) {
+            let found = hits(&all, std::slice::from_ref(form)).join("\n");
+            for place in ["stderr", "events.jsonl", "record.json"] {
+                assert!(found.contains(place), "{form} is not found in {place}: {found}");
+            }
         }
-    }
-    let found = hits(&all, &forms(value)).join("\n");
-    for place in ["stdout", "stderr", "events.jsonl", "record.json", "report.html", "report.md"] {
-        assert!(found.contains(place), "{place}: {found}");
-    }
+        let found = hits(&all, &forms(value)).join("\n");
+        for place in ["stdout", "stderr", "events.jsonl", "record.json", "report.html", "report.md"]
+        {
+            assert!(found.contains(place), "{place}: {found}");
+        }
+    });
 }
 
 #[test]

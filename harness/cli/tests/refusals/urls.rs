@@ -15,7 +15,7 @@ use drdrill_faults::namespace::Namespace;
 
 use crate::support::drill::Drill;
 use crate::support::sandbox::{Outcome, Sandbox};
-use crate::support::wait::alone;
+use crate::support::undisturbed::undisturbed;
 
 /// Ports on which everything is answered.
 const PORTS: [u16; 2] = [80, 8080];
@@ -230,78 +230,82 @@ const URLS_REFUSED: [&str; 22] = [
 
 #[test]
 fn nothing_connects_to_an_address_that_is_never_probed() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let net = CatchAll::new("never", HOSTS);
-    let hosts = || HOSTS_REFUSED.iter().chain(&NAMES_REFUSED);
-    let mut attempts: Vec<String> = hosts().map(|host| http(&format!("http://{host}/"))).collect();
-    attempts.extend(URLS_REFUSED.iter().map(|url| http(url)));
-    attempts.extend(hosts().step_by(3).map(|host| tcp(&format!("{host}:80"))));
-    assert!(attempts.len() > 100);
-    for attempt in attempts {
-        environment(&sandbox, &attempt);
-        let outcome = net.run(&sandbox, "run no_op --env web.yaml");
-        assert!(matches!(outcome.code, Some(14 | 16)), "{attempt}: {outcome:#?}");
-        assert_eq!(net.seen(), BTreeMap::new(), "{attempt}");
-    }
-    for url in ["http://metadata/", "http://169.254.169.254/"] {
-        let pin = format!("pin: {{ http: {{ url: \"{url}\", contains: x }} }}\n");
-        environment(&sandbox, &tcp("10.0.0.5:80"));
-        let good = fs::read_to_string(sandbox.path("web.yaml")).unwrap();
-        fs::write(sandbox.path("web.yaml"), pin + &good).unwrap();
-        let outcome = net.run(&sandbox, "run no_op --env web.yaml");
-        assert!(matches!(outcome.code, Some(14 | 16)), "{url}: {outcome:#?}");
-        assert_eq!(net.seen(), BTreeMap::new(), "{url}");
-    }
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let net = CatchAll::new("never", HOSTS);
+        let hosts = || HOSTS_REFUSED.iter().chain(&NAMES_REFUSED);
+        let mut attempts: Vec<String> =
+            hosts().map(|host| http(&format!("http://{host}/"))).collect();
+        attempts.extend(URLS_REFUSED.iter().map(|url| http(url)));
+        attempts.extend(hosts().step_by(3).map(|host| tcp(&format!("{host}:80"))));
+        assert!(attempts.len() > 100);
+        for attempt in attempts {
+            environment(&sandbox, &attempt);
+            let outcome = net.run(&sandbox, "run no_op --env web.yaml");
+            assert!(matches!(outcome.code, Some(14 | 16)), "{attempt}: {outcome:#?}");
+            assert_eq!(net.seen(), BTreeMap::new(), "{attempt}");
+        }
+        for url in ["http://metadata/", "http://169.254.169.254/"] {
+            let pin = format!("pin: {{ http: {{ url: \"{url}\", contains: x }} }}\n");
+            environment(&sandbox, &tcp("10.0.0.5:80"));
+            let good = fs::read_to_string(sandbox.path("web.yaml")).unwrap();
+            fs::write(sandbox.path("web.yaml"), pin + &good).unwrap();
+            let outcome = net.run(&sandbox, "run no_op --env web.yaml");
+            assert!(matches!(outcome.code, Some(14 | 16)), "{url}: {outcome:#?}");
+            assert_eq!(net.seen(), BTreeMap::new(), "{url}");
+        }
+    });
 }
 
 #[test]
 fn what_drills_are_about_is_probed_and_a_redirect_is_not_followed() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let net = CatchAll::new("may", HOSTS);
-    let targets = [
-        ("http://10.0.0.5/", "10.0.0.5"),
-        ("http://192.168.1.1:8080/", "192.168.1.1"),
-        ("http://127.0.0.7/", "127.0.0.7"),
-        ("http://203.0.113.9/", "203.0.113.9"),
-        ("http://[fd00::5]/", "fd00::5"),
-        ("http://[::1]:8080/", "::1"),
-        ("http://[::ffff:10.0.0.5]/", "10.0.0.5"),
-        ("http://shop.test/", "10.0.0.5"),
-        ("http://six.test/", "fd00::5"),
-        ("http://localhost/", "127.0.0.1"),
-    ];
-    for (url, address) in targets {
-        environment(&sandbox, &http(url));
-        // Each answer is a redirect, which is no success.
-        net.run(&sandbox, "run no_op --env web.yaml");
-        let seen: Vec<IpAddr> = net.seen().into_keys().collect();
-        assert_eq!(seen, [address.parse::<IpAddr>().unwrap()], "{url}");
-    }
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let net = CatchAll::new("may", HOSTS);
+        let targets = [
+            ("http://10.0.0.5/", "10.0.0.5"),
+            ("http://192.168.1.1:8080/", "192.168.1.1"),
+            ("http://127.0.0.7/", "127.0.0.7"),
+            ("http://203.0.113.9/", "203.0.113.9"),
+            ("http://[fd00::5]/", "fd00::5"),
+            ("http://[::1]:8080/", "::1"),
+            ("http://[::ffff:10.0.0.5]/", "10.0.0.5"),
+            ("http://shop.test/", "10.0.0.5"),
+            ("http://six.test/", "fd00::5"),
+            ("http://localhost/", "127.0.0.1"),
+        ];
+        for (url, address) in targets {
+            environment(&sandbox, &http(url));
+            // Each answer is a redirect, which is no success.
+            net.run(&sandbox, "run no_op --env web.yaml");
+            let seen: Vec<IpAddr> = net.seen().into_keys().collect();
+            assert_eq!(seen, [address.parse::<IpAddr>().unwrap()], "{url}");
+        }
+    });
 }
 
 #[test]
 fn a_name_that_changes_its_mind_leads_nowhere_else() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let net = CatchAll::new("flip", "10.0.0.5 flip.test\n");
-    environment(&sandbox, &http("http://flip.test/"));
-    let scenario = "scenario: long\ntitle: Many samples\nkind: simulated\nprobes: { every: 20ms, deadline: 500ms, samples: 150 }\nfaults: []\nrecovery: { failover: own }\n";
-    fs::write(sandbox.path("long.yaml"), scenario).unwrap();
-    let mut drill = Drill::start(net.command(&sandbox, "run long.yaml --env web.yaml"));
-    drill.says("  run ");
-    crate::support::wait::until("a probe", Duration::from_secs(20), || {
-        (!net.seen.lock().unwrap().is_empty()).then_some(())
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let net = CatchAll::new("flip", "10.0.0.5 flip.test\n");
+        environment(&sandbox, &http("http://flip.test/"));
+        let scenario = "scenario: long\ntitle: Many samples\nkind: simulated\nprobes: { every: 20ms, deadline: 500ms, samples: 150 }\nfaults: []\nrecovery: { failover: own }\n";
+        fs::write(sandbox.path("long.yaml"), scenario).unwrap();
+        let mut drill = Drill::start(net.command(&sandbox, "run long.yaml --env web.yaml"));
+        drill.says("  run ");
+        crate::support::wait::until("a probe", Duration::from_secs(20), || {
+            (!net.seen.lock().unwrap().is_empty()).then_some(())
+        });
+        // In place, because it is this file that is mounted there.
+        fs::write(net.hosts_dir().join("hosts"), "169.254.169.254 flip.test\n").unwrap();
+        let outcome = drill.end();
+        assert_ne!(outcome.code, Some(0), "{outcome:#?}");
+        let seen = net.seen();
+        let seen: Vec<String> = seen.into_keys().map(|ip| ip.to_string()).collect();
+        assert_eq!(seen, ["10.0.0.5"]);
+        let run = fs::read_dir(sandbox.state.join("runs")).unwrap().next().unwrap().unwrap().path();
+        let events = fs::read_to_string(run.join("events.jsonl")).unwrap();
+        assert!(events.contains("169.254.169.254 is never probed"), "it was refused, and so noted");
     });
-    // In place, because it is this file that is mounted there.
-    fs::write(net.hosts_dir().join("hosts"), "169.254.169.254 flip.test\n").unwrap();
-    let outcome = drill.end();
-    assert_ne!(outcome.code, Some(0), "{outcome:#?}");
-    let seen = net.seen();
-    let seen: Vec<String> = seen.into_keys().map(|ip| ip.to_string()).collect();
-    assert_eq!(seen, ["10.0.0.5"]);
-    let run = fs::read_dir(sandbox.state.join("runs")).unwrap().next().unwrap().unwrap().path();
-    let events = fs::read_to_string(run.join("events.jsonl")).unwrap();
-    assert!(events.contains("169.254.169.254 is never probed"), "it was refused, and so noted");
 }

@@ -13,6 +13,9 @@ use super::wait::until;
 /// Source: undo-and-security goals, R1.
 const PUT_BACK: Duration = Duration::from_secs(5);
 
+/// In every failure that says that something was left.
+pub(crate) const LEFT: &str = "LEFT IN PLACE";
+
 /// Processes of any run of this state directory. Those of labs carry the mark of their run and log below it; keepers
 /// are told where it is.
 pub(crate) fn processes(state: &Path) -> Vec<(i32, String)> {
@@ -60,9 +63,10 @@ pub(crate) fn nothing_is_left(sandbox: &Sandbox) {
         std::thread::sleep(Duration::from_millis(5));
         last = left(&sandbox.state);
     }
-    assert!(last.is_empty(), "left {PUT_BACK:?} after the end: {last:#?}");
-    until("recover knows of nothing", PUT_BACK, || {
-        let outcome = sandbox.run("recover").exits(0);
+    assert!(last.is_empty(), "{LEFT} {PUT_BACK:?} after the end: {last:#?}");
+    until(&format!("{LEFT}, as recover says"), PUT_BACK, || {
+        let outcome = sandbox.run("recover");
+        assert_eq!(outcome.code, Some(0), "{LEFT}, as recover says: {outcome:#?}");
         outcome.stdout.starts_with("nothing is open: ").then_some(())
     });
 }
