@@ -8,6 +8,7 @@ mod support {
     pub(crate) mod quick;
     pub(crate) mod record;
     pub(crate) mod sandbox;
+    pub(crate) mod undisturbed;
     pub(crate) mod wait;
     pub(crate) mod world;
 }
@@ -23,7 +24,8 @@ use support::patient::patient;
 use support::quick::{quick, quick_but};
 use support::record::record;
 use support::sandbox::Sandbox;
-use support::wait::{alone, until};
+use support::undisturbed::undisturbed;
+use support::wait::until;
 use support::world::{nothing_is_left, processes, runs};
 
 const LOSS: &str = "site_loss: { on: primary }";
@@ -61,46 +63,51 @@ fn the_outage_lasted_until_it_was_decided(record: &Value) {
 
 #[test]
 fn storage_that_takes_no_writes_is_noticed_and_failed_over_while_reads_go_on() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let arguments = format!("{} --format json", quick_but(&sandbox, LOSS, READ_ONLY));
-    patient(&sandbox);
-    let record = record(&sandbox.run(&arguments).exits(0));
-    let proof = record["faults"][0]["proof"].as_str().unwrap();
-    assert!(proof.contains("primary/service (pid ") && proof.contains("its database: "), "{proof}");
-    let kinds = failed_kinds(&sandbox);
-    assert_eq!(kinds, ["database", "service"].map(str::to_owned).into(), "{kinds:?}");
-    assert!(record["phases"]["failed_over_ms"].is_number(), "{}", record["phases"]);
-    assert!(stream(&record, "write")["outage"].is_object(), "{}", record["services"]);
-    the_outage_lasted_until_it_was_decided(&record);
-    assert_eq!(record["split_brain"], json!([]));
-    nothing_is_left(&sandbox);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let arguments = format!("{} --format json", quick_but(&sandbox, LOSS, READ_ONLY));
+        patient(&sandbox);
+        let record = record(&sandbox.run(&arguments).exits(0));
+        let proof = record["faults"][0]["proof"].as_str().unwrap();
+        assert!(
+            proof.contains("primary/service (pid ") && proof.contains("its database: "),
+            "{proof}"
+        );
+        let kinds = failed_kinds(&sandbox);
+        assert_eq!(kinds, ["database", "service"].map(str::to_owned).into(), "{kinds:?}");
+        assert!(record["phases"]["failed_over_ms"].is_number(), "{}", record["phases"]);
+        assert!(stream(&record, "write")["outage"].is_object(), "{}", record["services"]);
+        the_outage_lasted_until_it_was_decided(&record);
+        assert_eq!(record["split_brain"], json!([]));
+        nothing_is_left(&sandbox);
+    });
 }
 
 #[test]
 fn logins_that_nobody_checks_are_noticed_and_failed_over_while_data_access_goes_on() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    let kill = "process_kill: { on: primary, component: auth }";
-    let arguments = format!("{} --format json", quick(&sandbox));
-    patient(&sandbox);
-    let scenario = fs::read_to_string(sandbox.path("quick.yaml")).unwrap();
-    let scenario =
-        scenario.replace("every: 100ms", "every: 100ms, also: [login]").replace(LOSS, kill);
-    fs::write(sandbox.path("quick.yaml"), scenario).unwrap();
-    let record = record(&sandbox.run(&arguments).exits(0));
-    let kinds = failed_kinds(&sandbox);
-    assert_eq!(kinds, ["login", "service"].map(str::to_owned).into(), "{kinds:?}");
-    assert!(record["phases"]["failed_over_ms"].is_number(), "{}", record["phases"]);
-    assert!(stream(&record, "login")["outage"].is_object(), "{}", record["services"]);
-    the_outage_lasted_until_it_was_decided(&record);
-    let proof = record["faults"][0]["proof"].as_str().unwrap();
-    assert!(
-        proof.contains("primary/auth (pid ") && proof.contains("Connection refused"),
-        "{proof}"
-    );
-    assert!(proof.contains("still running: primary/service"), "{proof}");
-    nothing_is_left(&sandbox);
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let kill = "process_kill: { on: primary, component: auth }";
+        let arguments = format!("{} --format json", quick(&sandbox));
+        patient(&sandbox);
+        let scenario = fs::read_to_string(sandbox.path("quick.yaml")).unwrap();
+        let scenario =
+            scenario.replace("every: 100ms", "every: 100ms, also: [login]").replace(LOSS, kill);
+        fs::write(sandbox.path("quick.yaml"), scenario).unwrap();
+        let record = record(&sandbox.run(&arguments).exits(0));
+        let kinds = failed_kinds(&sandbox);
+        assert_eq!(kinds, ["login", "service"].map(str::to_owned).into(), "{kinds:?}");
+        assert!(record["phases"]["failed_over_ms"].is_number(), "{}", record["phases"]);
+        assert!(stream(&record, "login")["outage"].is_object(), "{}", record["services"]);
+        the_outage_lasted_until_it_was_decided(&record);
+        let proof = record["faults"][0]["proof"].as_str().unwrap();
+        assert!(
+            proof.contains("primary/auth (pid ") && proof.contains("Connection refused"),
+            "{proof}"
+        );
+        assert!(proof.contains("still running: primary/service"), "{proof}");
+        nothing_is_left(&sandbox);
+    });
 }
 
 #[test]
@@ -108,17 +115,22 @@ fn what_works_all_along_is_no_recovery_of_what_does_not() {
     for (arguments, broken) in
         [("storage_read_only_nobody_fails_over", "write"), ("auth_down_nobody_fails_over", "login")]
     {
-        let _alone = alone();
-        let sandbox = Sandbox::new();
-        let arguments =
-            format!("run {arguments} --set give_up_after=3s --set every=100ms --format json");
-        let record = record(&sandbox.run(&arguments).exits(10));
-        let rto = &record["services"][0]["rto"];
-        assert_eq!((&rto["verdict"], &rto["at_most_ms"]), (&json!("fail"), &Value::Null), "{rto}");
-        assert!(rto["at_least_ms"].as_f64().unwrap() >= 2_900.0, "{rto}");
-        assert_eq!(stream(&record, broken)["outage"]["at_most_ms"], Value::Null);
-        assert_eq!(stream(&record, "read")["outage"], Value::Null, "reads go on");
-        nothing_is_left(&sandbox);
+        undisturbed(|| {
+            let sandbox = Sandbox::new();
+            let arguments =
+                format!("run {arguments} --set give_up_after=3s --set every=100ms --format json");
+            let record = record(&sandbox.run(&arguments).exits(10));
+            let rto = &record["services"][0]["rto"];
+            assert_eq!(
+                (&rto["verdict"], &rto["at_most_ms"]),
+                (&json!("fail"), &Value::Null),
+                "{rto}"
+            );
+            assert!(rto["at_least_ms"].as_f64().unwrap() >= 2_900.0, "{rto}");
+            assert_eq!(stream(&record, broken)["outage"]["at_most_ms"], Value::Null);
+            assert_eq!(stream(&record, "read")["outage"], Value::Null, "reads go on");
+            nothing_is_left(&sandbox);
+        });
     }
 }
 
@@ -148,17 +160,18 @@ fn limits(sandbox: &Sandbox) -> Vec<String> {
 
 #[test]
 fn an_interrupted_drill_lets_write_again_before_it_ends() {
-    let _alone = alone();
-    let sandbox = Sandbox::new();
-    for signal in [Signal::SIGINT, Signal::SIGKILL] {
-        let mut drill = Drill::start(sandbox.command(&quick_but(&sandbox, LOSS, READ_ONLY)));
-        drill.says("in effect");
-        assert_eq!(limits(&sandbox).iter().filter(|limit| *limit == "0").count(), 1);
-        drill.signal(signal);
-        until("nobody is limited", Duration::from_secs(10), || {
-            limits(&sandbox).iter().all(|limit| limit != "0").then_some(())
-        });
-        drill.end();
-        nothing_is_left(&sandbox);
-    }
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        for signal in [Signal::SIGINT, Signal::SIGKILL] {
+            let mut drill = Drill::start(sandbox.command(&quick_but(&sandbox, LOSS, READ_ONLY)));
+            drill.says("in effect");
+            assert_eq!(limits(&sandbox).iter().filter(|limit| *limit == "0").count(), 1);
+            drill.signal(signal);
+            until("nobody is limited", Duration::from_secs(10), || {
+                limits(&sandbox).iter().all(|limit| limit != "0").then_some(())
+            });
+            drill.end();
+            nothing_is_left(&sandbox);
+        }
+    });
 }

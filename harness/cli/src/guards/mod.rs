@@ -8,10 +8,10 @@ pub(crate) mod pin;
 pub(crate) mod production;
 pub(crate) mod urls;
 
-use drdrill_core::environment::Environment;
+use drdrill_core::environment::{Environment, Power};
 use drdrill_core::inventory::{Inventory, Provider};
 use drdrill_core::network::{NetworkPlace, Via};
-use drdrill_core::scenario::{Inject, Partition, Scenario};
+use drdrill_core::scenario::{Inject, Scenario};
 use drdrill_faults::disk::fault::DiskError;
 use drdrill_faults::namespace::Namespace;
 use drdrill_faults::network::delay::devices_of;
@@ -36,10 +36,12 @@ pub(crate) fn blast_radius(
     scenario: &Scenario,
     environment: &dyn Environment,
 ) -> Result<(), Failure> {
+    let powers = environment.powers();
+    let by_links = powers.contains(&Power::Partition) && !powers.contains(&Power::Network);
     for fault in &scenario.faults {
         let (from, ports, most) = match &fault.inject {
             // Made by the links between two sites, which [`links_can`] looks at.
-            Inject::NetworkPartition(cut) if by_links(cut, environment) => continue,
+            Inject::NetworkPartition(_) if by_links => continue,
             Inject::NetworkPartition(cut) => (&cut.from, &cut.ports[..], cut.max_targets),
             Inject::PacketLoss(loss) => (&loss.from, &loss.ports[..], loss.max_targets),
             Inject::RateLimit(limit) => (&limit.from, &limit.ports[..], limit.max_targets),
@@ -92,10 +94,6 @@ pub(crate) fn blast_radius(
         }
     }
     Ok(())
-}
-
-fn by_links(cut: &Partition, environment: &dyn Environment) -> bool {
-    cut.from.as_ref().is_some_and(|from| environment.peer_links(&cut.on, from).is_some())
 }
 
 /// Refuses a partition that the lab's links cannot make: they know sites and no ports.

@@ -11,28 +11,29 @@ use crate::judge::text::percent;
 
 const NAME: &str = "stays_restored";
 
-/// Between the end of the sustained window and the undo, not more than 1 % of the attempts fail: as many as a
-/// healthy baseline may have.
+/// Between the end of the sustained window of the service's last stream and the undo, not more than 1 % of the attempts
+/// fail: as many as a healthy baseline may have. A stream that the fault did not touch may still be interrupted by the
+/// failover that the others need.
 pub(super) const RULE: Rule = Rule::new(NAME, look);
 
 fn look(case: &Case<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     for service in &case.services {
+        let ends = service.headline().into_iter().map(|story| last_window(&story.recoveries));
+        // One that never was restored is the recovery time's business.
+        let Some(window_end) =
+            ends.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max())
+        else {
+            continue;
+        };
         for story in service.headline() {
-            let (Some(window_end), name) =
-                (last_window(&story.recoveries), &story.stream.facts.name)
-            else {
-                continue;
-            };
-            // The service is restored when the last of its streams is: one that was not struck at first, as writes are
-            // not when only what is read was damaged, may have to wait for the repair of the others.
-            let restored = service.rto.restored_by.map_or(window_end, |by| by.max(window_end));
+            let name = &story.stream.facts.name;
             let after = story
                 .stream
                 .shots
                 .iter()
                 .copied()
-                .filter(|shot| shot.sent > restored && shot.sent <= case.waiting.until);
+                .filter(|shot| shot.sent > window_end && shot.sent <= case.waiting.until);
             let (failed, usable) = count(after);
             if failed == 0 {
                 continue;
@@ -117,6 +118,17 @@ mod tests {
         assert_eq!(waits_for_the_repair(8_100), Verdict::Pass);
         // What is read was back before the writes went away.
         assert_eq!(waits_for_the_repair(5_500), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_stream_that_the_fault_spared_may_be_interrupted_until_the_others_are_back() {
+        for (from, to, verdict) in [(6_500, 6_700, Verdict::Pass), (9_000, 9_500, Verdict::Fail)] {
+            let mut story = Story::recovered();
+            let streams = vec![facts(0, "write", Purpose::Write), facts(1, "read", Purpose::Read)];
+            story.entries[0].event = started(streams, targets(), true);
+            story.stream(1, |ms| !(from..to).contains(&ms));
+            assert_eq!(verdict_of(super::RULE, &story), verdict, "from {from}");
+        }
     }
 
     #[test]
