@@ -57,10 +57,10 @@ impl Archive for Shelf {
             name: format!("full-{number}"),
             full: PathBuf::new(),
             files: Vec::new(),
-            described: if !planted.has(Ill::Undescribed) {
-                Ok(Described { taken_at_ms: NOW_MS - planted.age_ms, bytes: 10, position: 7 })
-            } else {
+            described: if planted.has(Ill::Undescribed) {
                 Err("no description".to_owned())
+            } else {
+                Ok(Described { taken_at_ms: NOW_MS - planted.age_ms, bytes: 10, position: 7 })
             },
         });
         Ok(points.collect())
