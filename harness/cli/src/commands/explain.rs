@@ -67,29 +67,7 @@ fn words(scenario: &Scenario, inventory: &Inventory) -> String {
         let undo = undo(&fault.inject, &inventory.provider);
         step(&format!("At {}: {}. {undo}", fault.at, what(&fault.inject)));
     }
-    step(&match scenario.recovery.failover {
-        Failover::None if scenario.recovery.restore.is_some() => {
-            restore(scenario.recovery.restore.unwrap_or_default())
-        }
-        Failover::BuiltIn => {
-            let monitor = inventory.machinery.monitor;
-            let word = if monitor.both { "and" } else { "or" };
-            let at = inventory.machinery.at.as_ref().map_or_else(String::new, |at| {
-                format!(" It stands at {at} and reaches the other site only by the links between the two.")
-            });
-            format!(
-                "The health monitor looks every {}; after {} failures in a row {word} {} kinds of check failed it fails over: \
-                 fence, activate, promote, redirect, see that it serves; rolled back in reverse order when a step fails.{at}",
-                monitor.interval, monitor.failures, monitor.kinds
-            )
-        }
-        Failover::Own => "The system fails over by itself; drdrill only watches.".to_owned(),
-        Failover::None => "Nobody fails over.".to_owned(),
-        Failover::Refrain => {
-            "The health monitor and the failover plan are at work and have to hold back: a failover fails the drill."
-                .to_owned()
-        }
-    });
+    step(&healed_by(scenario, inventory));
     if !scenario.verify.is_empty() {
         step(&format!("These functions must work again: {}.", scenario.verify.join(", ")));
     }
@@ -132,6 +110,32 @@ fn words(scenario: &Scenario, inventory: &Inventory) -> String {
         }
     }
     text.0
+}
+
+/// Who heals the system, and how.
+fn healed_by(scenario: &Scenario, inventory: &Inventory) -> String {
+    match scenario.recovery.failover {
+        Failover::BuiltIn => {
+            let monitor = inventory.machinery.monitor;
+            let word = if monitor.both { "and" } else { "or" };
+            let at = inventory.machinery.at.as_ref().map_or_else(String::new, |at| {
+                format!(" It stands at {at} and reaches the other site only by the links between the two.")
+            });
+            format!(
+                "The health monitor looks every {}; after {} failures in a row {word} {} kinds of check failed it fails over: \
+                 fence, activate, promote, redirect, see that it serves; rolled back in reverse order when a step fails.{at}",
+                monitor.interval, monitor.failures, monitor.kinds
+            )
+        }
+        Failover::Own => "The system fails over by itself; drdrill only watches.".to_owned(),
+        Failover::None => {
+            scenario.recovery.restore.map_or_else(|| "Nobody fails over.".to_owned(), restore)
+        }
+        Failover::Refrain => {
+            "The health monitor and the failover plan are at work and have to hold back: a failover fails the drill."
+                .to_owned()
+        }
+    }
 }
 
 fn restore(plan: RestorePlan) -> String {

@@ -19,7 +19,7 @@ fn one(case: &Case<'_>, service: &ServiceStory<'_>) -> Vec<Finding> {
     let name = &service.facts.name;
     let mut found = Vec::new();
     for conflict in service.reigns.iter().flat_map(|reigns| reigns.conflicts(name)) {
-        found.push(critical(NAME, conflict.detail));
+        found.push(critical(NAME, format!("split brain: {}", conflict.detail)));
     }
     if let Some(story) = &service.rpo {
         if let Some(lost) = &story.lost_after_fault {
