@@ -25,7 +25,7 @@ fn environment(bypass: bool) -> String {
     format!(
         "\
 environment: selftest
-provider: {{ lab: {{ replication_lag: 50ms, bypass_proxies: {bypass}, keep_data: kept }} }}
+provider: {{ lab: {{ replication_lag: 50ms, bypass_proxies: {bypass}, keep_data: kept, backup_interval: 1s }} }}
 services: [{{ name: store, tier: 1 }}]
 measure: {{ sustained: 500ms }}
 machinery:
