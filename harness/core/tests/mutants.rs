@@ -83,7 +83,9 @@ fn known() -> Known {
         ]),
         probes: names(&["write", "read", "bystander"]),
         also: names(&["login"]),
-        components: Some([("primary".to_owned(), vec!["service".to_owned()])].into()),
+        components: Some(
+            [("primary".to_owned(), vec!["service".to_owned(), "auth".to_owned()])].into(),
+        ),
         directories: Some([("primary".to_owned(), vec!["data".to_owned()])].into()),
     }
 }

@@ -93,7 +93,8 @@ mod tests {
             split.detail.starts_with("app: primary (epoch 1) acknowledged 49 writes"),
             "{split:?}"
         );
-        assert!(record.reasons.contains(&split.detail), "{:?}", record.reasons);
+        let reason = format!("split brain: {}", split.detail);
+        assert!(record.reasons.contains(&reason), "{:?}", record.reasons);
     }
 
     #[test]
