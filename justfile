@@ -6,6 +6,10 @@ drill:
 must-fail:
     cargo run --release -- run --must-fail
 
+# So many losses of a primary site whose DR site is hot: none may cost an acknowledged write.
+hot n="20":
+    DRDRILL_HOT={{n}} cargo test -p drdrill --test standing -- --nocapture a_hot_dr_site_loses_nothing
+
 # All tests, as CI runs them.
 test:
     bash scripts/test.sh
@@ -69,6 +73,10 @@ bench-nft:
 # Two sites of network namespaces, beside a script of ip commands that makes the same.
 bench-namespaces:
     cargo bench -p drdrill-faults --bench namespaces
+
+# A backup of so many MiB verified, beside sha256sum: time and memory.
+bench-verify mib="1024":
+    cargo bench -p drdrill-lab --bench verify -- {{mib}}
 
 # So many faults of each kind put into effect and taken back: the first packet after each must notice.
 first-packet n="1000":

@@ -16,6 +16,7 @@ needs=(
   "strace:/usr/bin/strace"
   "util-linux:/usr/bin/prlimit"
   "iptables:/usr/sbin/iptables"
+  "python3-aiosmtpd:/usr/lib/python3/dist-packages/aiosmtpd/__init__.py"
 )
 missing=()
 for need in "${needs[@]}"; do

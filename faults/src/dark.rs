@@ -1,5 +1,6 @@
 //! A site whose network goes dark: all of its proxies are down, and a canary sees it from where clients stand.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,19 +53,20 @@ impl SiteNetwork {
         if !up.is_empty() {
             return Ok(Presence::Absent { detail: format!("proxies still up: {}", up.join(", ")) });
         }
-        let path = &self.links.client_path;
-        let canary = match timeout(CANARY_TIMEOUT, TcpStream::connect(path)).await {
-            Ok(Ok(_)) => {
-                let detail = format!("clients still reach {} at {path}", self.site);
-                return Ok(Presence::Absent { detail });
-            }
-            Ok(Err(error)) if is_the_networks(&error) => error.to_string(),
-            // Our own trouble, such as no free descriptor, proves nothing.
-            Ok(Err(error)) => return Err(ActionError::new("send a canary to", path, error)),
-            Err(_) => format!("no answer within {CANARY_TIMEOUT:?}"),
-        };
-        let proof =
-            format!("{} proxies are down; a canary to {path}: {canary}", self.links.proxies.len());
+        let mut proof = format!("{} proxies are down", self.links.proxies.len());
+        for path in &self.links.client_paths {
+            let canary = match timeout(CANARY_TIMEOUT, TcpStream::connect(path)).await {
+                Ok(Ok(_)) => {
+                    let detail = format!("clients still reach {} at {path}", self.site);
+                    return Ok(Presence::Absent { detail });
+                }
+                Ok(Err(error)) if is_the_networks(&error) => error.to_string(),
+                // Our own trouble, such as no free descriptor, proves nothing.
+                Ok(Err(error)) => return Err(ActionError::new("send a canary to", path, error)),
+                Err(_) => format!("no answer within {CANARY_TIMEOUT:?}"),
+            };
+            let _ = write!(proof, "; a canary to {path}: {canary}");
+        }
         Ok(Presence::InEffect { proof })
     }
 }

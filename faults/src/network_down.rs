@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use drdrill_core::action::{Action, ActionError, Belt, Presence, Tag, Undo};
 
 use crate::dark::SiteNetwork;
-use crate::site_reverter::SiteUndo;
+use crate::site_reverter::{Scope, SiteUndo};
 
 /// The network of a site goes dark.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Action for NetworkDown {
     }
 
     async fn plan(&self, _: &Tag) -> Result<Undo, ActionError> {
-        SiteUndo::of(&self.network, &[]).await.map(SiteUndo::into_undo)
+        Ok(SiteUndo::of(&self.network, &[]).await?.into_undo(Scope::Site))
     }
 
     async fn apply(&self, _: &Tag) -> Result<(), ActionError> {

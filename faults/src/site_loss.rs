@@ -1,4 +1,4 @@
-//! Every process of a site is killed and its network goes dark.
+//! Every process of a site, or of one zone of it, is killed and its network goes dark.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,11 +7,13 @@ use drdrill_core::action::{Action, ActionError, Belt, Presence, Tag, Undo};
 use drdrill_core::environment::{ProcessControl, ProcessIdentity};
 
 use crate::dark::SiteNetwork;
-use crate::site_reverter::SiteUndo;
+use crate::site_reverter::{Scope, SiteUndo};
 
-/// Every process of a site is killed and its network goes dark.
+/// Every process of a site, or of one zone of it, is killed and its network goes dark.
 #[derive(Debug)]
 pub struct SiteLoss {
+    kind: &'static str,
+    scope: Scope,
     network: SiteNetwork,
     processes: Arc<dyn ProcessControl>,
     killed: Mutex<Vec<ProcessIdentity>>,
@@ -21,14 +23,26 @@ impl SiteLoss {
     /// The loss of the site of `network`.
     #[must_use]
     pub fn new(network: SiteNetwork, processes: Arc<dyn ProcessControl>) -> Self {
-        Self { network, processes, killed: Mutex::default() }
+        Self { kind: "site_loss", scope: Scope::Site, network, processes, killed: Mutex::default() }
+    }
+
+    /// The same, where what is lost is a zone of a site.
+    #[must_use]
+    pub fn of_zone(network: SiteNetwork, processes: Arc<dyn ProcessControl>) -> Self {
+        Self { kind: "zone_loss", ..Self::new(network, processes) }
+    }
+
+    /// The loss of the site of `network` with the way by which clients come to its region: both name these too.
+    #[must_use]
+    pub fn of_region(network: SiteNetwork, processes: Arc<dyn ProcessControl>) -> Self {
+        Self { kind: "region_outage", scope: Scope::Region, ..Self::new(network, processes) }
     }
 }
 
 #[async_trait]
 impl Action for SiteLoss {
     fn kind(&self) -> &'static str {
-        "site_loss"
+        self.kind
     }
 
     fn target(&self) -> String {
@@ -53,7 +67,8 @@ impl Action for SiteLoss {
                 "no process of the site runs",
             ));
         }
-        SiteUndo::of(&self.network, &processes).await.map(SiteUndo::into_undo)
+        let undo = SiteUndo::of(&self.network, &processes).await?;
+        Ok(undo.into_undo(self.scope))
     }
 
     async fn apply(&self, _: &Tag) -> Result<(), ActionError> {

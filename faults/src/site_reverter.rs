@@ -10,8 +10,24 @@ use serde_json::Value;
 
 use crate::dark::SiteNetwork;
 
-/// Kind of the undo.
-const KIND: &str = "site";
+/// What goes with a site, and so what has to come back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scope {
+    /// Nothing.
+    Site,
+    /// The way by which clients come to its region.
+    Region,
+}
+
+impl Scope {
+    /// Kind of the undo.
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Site => "site",
+            Self::Region => "region",
+        }
+    }
+}
 
 /// What the ledger knows of a site that was lost.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -43,9 +59,9 @@ impl SiteUndo {
         })
     }
 
-    pub(crate) fn into_undo(self) -> Undo {
+    pub(crate) fn into_undo(self, scope: Scope) -> Undo {
         Undo::Revert {
-            kind: KIND.to_owned(),
+            kind: scope.kind().to_owned(),
             node: self.site.clone(),
             // A struct of strings and numbers always becomes JSON.
             params: serde_json::to_value(&self).unwrap_or_default(),
@@ -69,6 +85,8 @@ pub struct Restart {
 /// Takes the loss of a site back.
 #[derive(Debug)]
 pub struct SiteReverter {
+    /// What it brings back with a site.
+    pub scope: Scope,
     /// Reaches a proxy server by the base URL of its API.
     pub make_links: fn(&str) -> Result<Arc<dyn LinkControl>, ActionError>,
     /// `None` in the keeper and in `recover`: the site ended with its environment, whose own undo stands in the same
@@ -100,7 +118,7 @@ fn parse(node: &str, params: &Value) -> Result<SiteUndo, ActionError> {
 #[async_trait]
 impl Reverter for SiteReverter {
     fn kind(&self) -> &'static str {
-        KIND
+        self.scope.kind()
     }
 
     async fn revert(&self, node: &str, params: &Value) -> Result<(), ActionError> {

@@ -122,7 +122,7 @@ async fn take_back((node, params): &(String, Value)) {
 
 #[tokio::test]
 async fn every_row_is_as_before_whatever_was_done_to_it() {
-    for (harm, missing) in [(Harm::Corrupt(7), 0), (Harm::Delete(7), 7)] {
+    for (harm, missing) in [(Harm::Corrupt(7), 0), (Harm::Encrypt(7), 0), (Harm::Delete(7), 7)] {
         let store = Store::new();
         let before = store.rows();
         let undo = strike(&store.fault(harm)).await;

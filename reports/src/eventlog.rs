@@ -50,7 +50,7 @@ fn tell(event: &Event) -> Option<(&'static str, String)> {
             ("milestone", words::milestone(*milestone).to_owned())
         }
         Event::StateChanged { from, to, reason } => {
-            ("state", format!("{} → {}: {reason}", words::state(*from), words::state(*to)))
+            ("state", format!("{} → {}: {reason}", from.word(), to.word()))
         }
         Event::HealthCheckFailed { site, kind, in_a_row, detail } => {
             ("health", format!("{kind} of {site} fails, {in_a_row} in a row: {detail}"))
@@ -68,6 +68,13 @@ fn tell(event: &Event) -> Option<(&'static str, String)> {
                 AbortCause::Failure => "a failure",
             };
             ("aborted", format!("by {cause}: {reason}"))
+        }
+        Event::Notified { to, by, kind, error, .. } => {
+            let about = words::notice(*kind);
+            let outcome = error
+                .as_ref()
+                .map_or_else(|| "told".to_owned(), |error| format!("COULD NOT BE TOLD: {error}"));
+            ("notice", format!("{to} by {by}, that {about}: {outcome}"))
         }
         Event::Note { text } => ("note", text.clone()),
         fault => {

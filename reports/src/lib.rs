@@ -27,6 +27,7 @@ pub mod story;
 mod svg;
 pub mod terminal;
 pub mod timeline;
+mod tries;
 mod words;
 
 #[cfg(test)]

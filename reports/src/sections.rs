@@ -79,6 +79,7 @@ pub(crate) fn sections(run: Run<'_>) -> Vec<Section> {
         conduct::steps(record),
         conduct::split_brain(record),
         conduct::findings(record),
+        conduct::notices(record),
         identity::identity(record),
         identity::sign_off(record),
         conduct::log(run.history),

@@ -72,6 +72,10 @@ fn service(service: &Service) -> String {
     let rto = &service.rto;
     let recovery = match (rto.at_least_ms, rto.at_most_ms) {
         (None, _) => format!("The recovery of {name} was not measured"),
+        (Some(_), Some(at_most)) if service.outage.is_none() => format!(
+            "{name} did not fail as clients see it, or for less than {}",
+            duration(rounded(at_most))
+        ),
         (Some(at_least), None) => unfinished(name, at_least, rto),
         (Some(at_least), Some(at_most)) => format!(
             "{name} was restored {} after the fault{}",

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use drdrill_core::checker::Severity;
-use drdrill_core::event::{Milestone, StepOutcome, SystemState, When};
+use drdrill_core::event::{Milestone, StepOutcome, When};
+use drdrill_core::notice::NoticeKind;
 use drdrill_core::probe::Connection;
 use drdrill_core::record::{Record, Rpo, Samples, Service};
 use drdrill_core::tabletop::StepResult;
@@ -54,18 +55,24 @@ pub(crate) const fn milestone(milestone: Milestone) -> &'static str {
         Milestone::Detected => "detected",
         Milestone::Decided => "decided",
         Milestone::FailedOver => "failed over",
+        Milestone::Restored => "restored",
         Milestone::FailbackStarted => "failback starts",
         Milestone::FailbackFinished => "failback ends",
     }
 }
 
-pub(crate) const fn state(state: SystemState) -> &'static str {
-    match state {
-        SystemState::Healthy => "healthy",
-        SystemState::Degraded => "degraded",
-        SystemState::FailingOver => "failing over",
-        SystemState::FailedOver => "failed over",
-        SystemState::FailingBack => "failing back",
+pub(crate) const fn notice(kind: NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::Begun => "the drill begins",
+        NoticeKind::Affected => "services may be affected",
+        NoticeKind::Recovering => "the recovery begins",
+        NoticeKind::Update => "not yet back",
+        NoticeKind::Restored => "the services are good",
+        NoticeKind::LeftInPlace => "something could not be taken back",
+        NoticeKind::Aborted => "the drill is aborted",
+        NoticeKind::Over => "the drill is over",
+        NoticeKind::Withdrawn => "what was told does not hold",
+        NoticeKind::Test => "a trial",
     }
 }
 

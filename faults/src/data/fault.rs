@@ -1,4 +1,4 @@
-//! Corrupt and missing rows as faults of scenarios.
+//! Corrupt, encrypted and missing rows as faults of scenarios.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use super::saved::{Cell, Saved};
 /// Rows that a client looks at to see that the fault is in effect: the first, the last, and some between.
 const LOOKED_AT: usize = 3;
 
-/// Rows of a table are changed or removed.
+/// Rows of a table are changed, encrypted or removed.
 #[derive(Debug)]
 pub struct DataFault {
     /// What is done to them.
@@ -57,6 +57,8 @@ impl DataFault {
     const fn doing(&self) -> &'static str {
         match self.harm {
             Harm::Corrupt(_) => "change rows of",
+            Harm::Encrypt(_) => "encrypt rows of",
+            Harm::Revoke => "revoke credentials of",
             Harm::Delete(_) | Harm::Drop(_) => "remove rows of",
         }
     }
@@ -101,6 +103,12 @@ impl DataFault {
             };
             let before = value_at.and_then(|at| row.cells.get(at));
             match self.access.read(site, key).await? {
+                Reading::Value(_) if self.harm == Harm::Revoke => {
+                    return Ok(Err(format!("{key} still gets in at {site}")));
+                }
+                Reading::Missing if self.harm == Harm::Revoke => {
+                    seen.push(format!("that {key} is refused"));
+                }
                 Reading::Value(value) if before == Some(&Cell::Text(value.clone())) => {
                     return Ok(Err(format!("a client still reads {key} as it was")));
                 }
@@ -121,6 +129,8 @@ impl Action for DataFault {
     fn kind(&self) -> &'static str {
         match self.harm {
             Harm::Corrupt(_) => "data_corruption",
+            Harm::Encrypt(_) => "data_encryption",
+            Harm::Revoke => "credentials_revoked",
             Harm::Delete(_) | Harm::Drop(_) => "data_deletion",
         }
     }
@@ -133,7 +143,8 @@ impl Action for DataFault {
 
     fn via(&self) -> String {
         let statement = match self.harm {
-            Harm::Corrupt(_) => "UPDATE",
+            Harm::Corrupt(_) | Harm::Revoke => "UPDATE",
+            Harm::Encrypt(_) => "ChaCha20 with a random key that is thrown away, and UPDATE",
             Harm::Delete(_) => "DELETE",
             Harm::Drop(_) => "DROP TABLE",
         };
@@ -205,7 +216,11 @@ impl Action for DataFault {
                     format!("{still} of {all} rows are struck in {}", table.path.display());
                 return Ok(Presence::Absent { detail });
             }
-            let what = if matches!(self.harm, Harm::Corrupt(_)) { "changed" } else { "missing" };
+            let what = match self.harm {
+                Harm::Corrupt(_) | Harm::Revoke => "changed",
+                Harm::Encrypt(_) => "encrypted",
+                Harm::Delete(_) | Harm::Drop(_) => "missing",
+            };
             proof.push(format!("{all} rows of {} are {what} in the database", table.site));
         }
         match self.look_as_a_client().await? {

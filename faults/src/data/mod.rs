@@ -1,10 +1,11 @@
-//! Rows of a database that are changed or removed behind the application's back.
+//! Rows of a database that are changed, encrypted or removed behind the application's back.
 //!
 //! 1. [`fault`] — the fault: chosen rows, saved as they were, then struck in one transaction.
 //! 2. `saved` — the rows as they were, on disk before they are struck.
-//! 3. `rows` — the SQL of it.
+//! 3. `rows` — the SQL of it; `encrypted` — values under a key that is thrown away.
 //! 4. [`reverter`] — puts back what still is as the fault left it, and nothing else.
 
+mod encrypted;
 pub mod fault;
 pub mod reverter;
 mod rows;

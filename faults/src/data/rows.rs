@@ -10,6 +10,7 @@ use drdrill_core::data::DataTable;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params_from_iter};
 use sha2::{Digest, Sha256};
 
+use super::encrypted::RandomKey;
 use super::saved::{Cell, MOST_BYTES, Saved, SavedRow};
 
 /// How long others may hold the database.
@@ -20,6 +21,10 @@ const BUSY: Duration = Duration::from_secs(5);
 pub enum Harm {
     /// So many rows get another value.
     Corrupt(u32),
+    /// So many rows get another value, which is their own under a random key that nobody has.
+    Encrypt(u32),
+    /// Every row gets another value, and with it a credential that lets nobody in.
+    Revoke,
     /// So many rows are removed.
     Delete(u32),
     /// The table is dropped, unless it has more rows.
@@ -67,14 +72,16 @@ pub(super) fn choose(
     let count: usize =
         connection.query_row(&format!("SELECT count(*) FROM {from}"), [], |row| row.get(0))?;
     let wanted = match harm {
-        Harm::Corrupt(rows) | Harm::Delete(rows) => usize::try_from(*rows).unwrap_or(usize::MAX),
+        Harm::Corrupt(rows) | Harm::Encrypt(rows) | Harm::Delete(rows) => {
+            usize::try_from(*rows).unwrap_or(usize::MAX)
+        }
         Harm::Drop(most) if count > usize::try_from(*most).unwrap_or(usize::MAX) => {
             return Err(RowsError::Refused(format!(
                 "{} has {count} rows, and max_rows is {most}; raise it in the scenario if that is meant",
                 table.table
             )));
         }
-        Harm::Drop(_) => count,
+        Harm::Drop(_) | Harm::Revoke => count,
     };
     let mut statement = connection.prepare(&format!("SELECT {key} FROM {from} ORDER BY rowid"))?;
     let mut rows = statement.query([])?;
@@ -113,7 +120,7 @@ pub(super) fn strike(
     save(&saved)?;
     let (from, key, value) = (quoted(&table.table), quoted(&table.key), quoted(&table.value));
     match harm {
-        Harm::Corrupt(_) => {
+        Harm::Corrupt(_) | Harm::Encrypt(_) | Harm::Revoke => {
             let sql = format!("UPDATE {from} SET {value} = ?2 WHERE {key} = ?1");
             let mut update = struck.prepare(&sql)?;
             for row in &saved.rows {
@@ -158,6 +165,7 @@ fn read(
     };
     let (key_at, value_at) = (column(&table.key)?, column(&table.value)?);
     let (mut saved, mut bytes) = (Vec::new(), 0);
+    let random = RandomKey::new();
     let mut take = |rows: &mut rusqlite::Rows<'_>| -> Result<(), RowsError> {
         while let Some(row) = rows.next()? {
             let cells: Result<Vec<Cell>, RowsError> =
@@ -171,7 +179,8 @@ fn read(
                 )));
             }
             let became = match harm {
-                Harm::Corrupt(_) => Some(other_than(&cells[value_at], seed)),
+                Harm::Corrupt(_) | Harm::Revoke => Some(other_than(&cells[value_at], seed)),
+                Harm::Encrypt(_) => Some(random.encrypt(&cells[value_at])),
                 Harm::Delete(_) | Harm::Drop(_) => None,
             };
             saved.push(SavedRow { key: cells[key_at].clone(), cells, became });

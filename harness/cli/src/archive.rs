@@ -42,6 +42,10 @@ impl Archive for LabArchive {
     }
 
     fn points(&self) -> Result<Vec<RestorePoint>, String> {
+        if !self.0.exists() {
+            // Gone with whatever it was on.
+            return Ok(Vec::new());
+        }
         let found = survey_backups(&self.0).map_err(|error| error.to_string())?;
         let points = found.into_iter().map(|found| {
             let file = |ending: &&str| self.0.join(&found.name).with_extension(ending);

@@ -58,6 +58,15 @@ pub(crate) enum Command {
     Halt(HaltArgs),
     /// Tell which drills run, what is halted, and what is in place.
     Status(FormatArgs),
+    /// Bring an environment up without a drill, look at it, take it down.
+    Env {
+        #[command(subcommand)]
+        what: EnvCommand,
+    },
+    /// Fail over an environment that is up.
+    Failover(FailoverArgs),
+    /// Make the original site of an environment that is up the primary again.
+    Failback(FailbackArgs),
     /// Plant known defects in drdrill itself, and say which it noticed.
     Selftest(FormatArgs),
     /// Look after backups.
@@ -194,6 +203,9 @@ pub(crate) struct DoctorArgs {
     /// Look at this environment too: its pin, its window, its secrets. A name, or the path of a file.
     #[arg(long, value_name = "NAME")]
     pub(crate) env: Option<String>,
+    /// Tell everybody whom that environment wants to be told of drills that this is a trial.
+    #[arg(long, requires = "env")]
+    pub(crate) notify: bool,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }
@@ -213,6 +225,59 @@ pub(crate) struct HaltArgs {
     pub(crate) no_wait: bool,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EnvCommand {
+    /// Bring it up, and hold it until it is taken down or this is interrupted.
+    Up(UpArgs),
+    /// Say which site serves, how they are doing, and what happened since it came up.
+    Status(StandingArgs),
+    /// Take it down.
+    Down(StandingArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Name of an environment, or path of a file that ends in `.yaml`.
+    #[arg(default_value = "lab")]
+    pub(crate) environment: String,
+    /// Let the health monitor fail over by itself.
+    #[arg(long)]
+    pub(crate) automatic: bool,
+    /// Change a setting, such as `strategy=hot`. May be repeated.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) settings: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StandingArgs {
+    /// Name of the environment, or path of its file.
+    #[arg(default_value = "lab")]
+    pub(crate) environment: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FailoverArgs {
+    /// Name of the environment, or path of its file.
+    #[arg(long, default_value = "lab", value_name = "NAME")]
+    pub(crate) env: String,
+    /// Say what would be done, and touch nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FailbackArgs {
+    #[command(flatten)]
+    pub(crate) what: FailoverArgs,
+    /// How long each share of the traffic is held.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) hold: Option<Span>,
 }
 
 #[derive(Debug, Subcommand)]

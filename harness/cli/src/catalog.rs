@@ -34,8 +34,10 @@ macro_rules! shipped {
 }
 
 /// The scenarios shipped in the program.
-pub(crate) const SCENARIOS: [Shipped; 24] = [
+pub(crate) const SCENARIOS: [Shipped; 35] = [
     shipped!("scenarios", "complete_site_failure", false),
+    shipped!("scenarios", "az_failure", false),
+    shipped!("scenarios", "az_failure_standby", false),
     shipped!("scenarios", "site_frozen", false),
     shipped!("scenarios", "service_killed", false),
     shipped!("scenarios", "storage_read_only", false),
@@ -46,8 +48,13 @@ pub(crate) const SCENARIOS: [Shipped; 24] = [
     shipped!("scenarios", "data_corruption", false),
     shipped!("scenarios", "accidental_deletion", false),
     shipped!("scenarios", "backup_unusable", false),
+    shipped!("scenarios", "cyber_attack_simulation", false),
+    shipped!("scenarios", "complete_infrastructure_loss", false),
+    shipped!("scenarios", "region_outage", false),
     shipped!("scenarios", "no_op", false),
     shipped!("scenarios/must_fail", "site_lost_nobody_fails_over", true),
+    shipped!("scenarios/must_fail", "az_failure_with_lag", true),
+    shipped!("scenarios/must_fail", "az_failure_standby_nobody_decides", true),
     shipped!("scenarios/must_fail", "site_frozen_nobody_fails_over", true),
     shipped!("scenarios/must_fail", "service_killed_nobody_fails_over", true),
     shipped!("scenarios/must_fail", "storage_read_only_nobody_fails_over", true),
@@ -58,14 +65,21 @@ pub(crate) const SCENARIOS: [Shipped; 24] = [
     shipped!("scenarios/must_fail", "data_corruption_nobody_restores", true),
     shipped!("scenarios/must_fail", "accidental_deletion_nobody_restores", true),
     shipped!("scenarios/must_fail", "every_backup_unusable", true),
+    shipped!("scenarios/must_fail", "stolen_credentials_stay_good", true),
+    shipped!("scenarios/must_fail", "cyber_attack_reaches_the_logs", true),
+    shipped!("scenarios/must_fail", "infrastructure_lost_with_its_backups", true),
+    shipped!("scenarios/must_fail", "region_outage_one_entrance", true),
     shipped!("scenarios/must_fail", "fault_without_effect", true),
 ];
 
 /// The environments shipped in the program.
-pub(crate) const ENVIRONMENTS: [Shipped; 3] = [
+pub(crate) const ENVIRONMENTS: [Shipped; 6] = [
     shipped!("environments", "lab", false),
+    shipped!("environments", "lab_zones", false),
+    shipped!("environments", "lab_zones_lag", false),
     shipped!("environments", "lab_bypass", false),
     shipped!("environments", "lab_at_dr", false),
+    shipped!("environments", "lab_one_entrance", false),
 ];
 
 /// The runbooks shipped in the program.

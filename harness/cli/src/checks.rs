@@ -31,6 +31,7 @@ fn named(spec: &NamedCheck) -> Result<NamedTry, ActionError> {
             &Call::Http {
                 method: "GET",
                 url: http.url.clone(),
+                else_at: Vec::new(),
                 headers: secrets::headers(&http.headers)?,
                 body: None,
                 body_contains: http.body_contains.clone(),

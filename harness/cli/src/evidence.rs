@@ -52,6 +52,11 @@ pub(crate) fn write_record(run_dir: &Path, record: &Record) -> io::Result<()> {
     Json.render(Run { record, history: &[] }, &mut BufWriter::new(file))
 }
 
+/// Whether a run was a drill. An environment that is up without one has a directory, and no history.
+pub(crate) fn has_history(state: &StateDir, run_id: &str) -> bool {
+    state.run(run_id).join(EVENTS_FILE).exists()
+}
+
 /// The directory of the run that `name` means: an id, the beginning of one, `last`, or a path.
 pub(crate) fn find_run(state: &StateDir, name: &str) -> Result<PathBuf, Failure> {
     if name.contains('/') || name == "." {
@@ -63,7 +68,7 @@ pub(crate) fn find_run(state: &StateDir, name: &str) -> Result<PathBuf, Failure>
     }
     let ids = state.run_ids().map_err(Failure::with(Code::NotReady))?;
     if name == "last" {
-        let last = ids.last().ok_or_else(|| {
+        let last = ids.iter().rfind(|id| has_history(state, id)).ok_or_else(|| {
             let root = state.root().display();
             Failure::new(Code::Usage, format!("there are no runs in {root} yet"))
         })?;

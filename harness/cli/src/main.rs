@@ -16,6 +16,7 @@ mod commands;
 mod evidence;
 mod exit;
 mod guards;
+mod notices;
 mod out;
 mod progress;
 mod selftest;

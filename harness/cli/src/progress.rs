@@ -180,7 +180,7 @@ impl Progress {
 }
 
 /// An event in words; `None` for what would only be noise.
-fn words(event: &Event) -> Option<String> {
+pub(crate) fn words(event: &Event) -> Option<String> {
     let red = |text: &str| style(text.to_owned()).for_stderr().red().bold().to_string();
     let green = |text: &str| style(text.to_owned()).for_stderr().green().to_string();
     let foreign = |text: &str| escape::ci_log(text);
@@ -220,6 +220,7 @@ fn words(event: &Event) -> Option<String> {
             Milestone::Detected => format!("  {}", green("detected")),
             Milestone::Decided => format!("  {}", green("failover decided")),
             Milestone::FailedOver => format!("  {}", green("failed over")),
+            Milestone::Restored => format!("  {}", green("restored")),
             Milestone::FailbackStarted => return None,
             Milestone::FailbackFinished => format!("  {}", green("failed back")),
         },
@@ -235,6 +236,9 @@ fn words(event: &Event) -> Option<String> {
         Event::FunctionChecked { name, verdict, detail, .. } => {
             let mark = if *verdict == Verdict::Pass { green("works") } else { red("fails") };
             format!("  {mark}  {} ({})", foreign(name), foreign(detail))
+        }
+        Event::Notified { to, by, error: Some(error), .. } => {
+            format!("  {} {} by {by}: {}", red("not told:"), foreign(to), foreign(error))
         }
         Event::Aborted { reason, .. } => format!("{}: {}", red("aborted"), foreign(reason)),
         Event::Note { text } => format!("  note: {}", foreign(text)),

@@ -11,7 +11,7 @@ use crate::exit::{Code, Failure};
 type Change = fn(&mut Scenario, &mut Inventory, &str) -> Result<(), String>;
 
 /// What can be set.
-const SETTINGS: [(&str, Change); 19] = [
+const SETTINGS: [(&str, Change); 20] = [
     ("failover", |scenario, _, value| {
         scenario.recovery.failover = match value {
             "built_in" => Failover::BuiltIn,
@@ -46,6 +46,7 @@ const SETTINGS: [(&str, Change); 19] = [
     ("targets.rto", |scenario, _, value| parse_some(value, &mut scenario.targets.rto)),
     ("targets.rpo", |scenario, _, value| parse_some(value, &mut scenario.targets.rpo)),
     ("targets.rlo", |scenario, _, value| parse_some(value, &mut scenario.targets.rlo)),
+    ("strategy", |_, env, value| lab(env).and_then(|lab| parse(value, &mut lab.strategy))),
     ("replication_lag", |_, env, value| {
         lab(env).and_then(|lab| parse(value, &mut lab.replication_lag))
     }),

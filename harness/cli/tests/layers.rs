@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each crate of the workspace may import of the others. Whoever is not listed may import nothing at all.
-const MAY_IMPORT: [(&str, &[&str]); 12] = [
+const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("drdrill-core", &[]),
     ("drdrill-clock", &[]),
     ("drdrill-process", &["core"]),
@@ -18,6 +18,7 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("drdrill-environments", &["core", "clock", "process"]),
     ("drdrill-machinery", &["core", "clock", "process"]),
     ("drdrill-measure", &["core", "clock", "process", "histories"]),
+    ("drdrill-notify", &["core", "clock", "process"]),
     ("drdrill-faults", &["core", "clock", "process"]),
     ("drdrill-reports", &["core", "clock", "process"]),
     (
@@ -32,6 +33,7 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
             "environments",
             "machinery",
             "measure",
+            "notify",
             "faults",
             "reports",
         ],

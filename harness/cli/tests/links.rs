@@ -172,7 +172,7 @@ fn a_failover_that_was_not_wanted_fails_the_drill() {
         let outcome = sandbox.run(&arguments).exits(10);
         let record = record(&outcome);
         let message = finding(&record, "refrained")["message"].as_str().unwrap();
-        assert!(message.contains("although clients were served all along"), "{message}");
+        assert!(message.contains("although it had to hold back"), "{message}");
         nothing_is_left(&sandbox);
     });
 }

@@ -122,6 +122,25 @@ pub trait RestoreControl: fmt::Debug + Send + Sync {
     async fn attached(&self, site: &str) -> Result<Volume, ActionError>;
     /// Makes a site serve from a volume, and waits until it answers. The one before stays as it is.
     async fn attach(&self, site: &str, volume: &Volume) -> Result<(), ActionError>;
+    /// Cuts a site off from clients and from the other site, and sees that from where they stand. Operators still reach
+    /// it.
+    async fn isolate(&self, site: &str) -> Result<String, ActionError>;
+    /// Takes an isolation back.
+    async fn open(&self, site: &str) -> Result<(), ActionError>;
+    /// Makes all credentials anew. A process has those that are there when it starts.
+    async fn make_credentials(&self) -> Result<(), ActionError>;
+    /// Goes back to the credentials before the last were made, where any were.
+    async fn keep_credentials(&self) -> Result<(), ActionError>;
+    /// Gives the users of a site their new passwords, and sees that it refuses what let somebody in before and accepts
+    /// what is new.
+    async fn renew_credentials(&self, site: &str) -> Result<String, ActionError>;
+    /// Clients log in with what is new.
+    async fn log_clients_in(&self) -> Result<(), ActionError>;
+    /// Provisions a site of which nothing is left: its network and the way by which clients come are there again,
+    /// and nothing else. Refuses one of which something is.
+    async fn provision(&self, site: &str) -> Result<String, ActionError>;
+    /// Gives a site that was provisioned back, with all that runs on it.
+    async fn give_back(&self, site: &str) -> Result<(), ActionError>;
     /// Makes a site follow another from an empty volume, so that nothing of what it had stays.
     async fn rebuild(&self, site: &str, source: &str) -> Result<(), ActionError>;
 }

@@ -12,6 +12,7 @@ use crate::action::ActionError;
 use crate::backup::RestoreControl;
 use crate::data::DataAccess;
 use crate::directory::Directory;
+use crate::intruder::Intruder;
 use crate::inventory::{ServiceFacts, SiteName};
 use crate::links::{Block, PeerLinks};
 use crate::network::NetworkNode;
@@ -74,6 +75,12 @@ pub struct SiteStatus {
     pub lag_ms: Option<u64>,
     /// Whether the stream it follows is connected.
     pub following: bool,
+    /// How far the change log of the other site is merged here, while both take writes.
+    #[serde(default)]
+    pub merged: Option<u64>,
+    /// How often two changes at two sites that both take writes did not know of each other.
+    #[serde(default)]
+    pub conflicts: u64,
 }
 
 /// Power over the data of sites: what failover and failback are made of. Every call may be repeated.
@@ -91,6 +98,18 @@ pub trait SiteControl: fmt::Debug + Send + Sync {
     async fn follow(&self, site: &str, source: &str) -> Result<(), ActionError>;
     /// Starts what of a site does not run, and waits until it answers.
     async fn start(&self, site: &str) -> Result<(), ActionError>;
+    /// Makes a primary acknowledge, from now on, only what these sites have too.
+    async fn wait_for(&self, site: &str, _standbys: &[SiteName]) -> Result<(), ActionError> {
+        Err(ActionError::new("replicate synchronously from", site, "there is no power to"))
+    }
+    /// Makes a site, fenced, and another one that has all of its changes take writes side by side.
+    async fn pair(&self, site: &str, _with: &str, _epoch: u64) -> Result<(), ActionError> {
+        Err(ActionError::new("let two sites take writes beside", site, "there is no power to"))
+    }
+    /// Ends what of a site does not run while it stands by.
+    async fn stand_down(&self, site: &str) -> Result<(), ActionError> {
+        Err(ActionError::new("end what runs at", site, "there is no power to"))
+    }
 }
 
 /// Power over where clients' requests go.
@@ -216,8 +235,8 @@ pub trait ProcessControl: fmt::Debug + Send + Sync {
 pub struct SiteLinks {
     /// Names of the proxies in front of the site.
     pub proxies: Vec<String>,
-    /// The address (`host:port`) by which the clients' traffic reaches the site.
-    pub client_path: String,
+    /// The addresses (`host:port`) by which the clients' traffic reaches the site: one, or one a zone.
+    pub client_paths: Vec<String>,
     /// The process of the proxy server, where it belongs to the environment: when it is gone, so are its proxies.
     pub server: Option<ProcessIdentity>,
 }
@@ -230,6 +249,8 @@ pub enum Power {
     Processes,
     /// Take links of sites down.
     Links,
+    /// Take one zone of a site.
+    Zones,
     /// Fence, promote and redirect: what failover and failback are made of, with the health checks they need.
     Failover,
     /// Try functions as a client would.
@@ -246,6 +267,10 @@ pub enum Power {
     Data,
     /// Restore from backups, and damage them.
     Backups,
+    /// Revoke and steal credentials.
+    Credentials,
+    /// Take a site away together with the way by which clients come to its region.
+    Regions,
 }
 
 impl Power {
@@ -255,6 +280,7 @@ impl Power {
         match self {
             Self::Processes => "pause, end and start processes of sites",
             Self::Links => "take links of sites down",
+            Self::Zones => "take one zone of a site",
             Self::Failover => "fail over and back",
             Self::Functions => "try functions",
             Self::Network => "drop packets of nodes",
@@ -263,6 +289,8 @@ impl Power {
             Self::Directories => "fill file systems",
             Self::Data => "damage data",
             Self::Backups => "restore from backups, or damage them",
+            Self::Credentials => "revoke and steal credentials",
+            Self::Regions => "take whole regions away",
         }
     }
 }
@@ -272,7 +300,8 @@ impl Power {
 pub trait Environment: fmt::Debug + Send + Sync {
     /// Name, as on the command line.
     fn name(&self) -> &str;
-    /// Sites by role: a scenario's `primary` and `dr` are keys here.
+    /// Sites by role, those that take over behind the one that serves normally: a scenario's `primary` and `dr` are keys
+    /// here. A site with zones is as many, one a zone.
     fn sites(&self) -> Vec<SiteName>;
     /// The services and their targets.
     fn services(&self) -> Vec<ServiceFacts>;
@@ -303,12 +332,25 @@ pub trait Environment: fmt::Debug + Send + Sync {
     fn site_links(&self, _site: &str) -> Option<SiteLinks> {
         None
     }
+    /// What stands in [`Environment::sites`] for a zone of a site; `None` where there is no such zone.
+    fn zone(&self, _site: &str, _zone: &str) -> Option<SiteName> {
+        None
+    }
     /// Everything by which two sites talk to each other; `None` where the environment knows no such links.
     fn peer_links(&self, _site: &str, _peer: &str) -> Option<PeerLinks> {
         None
     }
     /// What machinery at a site can see and do; `None` where there is no such place.
     fn seen_from(&self, _site: &str) -> Option<Vantage> {
+        None
+    }
+    /// The links of a site and of the way by which clients come to its region, as [`Environment::site_links`] of a site;
+    /// its `client_path` is where they come.
+    fn region_links(&self, _site: &str) -> Option<SiteLinks> {
+        None
+    }
+    /// Processes of sites, with those that let clients into the region of each.
+    fn region_processes(&self) -> Option<Arc<dyn ProcessControl>> {
         None
     }
     /// The nodes of one site of which it can disturb the network.
@@ -337,6 +379,14 @@ pub trait Environment: fmt::Debug + Send + Sync {
     }
     /// Data that may be damaged.
     fn data(&self) -> Option<Arc<dyn DataAccess>> {
+        None
+    }
+    /// The credentials of users, as data that may be damaged: a value that is read is a login that was let in.
+    fn credentials(&self) -> Option<Arc<dyn DataAccess>> {
+        None
+    }
+    /// Those who must not be let in.
+    fn intruder(&self) -> Option<Arc<dyn Intruder>> {
         None
     }
     /// Backups and volumes.

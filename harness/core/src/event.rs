@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::{Belt, Undo};
 use crate::environment::FoundWrites;
 use crate::inventory::EnvironmentFacts;
+use crate::notice::{NoticeKind, Severity};
 use crate::probe::{Connection, Purpose};
 use crate::record::Tool;
 use crate::runbook::Runbook;
@@ -140,6 +141,8 @@ pub enum Milestone {
     Decided,
     /// The failover plan, or the restore plan, was carried out.
     FailedOver,
+    /// The service was seen to be restored while the drill ran. When it was is judged later.
+    Restored,
     /// Failback began.
     FailbackStarted,
     /// Failback ended.
@@ -160,6 +163,20 @@ pub enum SystemState {
     FailedOver,
     /// The failback plan runs.
     FailingBack,
+}
+
+impl SystemState {
+    /// The state in words, for people.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::FailingOver => "failing over",
+            Self::FailedOver => "failed over",
+            Self::FailingBack => "failing back",
+        }
+    }
 }
 
 /// How a step of a plan ended.
@@ -428,12 +445,27 @@ pub enum Event {
         /// The cause.
         reason: String,
     },
+    /// Somebody was told of the drill, or could not be told. No judgement depends on it.
+    Notified {
+        /// Name of the recipient.
+        to: String,
+        /// The way: `webhook`, `email`, `status_page`.
+        by: String,
+        /// What about.
+        kind: NoticeKind,
+        /// How urgent.
+        severity: Severity,
+        /// When it was to be told.
+        due: At,
+        /// Why it did not arrive, as far as is known; `None` when it was taken.
+        error: Option<String>,
+    },
     /// Something worth knowing that no judgement depends on.
     Note {
         /// The text.
         text: String,
     },
-    /// Last line of a complete history.
+    /// Last line of a complete history, but for who was told of its end.
     DrillFinished {
         /// Wall clock at the end, RFC 3339 in UTC. For people only.
         finished_at: String,

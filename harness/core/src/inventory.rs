@@ -4,7 +4,9 @@ mod checks;
 mod headers;
 mod host;
 mod machinery;
+mod notify;
 mod pin;
+mod strategy;
 mod url;
 mod window;
 
@@ -12,7 +14,10 @@ pub use checks::{CheckSpec, ExecCheck, NamedCheck, SqliteCheck};
 pub use headers::{HeaderSource, Headers, SecretSource};
 pub use host::{HostDirectory, HostProcess};
 pub use machinery::{Fence, Machinery, Monitor};
+pub use notify::{Channel, Email, MailTls, Notify, Recipient, StatusPage, Webhook};
 pub use pin::{IdentityPage, Pin};
+pub use strategy::{Strategy, ZONES, Zones};
+pub use url::{SecretUrl, web_host};
 pub use window::{Day, TimeOfDay, Window, Zone};
 
 use std::net::IpAddr;
@@ -79,6 +84,10 @@ pub struct Inventory {
     #[serde(default)]
     #[garde(custom(machinery::stands_somewhere(&self.provider)), dive)]
     pub machinery: Machinery,
+    /// Who is told of drills; nobody when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub notify: Option<Notify>,
 }
 
 /// A service that clients use.
@@ -112,6 +121,13 @@ pub enum Provider {
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields, default)]
 pub struct LabSpec {
+    /// How the DR site stands by.
+    #[garde(custom(strategy::fits_zones(self.zones)))]
+    pub strategy: Strategy,
+    /// The primary site has two zones, `a` and `b`, each with all of its processes and a replica of its data; one zone only
+    /// when absent.
+    #[garde(skip)]
+    pub zones: Option<Zones>,
     /// A change is shipped to the DR site so long after it was committed. What was acknowledged within that time
     /// is lost with the primary site.
     #[garde(custom(within(Duration::ZERO, Duration::from_hours(1))))]
@@ -131,6 +147,10 @@ pub struct LabSpec {
     /// Address (`host:port`) at which clients reach the lab; any free port when absent.
     #[garde(skip)]
     pub listen: Option<String>,
+    /// Whether clients know that they may also come to the entrance of the DR region; else they only know that of the primary
+    /// region, as clients do whose name service has one address.
+    #[garde(skip)]
+    pub second_entrance: bool,
     /// Directory into which the databases of both sites are copied before the lab is removed, for whoever wants to
     /// count for themselves.
     #[garde(skip)]
@@ -143,12 +163,15 @@ pub struct LabSpec {
 impl Default for LabSpec {
     fn default() -> Self {
         Self {
+            strategy: Strategy::default(),
+            zones: None,
             replication_lag: Span(Duration::from_millis(250)),
             backup_interval: Span(Duration::from_secs(10)),
             log_interval: Span(Duration::from_secs(2)),
             think_time: Span(Duration::ZERO),
             bypass_proxies: false,
             listen: None,
+            second_entrance: true,
             keep_data: None,
             toxiproxy: None,
         }

@@ -9,10 +9,11 @@
 //! 4. [`action`] — faults, their undo as data, and the reverters that take them back.
 //! 5. [`environment`] — what a place must offer so that a drill can run on it; [`network`] — its nodes; [`links`] — the
 //!    ways between its sites; [`process`], [`directory`], [`data`] and [`backup`] — its processes, directories, data and
-//!    backups.
+//!    backups; [`intruder`] — who must not be let in.
 //! 6. [`parts`] — what the engine is put together from.
 //! 7. [`sample`] and [`event`] — the one history everything writes to and everything is judged from.
-//! 8. [`runbook`] and [`tabletop`] — what people do, and exercises in which they walk through it.
+//! 8. [`runbook`] and [`tabletop`] — what people do, and exercises in which they walk through it; [`notice`] — what they
+//!    are told meanwhile.
 //! 9. [`checker`], [`record`] and [`reporter`] — judging and telling.
 
 pub mod action;
@@ -23,10 +24,12 @@ pub mod data;
 pub mod directory;
 pub mod environment;
 pub mod event;
+pub mod intruder;
 pub mod inventory;
 pub mod links;
 pub mod names;
 pub mod network;
+pub mod notice;
 pub mod parts;
 pub mod probe;
 pub mod process;

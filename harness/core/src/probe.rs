@@ -1,5 +1,6 @@
 //! Probes watch. They record; they never judge.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -35,22 +36,38 @@ pub enum Connection {
 /// Makes the body of a request from the number of the attempt.
 pub type MakeBody = Arc<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
 
+/// Says what a secret is now.
+pub type CurrentSecret = Arc<dyn Fn() -> Secret + Send + Sync>;
+
 /// The value of a header.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum HeaderValue {
     /// One that everybody may see.
     Plain(String),
     /// A secret.
     Secret(Secret),
+    /// A secret that may be another one for a later attempt, such as the token of a login.
+    Current(CurrentSecret),
+}
+
+impl fmt::Debug for HeaderValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(text) => f.debug_tuple("Plain").field(text).finish(),
+            Self::Secret(secret) => f.debug_tuple("Secret").field(secret).finish(),
+            Self::Current(_) => f.write_str("Current"),
+        }
+    }
 }
 
 impl HeaderValue {
-    /// The value, for the one who sends it.
+    /// The value as it is now, for the one who sends it.
     #[must_use]
-    pub fn expose(&self) -> &str {
+    pub fn expose(&self) -> Cow<'_, str> {
         match self {
-            Self::Plain(text) => text,
-            Self::Secret(secret) => secret.expose(),
+            Self::Plain(text) => Cow::Borrowed(text),
+            Self::Secret(secret) => Cow::Borrowed(secret.expose()),
+            Self::Current(secret) => Cow::Owned(secret().expose().to_owned()),
         }
     }
 }
@@ -64,6 +81,9 @@ pub enum Call {
         method: &'static str,
         /// Where to; `{sequence}` stands for the number of the attempt.
         url: String,
+        /// Other addresses (`host:port`) of the same service, tried in turn where a connection to the one before is refused.
+        /// Nothing is ever sent twice.
+        else_at: Vec<String>,
         /// Headers besides those every request has.
         headers: Vec<(String, HeaderValue)>,
         /// The body, where there is one.

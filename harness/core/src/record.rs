@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checker::Finding;
 use crate::event::{StepOutcome, When};
+use crate::notice::{NoticeKind, Severity};
 use crate::runbook::Phase;
 use crate::scenario::Kind;
 use crate::tabletop::{Conclusion, Participant, StepResult};
@@ -67,6 +68,9 @@ pub struct Record {
     /// What people did; only of tabletop exercises, which measure nothing.
     #[serde(default)]
     pub tabletop: Option<Tabletop>,
+    /// Who was told of the drill, or could not be.
+    #[serde(default)]
+    pub notices: Vec<ToldOf>,
     /// What to do about it.
     pub recommendations: Vec<Recommendation>,
     /// Faults that could not be taken back.
@@ -443,6 +447,23 @@ pub struct Recommendation {
     pub text: String,
     /// The figures that triggered it.
     pub evidence: Vec<String>,
+}
+
+/// A notice that was sent, or was to be.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct ToldOf {
+    /// Name of the recipient.
+    pub to: String,
+    /// The way: `webhook`, `email`, `status_page`.
+    pub by: String,
+    /// What about.
+    pub kind: NoticeKind,
+    /// How urgent.
+    pub severity: Severity,
+    /// When it was to be told.
+    pub due_ms: f64,
+    /// Why it did not arrive, as far as is known; absent when it was taken.
+    pub error: Option<String>,
 }
 
 /// A fault that could not be taken back.

@@ -74,12 +74,14 @@ fn files() -> Vec<Vec<u8>> {
 fn known() -> Known {
     let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
     Known {
+        zones: Some([("primary".to_owned(), vec!["a".to_owned(), "b".to_owned()])].into()),
         roles: names(&["primary", "dr"]),
         functions: names(&[
             "application_availability",
             "user_authentication",
             "data_access",
             "job_submission",
+            "intruders_refused",
         ]),
         probes: names(&["write", "read", "bystander"]),
         also: names(&["login"]),

@@ -29,6 +29,7 @@ pub struct Recorder {
 enum Message {
     Entry(Box<Entry>),
     Watch(Observer),
+    SoFar(Sender<Vec<Entry>>),
     End,
 }
 
@@ -87,6 +88,14 @@ impl Recorder {
         let _ = self.sender.send(Message::Watch(observer));
     }
 
+    /// What was recorded so far.
+    #[must_use]
+    pub fn so_far(&self) -> Vec<Entry> {
+        let (sender, receiver) = channel();
+        let _ = self.sender.send(Message::SoFar(sender));
+        receiver.recv().unwrap_or_default()
+    }
+
     /// Whether some of the history could not be written. Such a drill must not pass.
     #[must_use]
     pub fn is_broken(&self) -> bool {
@@ -117,6 +126,10 @@ impl Writer {
         loop {
             match receiver.recv_timeout(LONGEST_UNSYNCED) {
                 Ok(Message::Entry(entry)) => self.write(*entry),
+                Ok(Message::SoFar(sender)) => {
+                    // Whoever asked may be gone.
+                    let _ = sender.send(self.entries.clone());
+                }
                 Ok(Message::Watch(observer)) => self.observers.push(observer),
                 Err(RecvTimeoutError::Timeout) => self.sync(),
                 Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => {

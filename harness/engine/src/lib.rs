@@ -7,7 +7,7 @@
 //! 5. [`lock`] — one drill at a time for each environment.
 //! 6. [`history`] — the recorder that everything writes to.
 //! 7. [`stop`] — stop conditions, watched throughout.
-//! 8. [`drill`] — the life of a drill.
+//! 8. [`drill`] — the life of a drill; [`standing`] — an environment that is up without one.
 
 pub mod drill;
 pub mod history;
@@ -16,5 +16,6 @@ pub mod ledger;
 pub mod lock;
 mod locked;
 pub mod revert;
+pub mod standing;
 pub mod state;
 pub mod stop;

@@ -161,6 +161,7 @@ impl Environment for Host {
                 Attempt::Http(http) => Call::Http {
                     method: "GET",
                     url: http.url.clone(),
+                    else_at: Vec::new(),
                     headers: secrets::headers(&http.headers)?,
                     body: None,
                     body_contains: http.body_contains.clone(),

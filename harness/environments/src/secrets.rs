@@ -30,7 +30,11 @@ pub fn headers(headers: &Headers) -> Result<Vec<(String, HeaderValue)>, ActionEr
     headers.0.iter().map(one).collect()
 }
 
-fn fetch(source: &SecretSource) -> Result<Secret, String> {
+/// A secret from where it is.
+///
+/// # Errors
+/// When it is not there, or others can read its file; the reason, without the place.
+pub fn fetch(source: &SecretSource) -> Result<Secret, String> {
     let value = match source {
         SecretSource::Env(name) => std::env::var(name).map_err(|error| error.to_string())?,
         SecretSource::File(path) => from_file(path)?,

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use drdrill_core::action::ActionError;
-use drdrill_core::environment::{HealthSource, SiteControl, TrafficControl};
+use drdrill_core::environment::{HealthSource, Role, SiteControl, TrafficControl};
 use drdrill_core::event::{Event, Journal, StepOutcome};
 use drdrill_core::inventory::SiteName;
 use tokio::time::{Instant, sleep, timeout};
+
+/// A site is close enough to begin with, in changes, when it is so far behind one that still takes writes.
+pub(crate) const CLOSE_ENOUGH: u64 = 200;
 
 /// Time between two looks at whether a site caught up.
 const POLL: Duration = Duration::from_millis(20);
@@ -95,6 +98,19 @@ pub enum Act {
     Promote {
         /// Whom it follows again if the plan is rolled back.
         instead_of: SiteName,
+        /// Whom that one waited for before it acknowledged.
+        waited_for: Vec<SiteName>,
+    },
+    /// Make the site, which takes writes beside another, the only one that does. Where the other one is lost that is not taken
+    /// back: it would have to wait for it.
+    DecideAlone {
+        /// The other.
+        instead_of: SiteName,
+    },
+    /// Make the site, fenced, take writes beside another that has all of its changes.
+    Pair {
+        /// The other.
+        with: SiteName,
     },
     /// Make the site follow another.
     Follow {
@@ -108,6 +124,16 @@ pub enum Act {
         /// How far it may be behind, in changes. 0 only when the source takes no writes.
         within: u64,
     },
+    /// Make the site, a primary, acknowledge only what others have too.
+    WaitFor {
+        /// The others; nobody when empty. They have all but the last changes first: until they have those too nothing is
+        /// acknowledged.
+        standbys: Vec<SiteName>,
+        /// Those it waited for before.
+        before: Vec<SiteName>,
+    },
+    /// End what of the site does not run while it stands by.
+    StandDown,
     /// Give each site its share of the traffic.
     Share {
         /// Percent of the requests, by site.
@@ -126,15 +152,34 @@ pub enum Act {
     Own(Own),
 }
 
+impl Step {
+    /// What it does, in a word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        self.act.word()
+    }
+}
+
 impl Act {
+    /// How long it is meant to last.
+    const fn lasts(&self) -> Duration {
+        match self {
+            Self::Hold { time, .. } => *time,
+            _ => Duration::ZERO,
+        }
+    }
+
     fn word(&self) -> &'static str {
         match self {
             Self::Reach => "reach",
             Self::Fence | Self::FenceAndDrain { .. } => "fence",
             Self::Activate => "activate",
-            Self::Promote { .. } => "promote",
+            Self::Promote { .. } | Self::DecideAlone { .. } => "promote",
+            Self::Pair { .. } => "pair",
             Self::Follow { .. } => "follow",
             Self::CatchUp { .. } => "catch_up",
+            Self::WaitFor { .. } => "wait_for_standbys",
+            Self::StandDown => "stand_down",
             Self::Share { .. } => "share_traffic",
             Self::Hold { .. } => "hold",
             Self::Own(own) => own.0.word(),
@@ -161,14 +206,36 @@ impl Act {
                 sites.start(site).await?;
                 become_healthy(site, powers).await.map(|()| "healthy".to_owned())
             }
-            Self::Promote { instead_of } => {
+            Self::Promote { instead_of, .. } => {
                 let epoch = next_epoch([site, instead_of], powers).await;
                 sites.promote(site, epoch).await.map(|()| format!("primary of epoch {epoch}"))
+            }
+            Self::DecideAlone { instead_of } => {
+                let epoch = next_epoch([site, instead_of], powers).await;
+                let conflicts = sites.status(site).await?.conflicts;
+                sites.promote(site, epoch).await?;
+                Ok(format!("decides alone in epoch {epoch}; conflicts until then: {conflicts}"))
+            }
+            Self::Pair { with } => {
+                let epoch = next_epoch([site, with], powers).await;
+                sites.pair(site, with, epoch).await?;
+                Ok(format!("takes writes beside {with} in epoch {epoch}"))
             }
             Self::Follow { source } => {
                 sites.follow(site, source).await.map(|()| format!("follows {source}"))
             }
             Self::CatchUp { source, within } => catch_up(site, source, *within, powers).await,
+            Self::WaitFor { standbys, .. } => {
+                for standby in standbys {
+                    catch_up(standby, site, CLOSE_ENOUGH, powers).await?;
+                }
+                sites.wait_for(site, standbys).await?;
+                Ok(match standbys.as_slice() {
+                    [] => "acknowledges on its own".to_owned(),
+                    names => format!("acknowledges what {} has too", names.join(" and ")),
+                })
+            }
+            Self::StandDown => sites.stand_down(site).await.map(|()| "stands by".to_owned()),
             Self::Share { shares, .. } => {
                 powers.traffic.set_shares(shares).await.map(|()| in_words(shares))
             }
@@ -183,8 +250,20 @@ impl Act {
             Self::Fence | Self::FenceAndDrain { .. } => {
                 sites.unfence(site).await.map(|()| "takes writes again".to_owned())
             }
-            Self::Promote { instead_of } => {
-                sites.follow(site, instead_of).await.map(|()| format!("follows {instead_of} again"))
+            Self::Promote { instead_of, waited_for } => {
+                give_back(site, instead_of, waited_for, powers).await
+            }
+            Self::DecideAlone { instead_of } => match sites.status(instead_of).await {
+                Ok(_) => give_back(site, instead_of, &[], powers).await,
+                Err(_) => Ok(format!("{instead_of} is lost, so it stays as it is")),
+            },
+            Self::WaitFor { before, .. } => {
+                sites.wait_for(site, before).await.map(|()| "waits as before".to_owned())
+            }
+            Self::Pair { with } => {
+                let epoch = next_epoch([site, with], powers).await;
+                sites.promote(site, epoch).await?;
+                sites.follow(with, site).await.map(|()| format!("decides alone in epoch {epoch}"))
             }
             Self::Share { before, .. } => {
                 powers.traffic.set_shares(before).await.map(|()| in_words(before))
@@ -194,6 +273,7 @@ impl Act {
             | Self::Activate
             | Self::Follow { .. }
             | Self::CatchUp { .. }
+            | Self::StandDown
             | Self::Hold { .. } => Ok("nothing to take back".to_owned()),
         }
     }
@@ -212,8 +292,9 @@ pub async fn carry_out(
 ) -> Result<(), ActionError> {
     for (index, step) in steps.iter().enumerate() {
         let started = journal.now();
-        let done = timeout(step_timeout, step.act.carry_out(&step.site, powers)).await;
-        let done = done.unwrap_or_else(|_| Err(late(step, step_timeout)));
+        let limit = step_timeout + step.act.lasts();
+        let done = timeout(limit, step.act.carry_out(&step.site, powers)).await;
+        let done = done.unwrap_or_else(|_| Err(late(step, limit)));
         let outcome = match &done {
             Ok(_) => StepOutcome::Done,
             Err(_) if step.on_failure == OnFailure::Skip => StepOutcome::Skipped,
@@ -278,6 +359,28 @@ pub(crate) async fn next_epoch(sites: [&str; 2], powers: &Powers) -> u64 {
     highest + 1
 }
 
+/// Makes a site that was promoted follow the one before again. That one decides under an epoch above both from then on: under
+/// its old one it would take the site that was promoted for a newer primary, and fence itself.
+async fn give_back(
+    site: &str,
+    to: &str,
+    waited_for: &[SiteName],
+    powers: &Powers,
+) -> Result<String, ActionError> {
+    let sites = &powers.sites;
+    sites.follow(site, to).await?;
+    // One that is lost decides nothing, and cannot be told.
+    if !sites.status(to).await.is_ok_and(|status| status.role == Role::Primary) {
+        return Ok(format!("follows {to} again"));
+    }
+    let epoch = next_epoch([site, to], powers).await;
+    sites.promote(to, epoch).await?;
+    if !waited_for.is_empty() {
+        sites.wait_for(to, waited_for).await?;
+    }
+    Ok(format!("follows {to} again, which is primary of epoch {epoch}"))
+}
+
 async fn healthy(site: &str, powers: &Powers) -> Result<(), ActionError> {
     for kind in powers.health.kinds() {
         powers.health.look(site, kind).await.map_err(|detail| {
@@ -307,8 +410,9 @@ async fn catch_up(
     loop {
         let goal = powers.sites.status(source).await?.position;
         let status = powers.sites.status(site).await?;
-        if status.following && status.position.saturating_add(within) >= goal {
-            return Ok(format!("at change {} of {goal}", status.position));
+        let position = status.merged.unwrap_or(status.position);
+        if status.following && position.saturating_add(within) >= goal {
+            return Ok(format!("at change {position} of {goal}"));
         }
         sleep(POLL).await;
     }

@@ -52,7 +52,10 @@ impl Follower {
         let mut last_failure = String::new();
         loop {
             let state = states.borrow_and_update().clone();
-            let (Role::Standby, Some(source)) = (state.role, state.source.clone()) else {
+            let peer = state.peer.as_ref().map(|peer| peer.source.clone());
+            let Some(source) =
+                state.source.clone().filter(|_| state.role == Role::Standby).or(peer)
+            else {
                 self.see(|view| *view = FollowView::default());
                 if states.changed().await.is_err() {
                     return;
@@ -60,7 +63,7 @@ impl Follower {
                 continue;
             };
             let ended = tokio::select! {
-                ended = self.follow(&source, &state) => ended,
+                ended = self.follow_or_meet(&source, &state) => ended,
                 () = stream_changes(&mut states, state.stream) => Err(LinkError::RoleChanged),
             };
             self.see(|view| view.connected = false);
@@ -79,14 +82,67 @@ impl Follower {
         }
     }
 
+    async fn follow_or_meet(&self, source: &str, state: &SiteState) -> Result<(), LinkError> {
+        if state.peer.is_some() {
+            self.meet(source, state).await
+        } else {
+            self.follow(source, state).await
+        }
+    }
+
+    async fn connect(&self, source: &str) -> Result<TcpStream, LinkError> {
+        let give_up = self.timing.give_up;
+        let link = timeout(give_up, TcpStream::connect(source)).await;
+        let link = link.map_err(|_| LinkError::Silent(give_up))??;
+        link.set_nodelay(true)?;
+        Ok(link)
+    }
+
+    /// One connection to the other site of a pair that both take writes, until it ends.
+    async fn meet(&self, source: &str, state: &SiteState) -> Result<(), LinkError> {
+        let (mut from_source, mut to_source) = self.connect(source).await?.into_split();
+        let known = self.writer.state();
+        let cursor = known.peer.map_or(0, |peer| peer.cursor);
+        let (site, epoch) = (self.site.clone(), known.epoch);
+        send(&mut to_source, &Message::Meet { site, epoch, cursor }).await?;
+        let (merged, reported) = watch::channel(Some(cursor));
+        tokio::select! {
+            ended = self.merge(&mut from_source, state.stream, &merged) => ended,
+            ended = acks::report(to_source, reported, self.timing) => ended,
+        }
+    }
+
+    /// Merges all that the other site sends.
+    async fn merge(
+        &self,
+        link: &mut (impl AsyncRead + Unpin),
+        stream: u64,
+        merged: &watch::Sender<Option<u64>>,
+    ) -> Result<(), LinkError> {
+        self.welcome(link).await?;
+        self.see(|view| view.connected = true);
+        loop {
+            let message = receive(link, self.timing.give_up).await?.message()?;
+            let heard_at = Instant::now();
+            let behind_ms = match message {
+                Message::Merge { site, changes, until, behind_ms } => {
+                    let merging = self
+                        .writer
+                        .write(move |session| session.merge(stream, &site, &changes, until));
+                    merged.send_replace(Some(merging.await?));
+                    behind_ms
+                }
+                Message::Heartbeat { behind_ms } => behind_ms,
+                other => return Err(LinkError::Protocol(format!("{other:?}"))),
+            };
+            let complete_at = heard_at.checked_sub(Duration::from_millis(behind_ms));
+            self.see(|view| view.complete_at = complete_at);
+        }
+    }
+
     /// One connection to the source, until it ends.
     async fn follow(&self, source: &str, state: &SiteState) -> Result<(), LinkError> {
-        let give_up = self.timing.give_up;
-        let link = timeout(give_up, TcpStream::connect(source))
-            .await
-            .map_err(|_| LinkError::Silent(give_up))??;
-        link.set_nodelay(true)?;
-        let (mut from_source, mut to_source) = link.into_split();
+        let (mut from_source, mut to_source) = self.connect(source).await?.into_split();
         // Whatever an earlier link still delivers is behind this in the writer's queue.
         let known = self.writer.state();
         let lsn = known.lsn;

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::LinkError;
-use crate::store::Change;
+use crate::store::{Change, Versioned};
 
 /// The longest body that is accepted.
 const LONGEST: usize = 64 * 1024 * 1024;
@@ -34,6 +34,10 @@ pub(super) enum Message {
     Changes { changes: Vec<Change>, behind_ms: u64 },
     /// Nothing to ship.
     Heartbeat { behind_ms: u64 },
+    /// The other site of a pair that both take writes asks for what this one has changed after `cursor`.
+    Meet { site: String, epoch: u64, cursor: u64 },
+    /// What `site` has changed, oldest first, up to `until` of its log. After them the other one is `behind_ms` behind.
+    Merge { site: String, changes: Vec<Versioned>, until: u64, behind_ms: u64 },
     /// The standby has all of this durable.
     Applied { lsn: u64 },
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::frame::{Message, receive, send};
 use super::shipping::Shipping;
@@ -40,7 +41,7 @@ pub(crate) struct Source {
     pub(crate) writer: Writer,
     pub(crate) readers: Arc<Readers>,
     pub(crate) gate: Arc<ShipGate>,
-    pub(crate) followers: Arc<Mutex<FollowersView>>,
+    pub(crate) followers: watch::Sender<FollowersView>,
     pub(crate) connections: AtomicU64,
 }
 
@@ -80,20 +81,34 @@ impl Source {
         link.set_nodelay(true)?;
         let (mut from_standby, mut to_standby) = link.into_split();
         let hello = receive(&mut from_standby, self.timing.give_up).await?.message()?;
-        let Message::Hello { site, epoch, lsn, digest } = hello else {
-            return Err(LinkError::Protocol(format!("{hello:?}")));
+        let (site, epoch, lsn, digest) = match hello {
+            Message::Hello { site, epoch, lsn, digest } => (site, epoch, lsn, Some(digest)),
+            Message::Meet { site, epoch, cursor } => (site, epoch, cursor, None),
+            other => return Err(LinkError::Protocol(format!("{other:?}"))),
         };
+        if digest.is_none() && !self.meets(epoch) {
+            let refusal = LinkError::RefusedStandby("no site to meet".to_owned());
+            let (epoch, reason) = (self.writer.state().epoch, refusal.to_string());
+            send(&mut to_standby, &Message::Refused { epoch, reason }).await?;
+            return Err(refusal);
+        }
         self.admit(&mut to_standby, epoch).await?;
         log("service", format_args!("{site} follows from lsn {lsn}"));
         let served_epoch = self.writer.state().epoch;
         let mut states = self.writer.watch();
         tokio::select! {
-            ended = self.ship(&mut to_standby, connection, lsn, digest) => ended,
+            ended = self.ship(&mut to_standby, (connection, &site), lsn, digest) => ended,
             ended = self.hear(&mut from_standby, connection, &site, served_epoch) => ended,
             _ = states.wait_for(|state| {
                 state.role != Role::Primary || state.epoch != served_epoch
             }) => Err(LinkError::RoleChanged),
         }
+    }
+
+    /// Whether another site of that epoch takes writes beside this one.
+    fn meets(&self, epoch: u64) -> bool {
+        let state = self.writer.state();
+        state.peer.is_some() && state.epoch == epoch
     }
 
     /// Serves only as the newest primary; learning of a newer one, this site fences itself.
@@ -128,26 +143,36 @@ impl Source {
     async fn ship(
         &self,
         link: &mut (impl AsyncWrite + Unpin),
-        connection: u64,
+        (connection, standby): (u64, &str),
         lsn: u64,
-        digest: String,
+        digest: Option<String>,
     ) -> Result<(), LinkError> {
+        let Some(digest) = digest else {
+            let shipping = self.shipping(standby);
+            shipping.welcome(link).await?;
+            return shipping.send_merges(link, lsn, self.writer.watch()).await;
+        };
         let is_prefix =
             self.readers.read(move |database| prefix::is_prefix(database, lsn, &digest)).await?;
-        let shipping = Shipping {
-            timing: self.timing,
-            epoch: self.writer.state().epoch,
-            readers: &self.readers,
-            gate: &self.gate,
-        };
+        let shipping = self.shipping(standby);
         let from = if is_prefix {
             shipping.welcome(link).await?;
             lsn
         } else {
             let file = self.directory.join(format!("outgoing-{connection}.db"));
-            shipping.send_snapshot(link, &file).await?
+            shipping.send_snapshot(link, &file, &self.writer.state()).await?
         };
         shipping.send_changes(link, from, self.writer.watch()).await
+    }
+
+    fn shipping<'a>(&'a self, standby: &'a str) -> Shipping<'a> {
+        Shipping {
+            standby,
+            timing: self.timing,
+            epoch: self.writer.state().epoch,
+            readers: &self.readers,
+            gate: &self.gate,
+        }
     }
 
     async fn hear(
@@ -170,6 +195,6 @@ impl Source {
     }
 
     fn see(&self, change: impl FnOnce(&mut FollowersView)) {
-        change(&mut self.followers.lock().unwrap_or_else(PoisonError::into_inner));
+        self.followers.send_modify(change);
     }
 }

@@ -30,6 +30,12 @@ pub(super) fn seed(session: &mut Session<'_>, user: &User) -> Result<(), StoreEr
     Ok(())
 }
 
+/// Sets the user's credentials, whether they are there or not.
+pub(super) fn set(session: &mut Session<'_>, user: &User) -> Result<(), StoreError> {
+    session.require_primary()?;
+    session.append(&Row::User(user.clone()))
+}
+
 /// The user of that name.
 pub(super) fn find(connection: &Connection, name: &str) -> Result<Option<User>, StoreError> {
     Ok(connection

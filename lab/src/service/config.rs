@@ -33,6 +33,9 @@ pub struct ServiceConfig {
     /// What a standby whose database is new follows.
     #[serde(default)]
     pub follow: Option<FollowTarget>,
+    /// Standbys, by their names, that must have a change before a primary whose database is new acknowledges it.
+    #[serde(default)]
+    pub synchronous: Vec<String>,
     /// Whether a primary starts fenced, so that one which comes back must first be told its role.
     #[serde(default)]
     pub fenced_at_start: bool,
@@ -91,6 +94,8 @@ pub struct ServiceTiming {
     pub reconnect_ms: u64,
     /// How long a write that is sent on to the leader may take.
     pub forward_timeout_ms: u64,
+    /// How long a write may wait for the standbys that must have it. After that nobody knows whether it is kept.
+    pub synchronous_timeout_ms: u64,
     /// How long the database may take in a health check.
     pub health_timeout_ms: u64,
     /// A job that waits longer makes the queue unhealthy; 0 turns that off.
@@ -118,6 +123,7 @@ impl Default for ServiceTiming {
             link_give_up_ms: 1_000,
             reconnect_ms: 50,
             forward_timeout_ms: 1_000,
+            synchronous_timeout_ms: 1_000,
             health_timeout_ms: 1_000,
             queue_stall_ms: 10_000,
             job_lease_ms: 30_000,

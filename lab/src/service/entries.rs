@@ -26,7 +26,7 @@ struct Content {
     checksum: String,
 }
 
-/// An acknowledgement: this site has the entry on its disk.
+/// An acknowledgement: this site has the entry on its disk, and so has every standby that must have it.
 #[derive(Debug, Serialize)]
 struct Acknowledged {
     lsn: u64,
@@ -36,6 +36,9 @@ struct Acknowledged {
     /// The epoch in which this acknowledgement is given; that of the entry may be an older one.
     #[serde(skip)]
     decided_in: u64,
+    /// What both sites are called together, while both take writes.
+    #[serde(skip)]
+    decided_by: Option<String>,
 }
 
 /// What a client reads back.
@@ -47,7 +50,8 @@ struct Stored {
     epoch: u64,
 }
 
-/// Stores an entry: 201, or 200 where it was stored before, once it is durable on the leader.
+/// Stores an entry: 201, or 200 where it was stored before, once it is durable on the leader and on the standbys that must
+/// have it.
 pub(super) async fn put(
     State(site): State<Arc<Site>>,
     Path(id): Path<String>,
@@ -61,11 +65,11 @@ pub(super) async fn put(
     if let Some(answer) = forward::to_leader(&site, Method::PUT, &path, &headers, body).await? {
         return Ok(answer);
     }
-    let acknowledged = site.writer.write(|session| store(session, entry)).await?;
+    let acknowledged = site.write(|session| store(session, entry)).await?;
     let status = if acknowledged.created { StatusCode::CREATED } else { StatusCode::OK };
+    let decided_by = acknowledged.decided_by.clone().unwrap_or_else(|| site.config.site.clone());
     let [site_name, epoch] = forward::DECIDER;
-    let decider =
-        [(site_name, site.config.site.clone()), (epoch, acknowledged.decided_in.to_string())];
+    let decider = [(site_name, decided_by), (epoch, acknowledged.decided_in.to_string())];
     Ok((status, decider, Json(acknowledged)).into_response())
 }
 
@@ -109,6 +113,7 @@ fn read(id: String, body: &[u8]) -> Result<Entry, Failure> {
 
 fn store(session: &mut Session<'_>, entry: Entry) -> Result<Acknowledged, StoreError> {
     session.require_primary()?;
+    let decided_by = session.state.peer.as_ref().map(|peer| peer.pair.clone());
     if let Some(stored) = find(session.connection, &entry.id)? {
         if stored.entry != entry {
             let reason = format!("{} is stored with other content", entry.id);
@@ -116,11 +121,11 @@ fn store(session: &mut Session<'_>, entry: Entry) -> Result<Acknowledged, StoreE
         }
         let Stored { lsn, epoch, .. } = stored;
         let decided_in = session.state.epoch;
-        return Ok(Acknowledged { lsn, epoch, created: false, decided_in });
+        return Ok(Acknowledged { lsn, epoch, created: false, decided_in, decided_by });
     }
     session.append(&Row::Entry(entry))?;
     let (lsn, epoch) = (session.state.lsn, session.state.epoch);
-    Ok(Acknowledged { lsn, epoch, created: true, decided_in: epoch })
+    Ok(Acknowledged { lsn, epoch, created: true, decided_in: epoch, decided_by })
 }
 
 fn find(connection: &Connection, id: &str) -> Result<Option<Stored>, StoreError> {

@@ -20,6 +20,9 @@ pub(crate) enum Failure {
     /// A standby could not get an answer from its leader.
     #[error("not primary, and the leader: {0}")]
     Leader(ClientError),
+    /// A standby that must have the change does not have it in time. It may still be kept.
+    #[error("written here, but not known to be on {}", .0.join(", "))]
+    NotFollowed(Vec<String>),
     /// Nobody checks passwords.
     #[error("logins: {0}")]
     Auth(ClientError),
@@ -39,7 +42,9 @@ impl Failure {
             }
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Leader(ClientError::Broken(_)) => StatusCode::BAD_GATEWAY,
-            Self::Leader(ClientError::TimedOut(_)) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Leader(ClientError::TimedOut(_)) | Self::NotFollowed(_) => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
         }
     }
 }

@@ -68,18 +68,18 @@ async fn within(limit: Duration, check: impl Future<Output = Result<(), String>>
     }
 }
 
-/// A real write through the writer's queue, in its next COMMIT.
+/// A real write through the writer's queue, in its next COMMIT; with all before it, it is also where a client's would
+/// have to be.
 async fn check_database(site: &Site) -> Result<(), String> {
-    site.writer
-        .write(|session| {
-            session
-                .connection
-                .prepare_cached("INSERT OR REPLACE INTO health (id, at_ms) VALUES (1, ?1)")?
-                .execute([now_ms()])?;
-            Ok(())
-        })
-        .await
-        .map_err(|error: StoreError| error.to_string())
+    site.write(|session| {
+        session
+            .connection
+            .prepare_cached("INSERT OR REPLACE INTO health (id, at_ms) VALUES (1, ?1)")?
+            .execute([now_ms()])?;
+        Ok(())
+    })
+    .await
+    .map_err(|error| error.to_string())
 }
 
 /// Jobs wait on a standby until it is promoted, so only a primary's queue can stall.
@@ -129,8 +129,7 @@ pub(super) async fn replication(site: &Site, state: &SiteState) -> Replication {
         Role::Primary => {
             let standby = site
                 .followers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
+                .borrow()
                 .values()
                 .filter(|standby| standby.epoch == state.epoch)
                 .max_by_key(|standby| (standby.connected, standby.applied_lsn))

@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::site::Site;
 use super::{auth, forward};
 use crate::node::now_ms;
-use crate::store::{Job, JobState, Row, Session, StoreError};
+use crate::store::{Job, JobState, Kind, Row, Session, StoreError, made_here};
 
 /// What a client asks for.
 #[derive(Debug, Deserialize)]
@@ -61,12 +61,11 @@ pub(super) async fn submit(
         output: None,
     };
     let answer = Json(json!({ "id": job.id }));
-    site.writer
-        .write(|session| {
-            session.require_primary()?;
-            session.append(&Row::Job(job))
-        })
-        .await?;
+    site.write(|session| {
+        session.require_primary()?;
+        session.append(&Row::Job(job))
+    })
+    .await?;
     Ok((StatusCode::CREATED, answer).into_response())
 }
 
@@ -88,7 +87,7 @@ pub(super) async fn claim(
 ) -> Result<Response, Failure> {
     auth::require_worker(&headers, &site.config.worker_token)?;
     let lease_ms = site.config.timing.job_lease_ms;
-    let claimed = site.writer.write(move |session| claim_next(session, lease_ms)).await?;
+    let claimed = site.write(move |session| claim_next(session, lease_ms)).await?;
     Ok(claimed
         .map_or_else(|| StatusCode::NO_CONTENT.into_response(), |job| Json(job).into_response()))
 }
@@ -101,7 +100,7 @@ pub(super) async fn finish(
     Json(finish): Json<Finish>,
 ) -> Result<Response, Failure> {
     auth::require_worker(&headers, &site.config.worker_token)?;
-    let job = site.writer.write(move |session| end(session, &id, finish)).await?;
+    let job = site.write(move |session| end(session, &id, finish)).await?;
     Ok(Json(job).into_response())
 }
 
@@ -116,11 +115,19 @@ fn claim_next(session: &mut Session<'_>, lease_ms: u64) -> Result<Option<Job>, S
     session.require_primary()?;
     let (epoch, now) = (session.state.epoch, now_ms());
     let lost = |job: &Job| job.claim_epoch < epoch || now >= job.claimed_at_ms + lease_ms;
-    let queued = first_in(session.connection, JobState::Queued)?;
-    let next = match queued {
-        Some(job) => Some(job),
-        None => all_in(session.connection, JobState::Running)?.into_iter().find(lost),
+    // While both sites take writes each runs the jobs that were brought to it.
+    let own = |job: &Job| match &session.state.peer {
+        Some(peer) => made_here(session.connection, &peer.me, Kind::Job, &job.id),
+        None => Ok(true),
     };
+    let mut next = match &session.state.peer {
+        Some(_) => first(all_in(session.connection, JobState::Queued)?, own)?,
+        None => first_in(session.connection, JobState::Queued)?,
+    };
+    if next.is_none() {
+        let running = all_in(session.connection, JobState::Running)?.into_iter();
+        next = first(running.filter(lost).collect(), own)?;
+    }
     let Some(mut job) = next else {
         return Ok(None);
     };
@@ -130,6 +137,18 @@ fn claim_next(session: &mut Session<'_>, lease_ms: u64) -> Result<Option<Job>, S
     job.claimed_at_ms = now;
     session.append(&Row::Job(job.clone()))?;
     Ok(Some(job))
+}
+
+fn first(
+    jobs: Vec<Job>,
+    fits: impl Fn(&Job) -> Result<bool, StoreError>,
+) -> Result<Option<Job>, StoreError> {
+    for job in jobs {
+        if fits(&job)? {
+            return Ok(Some(job));
+        }
+    }
+    Ok(None)
 }
 
 fn end(session: &mut Session<'_>, id: &str, finish: Finish) -> Result<Job, StoreError> {

@@ -4,13 +4,20 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::watch;
+use tokio::time::timeout;
+
 use super::auth;
 use super::config::ServiceConfig;
+use super::failure::Failure;
 use super::login::Desk;
 use crate::client::Client;
 use crate::node::LabError;
 use crate::replication::{FollowView, Follower, FollowersView, Source};
-use crate::store::{Readers, Role, ShipGate, SiteState, User, Writer, WriterConfig, database_path};
+use crate::store::{
+    Readers, Role, Session, ShipGate, SiteState, StoreError, User, Writer, WriterConfig,
+    database_path,
+};
 
 /// What all requests of one service share.
 #[derive(Debug)]
@@ -26,7 +33,7 @@ pub(super) struct Site {
     /// This site as a standby.
     pub(super) following: Arc<Mutex<FollowView>>,
     /// This site as a primary.
-    pub(super) followers: Arc<Mutex<FollowersView>>,
+    pub(super) followers: watch::Sender<FollowersView>,
     /// The configured user, for a history that has none.
     pub(super) user: User,
     gate: Arc<ShipGate>,
@@ -58,7 +65,7 @@ impl Site {
             desk,
             auth: Client::new(Duration::from_millis(timing.health_timeout_ms)),
             following: Arc::default(),
-            followers: Arc::default(),
+            followers: watch::Sender::default(),
             user: auth::hash_user(&config.user, config.timing.password_iterations),
             config,
             gate,
@@ -83,6 +90,53 @@ impl Site {
         Ok(())
     }
 
+    /// Runs a write; returns when it may be acknowledged: it is durable here, and on each standby that must have it.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Session<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let written = self.writer.write(|session| {
+            let outcome = operation(session)?;
+            Ok((outcome, session.state.clone()))
+        });
+        let (outcome, written) = written.await?;
+        // One that is fenced acknowledges nothing to anybody; what it still writes is its own bookkeeping.
+        let decides = written.role == Role::Primary && !written.fenced;
+        if decides && !written.synchronous.is_empty() {
+            self.is_everywhere(&written).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Waits until all that a primary has written up to then is on each standby that must have it.
+    ///
+    /// A fence that comes meanwhile does not matter: what the standbys have is kept, whoever takes over.
+    async fn is_everywhere(&self, written: &SiteState) -> Result<(), Failure> {
+        let limit = Duration::from_millis(self.config.timing.synchronous_timeout_ms);
+        let mut followers = self.followers.subscribe();
+        let mut states = self.writer.watch();
+        let waiting = async {
+            loop {
+                let state = states.borrow_and_update().clone();
+                if (state.role, state.epoch) != (Role::Primary, written.epoch) {
+                    // Somebody else decides by now what is kept.
+                    return Err(Failure::NotFollowed(state.synchronous));
+                }
+                if lacking(&state, &followers.borrow_and_update(), written.lsn).is_empty() {
+                    return Ok(());
+                }
+                tokio::select! {
+                    changed = followers.changed() => changed.map_err(|_| StoreError::Gone)?,
+                    changed = states.changed() => changed.map_err(|_| StoreError::Gone)?,
+                }
+            }
+        };
+        timeout(limit, waiting).await.unwrap_or_else(|_| {
+            let state = self.writer.state();
+            Err(Failure::NotFollowed(lacking(&state, &self.followers.borrow(), written.lsn)))
+        })
+    }
+
     /// The side of this site that standbys connect to.
     pub(super) fn source(&self) -> Source {
         Source {
@@ -91,7 +145,7 @@ impl Site {
             writer: self.writer.clone(),
             readers: Arc::clone(&self.readers),
             gate: Arc::clone(&self.gate),
-            followers: Arc::clone(&self.followers),
+            followers: self.followers.clone(),
             connections: AtomicU64::new(0),
         }
     }
@@ -109,6 +163,15 @@ impl Site {
     }
 }
 
+/// Standbys that must have a change of a primary and are not known to.
+fn lacking(state: &SiteState, followers: &FollowersView, lsn: u64) -> Vec<String> {
+    let has = |name: &String| {
+        let view = followers.get(name);
+        view.is_some_and(|view| view.epoch == state.epoch && view.applied_lsn >= lsn)
+    };
+    state.synchronous.iter().filter(|name| !has(name)).cloned().collect()
+}
+
 fn first_state(config: &ServiceConfig) -> SiteState {
     let follow = config.follow.clone().filter(|_| config.role == Role::Standby);
     let (source, leader_url) = follow.map(|target| (target.source, target.leader_url)).unzip();
@@ -118,6 +181,9 @@ fn first_state(config: &ServiceConfig) -> SiteState {
         fenced: false,
         source,
         leader_url,
+        synchronous: config.synchronous.clone(),
+        peer: None,
+        clock: 0,
         lsn: 0,
         lsn_epoch: 0,
         changed_at_ms: 0,

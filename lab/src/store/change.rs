@@ -109,7 +109,7 @@ impl Change {
         durable::sha256(format!("{lsn} {epoch} {at_ms} {kind:?} {payload}"))
     }
 
-    fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             lsn: row.get(0)?,
             epoch: row.get(1)?,

@@ -28,8 +28,8 @@ pub(crate) fn consistency(connection: &Connection) -> Result<Consistency, StoreE
     if pages != "ok" {
         found.problems.push(format!("integrity check: {pages}"));
     }
-    if let Err(error) = history(&snapshot, &mut found).and_then(|()| entries(&snapshot, &mut found))
-    {
+    let looks = [history, users, entries];
+    if let Err(error) = looks.iter().try_for_each(|look| look(&snapshot, &mut found)) {
         found.problems.push(error.to_string());
     }
     Ok(found)
@@ -48,6 +48,26 @@ fn history(snapshot: &Connection, found: &mut Consistency) -> Result<(), StoreEr
     let users: u64 = snapshot.query_row("SELECT count(*) FROM users", [], |row| row.get(0))?;
     if users == 0 && count > 0 {
         found.problems.push("there is no user".to_owned());
+    }
+    Ok(())
+}
+
+/// Every user has the credentials that the change log says: somebody else's let the wrong one in, or nobody.
+fn users(snapshot: &Connection, found: &mut Consistency) -> Result<(), StoreError> {
+    let (users, changed): (u64, u64) = snapshot.query_row(
+        "SELECT count(*), coalesce(sum(
+             users.hash IS NOT changes.payload ->> '$.hash'
+             OR users.salt IS NOT changes.payload ->> '$.salt'
+             OR users.iterations IS NOT changes.payload ->> '$.iterations'
+         ), 0)
+         FROM users LEFT JOIN changes ON changes.lsn =
+             (SELECT max(lsn) FROM changes WHERE kind = ?1 AND subject = users.name)",
+        [Kind::User],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    if changed > 0 {
+        let problem = format!("the credentials of {changed} of {users} users are not what was set");
+        found.problems.push(problem);
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ struct Held {
     /// Commits that are too young, oldest first: the newest lsn of each and when it was made.
     waiting: VecDeque<(u64, Instant)>,
     open_until: u64,
+    newest: u64,
 }
 
 impl ShipGate {
@@ -34,6 +35,7 @@ impl ShipGate {
     pub(crate) fn committed(&self, lsn: u64) {
         let mut held = self.lock();
         held.waiting.push_back((lsn, Instant::now()));
+        held.newest = lsn;
         held.open(self.lag);
     }
 
@@ -49,6 +51,11 @@ impl ShipGate {
         held.open(self.lag);
         let next = held.waiting.front().map(|(_, since)| *since + self.lag);
         (held.open_until, next)
+    }
+
+    /// The newest change of all: what a standby gets without which nothing is acknowledged.
+    pub(crate) fn newest(&self) -> u64 {
+        self.lock().newest
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -86,5 +93,6 @@ mod tests {
         let (open_until, next) = gate.open_until();
         assert_eq!(open_until, 0);
         assert!(next.is_some_and(|next| next > Instant::now()));
+        assert_eq!(gate.newest(), 3);
     }
 }

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::StoreError;
 
 /// `changes` is the history; `entries`, `jobs` and `users` follow from it.
+/// `versions` and `conflicts` say where changes come from while two sites take writes, see `merge`.
 /// `meta` and `health` belong to the site and are not part of the history.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS meta (
@@ -29,6 +30,14 @@ CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, state TEXT NOT NULL, row TEXT NOT NULL, submitted_lsn INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS jobs_in ON jobs (state, submitted_lsn);
+CREATE TABLE IF NOT EXISTS versions (
+    lsn INTEGER PRIMARY KEY, clock INTEGER NOT NULL, site TEXT NOT NULL, seen INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS conflicts (
+    id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
+    kept_clock INTEGER NOT NULL, kept_site TEXT NOT NULL,
+    dropped_clock INTEGER NOT NULL, dropped_site TEXT NOT NULL, dropped TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS users (
     name TEXT PRIMARY KEY, salt TEXT NOT NULL, iterations INTEGER NOT NULL, hash TEXT NOT NULL
 );

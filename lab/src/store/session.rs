@@ -39,6 +39,12 @@ impl Session<'_> {
 
     /// Appends a change of this site's own and carries it out.
     pub(crate) fn append(&mut self, row: &Row) -> Result<(), StoreError> {
+        self.append_unversioned(row)?;
+        self.note_version()
+    }
+
+    /// The same, for what says itself which version it is.
+    pub(super) fn append_unversioned(&mut self, row: &Row) -> Result<(), StoreError> {
         let change = Change {
             lsn: self.state.lsn + 1,
             epoch: self.state.epoch,
@@ -108,6 +114,9 @@ mod tests {
             fenced: false,
             source: None,
             leader_url: None,
+            synchronous: Vec::new(),
+            peer: None,
+            clock: 0,
             lsn: 0,
             lsn_epoch: 0,
             changed_at_ms: 0,

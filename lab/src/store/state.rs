@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::merge::{self, Peer};
 
 /// What a site is to the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,12 @@ pub(crate) struct SiteState {
     pub(crate) source: Option<String>,
     /// Where a standby sends the writes that clients bring it.
     pub(crate) leader_url: Option<String>,
+    /// Standbys, by name, without which this site as a primary acknowledges nothing.
+    pub(crate) synchronous: Vec<String>,
+    /// The other site, while both take writes.
+    pub(crate) peer: Option<Peer>,
+    /// The newest version of a change that this site has made or seen, see `merge`.
+    pub(crate) clock: u64,
     /// The newest change.
     pub(crate) lsn: u64,
     /// The epoch of the newest change.
@@ -50,6 +57,9 @@ impl SiteState {
             fenced: number(connection, "fenced")? != 0,
             source: meta(connection, "source")?,
             leader_url: meta(connection, "leader_url")?,
+            synchronous: names(meta(connection, "synchronous")?)?,
+            peer: meta(connection, "peer")?.map(|text| serde_json::from_str(&text)).transpose()?,
+            clock: merge::newest_clock(connection)?,
             lsn,
             lsn_epoch,
             changed_at_ms,
@@ -63,12 +73,16 @@ impl SiteState {
         set(connection, "epoch", Some(&self.epoch.to_string()))?;
         set(connection, "fenced", Some(&u8::from(self.fenced).to_string()))?;
         set(connection, "source", self.source.as_deref())?;
-        set(connection, "leader_url", self.leader_url.as_deref())
+        set(connection, "leader_url", self.leader_url.as_deref())?;
+        let peer = self.peer.as_ref().map(serde_json::to_string).transpose()?;
+        set(connection, "peer", peer.as_deref())?;
+        set(connection, "synchronous", Some(&serde_json::to_string(&self.synchronous)?))
     }
 
     /// Takes over the end of the change log as it is in the database.
     pub(crate) fn reload_log(&mut self, connection: &Connection) -> Result<(), StoreError> {
         (self.lsn, self.lsn_epoch, self.changed_at_ms) = last_change(connection)?;
+        self.clock = merge::newest_clock(connection)?;
         Ok(())
     }
 }
@@ -87,6 +101,11 @@ fn meta(connection: &Connection, key: &str) -> Result<Option<String>, StoreError
         .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
         .query_row([key], |row| row.get(0))
         .optional()?)
+}
+
+/// A restored database may come from a site that waited for nobody.
+fn names(text: Option<String>) -> Result<Vec<String>, StoreError> {
+    text.map_or_else(|| Ok(Vec::new()), |text| Ok(serde_json::from_str(&text)?))
 }
 
 fn number(connection: &Connection, key: &str) -> Result<u64, StoreError> {

@@ -1,6 +1,7 @@
 //! Who may do what.
 
 use drdrill_lab::Role;
+use drdrill_lab::backup::check_consistency;
 use drdrill_lab::service::ServiceTiming;
 use hyper::Method;
 use serde_json::json;
@@ -77,4 +78,39 @@ async fn a_standby_sends_writes_on_to_its_leader() {
     let (status, _) = standby.admin("/demote", json!({})).await;
     assert_eq!(status, 200);
     assert_eq!(standby.get("", "/health").await.status, 200);
+}
+
+async fn lets_in(site: &Site, password: &str) -> bool {
+    let body = json!({ "user": "alice", "password": password });
+    let answer = site.call(Method::POST, "/login", None, &body).await.unwrap();
+    assert!(matches!(answer.status.as_u16(), 200 | 401), "{:?}", answer.body);
+    answer.status == 200
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_password_is_good_at_every_site_and_the_old_one_nowhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let (primary, standby) = Site::pair(directory.path(), ServiceTiming::default());
+    standby.catch_up(primary.lsn().await).await;
+    let new = json!({ "name": "alice", "password": "another one" });
+    assert_eq!(standby.admin("/password", new.clone()).await.0, 503, "only a primary decides");
+    assert_eq!(primary.admin("/password", new).await.0, 200);
+    standby.catch_up(primary.lsn().await).await;
+    for site in [&primary, &standby] {
+        assert!(lets_in(site, "another one").await && !lets_in(site, PASSWORD).await);
+        let seen = check_consistency(&site.database()).unwrap();
+        assert_eq!(seen.problems, Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_nobody_set_are_a_problem() {
+    let directory = tempfile::tempdir().unwrap();
+    let site = Site::start(config("primary", directory.path(), Role::Primary));
+    assert!(lets_in(&site, PASSWORD).await);
+    let database = rusqlite::Connection::open(site.database()).unwrap();
+    database.execute("UPDATE users SET hash = replace(hash, substr(hash, 1, 1), 'x')", []).unwrap();
+    assert!(!lets_in(&site, PASSWORD).await);
+    let seen = check_consistency(&site.database()).unwrap();
+    assert_eq!(seen.problems, ["the credentials of 1 of 1 users are not what was set"]);
 }

@@ -13,4 +13,6 @@ mod jobs;
 mod lifeline;
 mod link;
 mod logins;
+mod pair;
 mod support;
+mod synchronous;

@@ -7,6 +7,7 @@ use drdrill_core::verdict::Verdict;
 
 use super::{Advice, Rule};
 use crate::figures::{self, counted};
+use crate::tries::last_tries;
 
 /// Bystanders may fail this share of their samples by chance.
 const BYSTANDER_FAILURES: f64 = 0.001;
@@ -158,8 +159,8 @@ fn bystander_hurt(record: &Record) -> Vec<Advice> {
 }
 
 fn functionality(record: &Record) -> Vec<Advice> {
-    let bad = record.functionality.iter().filter(|check| check.outcome != Verdict::Pass);
-    bad.map(|check| {
+    let bad = last_tries(record).into_iter().filter(|(check, _)| check.outcome != Verdict::Pass);
+    bad.map(|(check, tries)| {
         let word = match check.outcome {
             Verdict::Fail => "does not work",
             Verdict::Unknown | Verdict::Pass => "could not be checked",
@@ -170,8 +171,9 @@ fn functionality(record: &Record) -> Vec<Advice> {
              the recovery plan.",
             check.name, check.site
         );
-        let figure = format!("after {}: {}", figures::duration(check.took_ms), check.detail);
-        Advice::new(text, [figure])
+        let took = figures::duration(check.took_ms);
+        let which = if tries > 1 { format!("the last of {tries} tries, ") } else { String::new() };
+        Advice::new(text, [format!("{which}after {took}: {}", check.detail)])
     })
     .collect()
 }

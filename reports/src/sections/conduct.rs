@@ -1,7 +1,7 @@
 //! What was done, and what was found.
 
 use drdrill_core::event::Entry;
-use drdrill_core::record::Record;
+use drdrill_core::record::{Record, ToldOf};
 
 use super::{Cell, Section};
 use crate::{eventlog, figures, words};
@@ -170,6 +170,30 @@ pub(super) fn findings(record: &Record) -> Section {
         },
         columns: &["Checker", "Result", "Severity", "Finding"],
         rows: findings.into_iter().map(row).collect(),
+    }
+}
+
+pub(super) fn notices(record: &Record) -> Section {
+    let row = |notice: &ToldOf| {
+        let outcome = notice.error.as_ref().map_or_else(
+            || Cell::text("taken"),
+            |error| Cell::code(format!("NOT DELIVERED: {error}")),
+        );
+        vec![
+            Cell::instant(Some(notice.due_ms)),
+            Cell::code(&notice.to),
+            Cell::text(&notice.by),
+            Cell::text(notice.severity.to_string()),
+            Cell::text(words::notice(notice.kind)),
+            outcome,
+        ]
+    };
+    Section {
+        id: "notices",
+        title: "Notices",
+        note: String::new(),
+        columns: &["At", "To", "By", "Severity", "About", "Outcome"],
+        rows: record.notices.iter().map(row).collect(),
     }
 }
 

@@ -33,3 +33,17 @@ fn a_service_that_came_back_and_was_not_watched_for_long_enough_is_not_said_to_b
     assert!(text.contains("whether within the target of 1 h cannot be told"), "{text}");
     assert!(!text.contains("not restored within"), "{text}");
 }
+
+#[test]
+fn a_service_that_did_not_fail_is_not_said_to_be_restored() {
+    let mut record = Fixture::build(Case::Passed).record;
+    record.services[0].outage = None;
+    record.services[0].rto.at_least_ms = Some(0.0);
+    record.services[0].rto.at_most_ms = Some(62.0);
+    let text = summary(&record);
+    assert!(
+        text.contains("orders did not fail as clients see it, or for less than 62 ms;"),
+        "{text}"
+    );
+    assert!(!text.contains("restored"), "{text}");
+}

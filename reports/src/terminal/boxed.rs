@@ -11,6 +11,7 @@ use super::facts::{clients, kept, kept_line};
 use super::layout::{Paint, bar, pad, wrap};
 use crate::escape::terminal as clean;
 use crate::figures::{self, duration};
+use crate::tries::last_tries;
 use crate::{phases, story, words};
 
 const NARROWEST: usize = 60;
@@ -213,8 +214,8 @@ impl Page {
         }
         self.gap();
         self.table(builder);
-        let bad = record.functionality.iter().filter(|check| check.outcome != Verdict::Pass);
-        for check in bad {
+        let bad = last_tries(record).into_iter().map(|(check, _)| check);
+        for check in bad.filter(|check| check.outcome != Verdict::Pass) {
             self.labelled(
                 "",
                 &format!("{} {}: {}", check.name, words::when(check.when), check.detail),
@@ -223,7 +224,7 @@ impl Page {
     }
 
     fn outcome(&self, record: &Record, name: &str, when: When) -> String {
-        let mut checks = record.functionality.iter();
+        let mut checks = last_tries(record).into_iter().map(|(check, _)| check);
         let check = checks.find(|check| check.name == name && check.when == when);
         check.map_or_else(
             || "–".to_owned(),

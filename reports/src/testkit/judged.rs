@@ -2,10 +2,12 @@
 
 use drdrill_core::checker::{Finding, Severity};
 use drdrill_core::event::{Entry, Event, StepOutcome, When};
+use drdrill_core::notice::{self, NoticeKind};
 use drdrill_core::probe::Connection;
 use drdrill_core::record::{
     EnvironmentRef, Fault, Functionality, Interval, Latency, Leftover, Phases, Record, Rlo, Rpo,
-    Rto, SCHEMA, Samples, ScenarioRef, Service, ServiceWayBack, Step, Stream, WayBack, Writes,
+    Rto, SCHEMA, Samples, ScenarioRef, Service, ServiceWayBack, Step, Stream, ToldOf, WayBack,
+    Writes,
 };
 use drdrill_core::sample::Outcome;
 use drdrill_core::scenario::Kind;
@@ -66,6 +68,7 @@ pub(super) fn record(case: Case, history: &[Entry]) -> Record {
         split_brain: Vec::new(),
         findings: findings(case),
         tabletop: None,
+        notices: notices(case),
         recommendations: Vec::new(),
         leftovers,
     }
@@ -371,6 +374,21 @@ fn findings(case: Case) -> Vec<Finding> {
         });
     }
     findings
+}
+
+fn notices(case: Case) -> Vec<ToldOf> {
+    if case != Case::Stuck {
+        return Vec::new();
+    }
+    let told = |to: &str, by: &str, error: Option<&str>| ToldOf {
+        to: to.to_owned(),
+        by: by.to_owned(),
+        kind: NoticeKind::LeftInPlace,
+        severity: notice::Severity::Critical,
+        due_ms: 41_250.0,
+        error: error.map(str::to_owned),
+    };
+    vec![told("team", "email", None), told("chat", "webhook", Some("Connection refused"))]
 }
 
 fn leftovers(case: Case) -> Vec<Leftover> {

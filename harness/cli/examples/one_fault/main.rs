@@ -1,16 +1,18 @@
 //! What a drill does to one fault, and nothing else: short enough to be killed at each of its system calls.
 //!
 //! `one_fault DRDRILL STATE KIND TARGET...` locks the environment, opens a ledger, injects the fault as drills do, takes
-//! back what is open and puts the ledger aside. There is no keeper, so that what is left after a kill is left.
+//! back what is open and puts the ledger aside. There is no keeper, so that what is left after a kill is left. With
+//! `ONE_FAULT_HOLDS` in its environment it says when the fault is in effect and waits there to be killed.
 //!
 //! | kind | target |
 //! |---|---|
 //! | `site_loss`, `network_down` | API of a Toxiproxy server, address at which clients come, names of proxies |
+//! | `site_destruction` | directory, where it is kept, then as for `site_loss` |
 //! | `site_partition` | API of a Toxiproxy server, address at which clients come, names and addresses of proxies |
 //! | `process_pause`, `storage_read_only` | process ids |
 //! | `process_kill` | process id, pid file, program that starts it again, address and port of a canary |
 //! | `disk_full` | directory |
-//! | `data_corruption`, `data_deletion` | database, directory for what is saved |
+//! | `data_corruption`, `data_deletion`, `data_encryption` | database, directory for what is saved |
 //! | `backup_damage` | file, directory for what is kept |
 //! | `network_partition`, `iptables`, `packet_loss`, `rate_limit`, `network_delay` | id of a process there, address and port of a canary |
 //!
@@ -36,6 +38,7 @@ use drdrill_engine::state::{LEDGER_FILE, StateDir, new_run_id};
 use drdrill_environments::lab::LabReverter;
 use drdrill_faults::backups::reverter::BackupReverter;
 use drdrill_faults::data::reverter::DataReverter;
+use drdrill_faults::destruction::reverter::DestructionReverter;
 use drdrill_faults::disk::reverter::DiskReverter;
 use drdrill_faults::link::reverter::BlockReverter;
 use drdrill_faults::links::Links;
@@ -45,7 +48,7 @@ use drdrill_faults::network::reverter::NetworkReverter;
 use drdrill_faults::process::end_undo::EndReverter;
 use drdrill_faults::process::read_only_undo::ReadOnlyReverter;
 use drdrill_faults::process::reverter::PauseReverter;
-use drdrill_faults::site_reverter::{Restart, SiteReverter};
+use drdrill_faults::site_reverter::{Restart, Scope, SiteReverter};
 use target::{Site, fault};
 
 /// Name of the environment, for its lock and its ledger.
@@ -105,8 +108,16 @@ fn run() -> Result<u8, Failure> {
     let reverters = Reverters::new(vec![
         Arc::new(LabReverter::new(Links::of_server)),
         Arc::new(SiteReverter {
+            scope: Scope::Site,
             make_links: Links::of_server,
             restart: Some(Restart { sites: site.clone(), processes: site.clone() }),
+        }),
+        Arc::new(DestructionReverter {
+            site: SiteReverter {
+                scope: Scope::Site,
+                make_links: Links::of_server,
+                restart: Some(Restart { sites: site.clone(), processes: site.clone() }),
+            },
         }),
         Arc::new(BlockReverter { make_links: Links::of_server }),
         Arc::new(ReadOnlyReverter),
@@ -121,7 +132,7 @@ fn run() -> Result<u8, Failure> {
     ]);
     let code = runtime.block_on(async {
         let injected = async {
-            if kind == "site_loss" {
+            if matches!(&*kind, "site_loss" | "site_destruction") {
                 ledger
                     .intend("environment", NAME, site.undo(&run_dir))
                     .map_err(|e| e.to_string())?;
@@ -132,6 +143,10 @@ fn run() -> Result<u8, Failure> {
             inject(&run_id, &*fault, &mut ledger, &Nobody).await
         };
         let injected = injected.await.inspect_err(|error| say(error));
+        if injected.is_ok() && std::env::var_os("ONE_FAULT_HOLDS").is_some() {
+            let _ = writeln!(std::io::stdout().lock(), "in effect");
+            std::future::pending::<()>().await;
+        }
         let reverted = revert_open(&mut ledger, &reverters).await;
         for stuck in &reverted.stuck {
             say(&format!("left in place: {}", stuck.error));

@@ -54,7 +54,11 @@ pub(crate) fn rows(kind: &str, path: &str, saved_in: &str) -> Arc<dyn Action> {
         value: text("value"),
         saved_in: saved_in.into(),
     };
-    let harm = if kind == "data_deletion" { Harm::Drop(1000) } else { Harm::Corrupt(ROWS) };
+    let harm = match kind {
+        "data_deletion" => Harm::Drop(1000),
+        "data_encryption" => Harm::Encrypt(ROWS),
+        _ => Harm::Corrupt(ROWS),
+    };
     let access = Arc::new(Database(path.into()));
     Arc::new(DataFault { harm, tables: vec![table], access, planned: Mutex::default() })
 }

@@ -17,6 +17,7 @@ use drdrill_core::process::{FoundBy, KnownProcess, StartCommand};
 use drdrill_core::units::{Rate, Share};
 use drdrill_environments::lab::MARK;
 use drdrill_faults::dark::SiteNetwork;
+use drdrill_faults::destruction::fault::SiteDestruction;
 use drdrill_faults::disk::fault::DiskFull;
 use drdrill_faults::link::partition::LinkPartition;
 use drdrill_faults::links::Links;
@@ -194,6 +195,15 @@ pub(crate) fn fault(
         ("site_loss", [api, clients, proxies @ ..]) => {
             Arc::new(SiteLoss::new(network(api, clients, proxies)?, site.clone()))
         }
+        ("site_destruction", [directory, kept, api, clients, proxies @ ..]) => {
+            Arc::new(SiteDestruction {
+                network: network(api, clients, proxies)?,
+                processes: site.clone(),
+                directories: vec![PathBuf::from(directory)],
+                kept_in: PathBuf::from(kept),
+                planned: Mutex::default(),
+            })
+        }
         ("network_down", [api, clients, proxies @ ..]) => {
             Arc::new(NetworkDown { network: network(api, clients, proxies)? })
         }
@@ -210,7 +220,9 @@ pub(crate) fn fault(
             Arc::new(kill(pid, pid_file, starts, canary, program))
         }
         ("disk_full", [path]) => Arc::new(fill(path)),
-        ("data_corruption" | "data_deletion", [path, saved]) => stored::rows(kind, path, saved),
+        ("data_corruption" | "data_deletion" | "data_encryption", [path, saved]) => {
+            stored::rows(kind, path, saved)
+        }
         ("backup_damage", [path, kept]) => stored::backup(path, kept),
         ("network_partition", [pid, canary]) => {
             disturb(Disturbance::Partition, Via::Nftables, pid, canary)?
@@ -228,8 +240,11 @@ pub(crate) fn fault(
 }
 
 fn network(api: &str, clients: &str, proxies: &[String]) -> Result<SiteNetwork, ActionError> {
-    let links =
-        SiteLinks { proxies: proxies.to_vec(), client_path: clients.to_owned(), server: None };
+    let links = SiteLinks {
+        proxies: proxies.to_vec(),
+        client_paths: vec![clients.to_owned()],
+        server: None,
+    };
     Ok(SiteNetwork { site: "one".to_owned(), links, control: Links::of_server(api)? })
 }
 

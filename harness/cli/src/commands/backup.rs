@@ -137,6 +137,8 @@ pub(crate) fn restore(args: &RestoreArgs) -> Outcome {
 }
 
 fn walked(directory: &Path, max_age: Span) -> Result<Walk, Failure> {
+    // Backups that were gone with their site are none; a directory that somebody names has to be there.
+    std::fs::metadata(directory).map_err(|error| unreadable(directory, &error))?;
     let scratch = tempfile::Builder::new()
         .prefix("drdrill-restore-")
         .tempdir()

@@ -11,13 +11,14 @@ use drdrill_environments::secrets;
 use drdrill_faults::iptables;
 use drdrill_faults::namespace::Namespace;
 use drdrill_faults::qdisc::{self, QdiscError};
+use drdrill_notify::notifier::Recipient;
 use serde::Serialize;
 use tabled::Tabled;
 
 use crate::args::{DoctorArgs, Format};
 use crate::exit::{Code, Failure, Outcome};
 use crate::guards::pin::{self, PinReader};
-use crate::{catalog, guards, out};
+use crate::{catalog, guards, notices, out};
 
 /// Space a drill should find, in bytes: a few minutes of history, the lab's databases and its backups.
 const WANTED_BYTES: u64 = 200 * 1024 * 1024;
@@ -80,6 +81,9 @@ pub(crate) fn doctor(state: &StateDir, args: &DoctorArgs) -> Outcome {
     ];
     if let Some(inventory) = &inventory {
         rows.extend(of_environment(inventory)?);
+        if args.notify {
+            rows.extend(trial(inventory)?);
+        }
     }
     for row in &mut rows {
         row.seen = out::harmless(&row.seen);
@@ -124,6 +128,16 @@ fn of_environment(inventory: &Inventory) -> Result<Vec<Row>, Failure> {
             }));
         }
     }
+    if let Some(notify) = &inventory.notify {
+        let made = notices::recipients(notify, None).map_err(|failure| failure.message);
+        let names = |made: Vec<Recipient>| {
+            let names = made
+                .iter()
+                .map(|one| format!("{} by {}, from {}", one.name, one.by.kind(), one.from));
+            names.collect::<Vec<_>>().join("; ")
+        };
+        rows.push(row("those who are told of drills", made.map(names)));
+    }
     if let Some(window) = &inventory.window {
         let open = window.is_open(chrono::Utc::now());
         let seen = format!("{window}; now {}", if open { "open" } else { "closed" });
@@ -134,6 +148,21 @@ fn of_environment(inventory: &Inventory) -> Result<Vec<Row>, Failure> {
         rows.push(row::<String>("production", Ok(seen)));
     }
     Ok(rows)
+}
+
+/// Tells everybody that this is a trial.
+fn trial(inventory: &Inventory) -> Result<Vec<Row>, Failure> {
+    let outcomes = notices::try_out(inventory)?;
+    let one = |(to, error): (String, Option<String>)| {
+        row(
+            "notice",
+            error.map_or_else(
+                || Ok(format!("{to} took a trial")),
+                |why| Err(format!("{to}: {why}")),
+            ),
+        )
+    };
+    Ok(outcomes.into_iter().map(one).collect())
 }
 
 fn row<E: ToString>(need: &'static str, seen: Result<String, E>) -> Row {

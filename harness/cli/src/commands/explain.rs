@@ -1,8 +1,11 @@
 //! `drdrill explain`: what a drill would do, without doing it.
 
-use drdrill_core::inventory::{Inventory, Pin, Provider};
+use drdrill_core::inventory::{Inventory, Pin, Provider, Strategy, Zones};
 use drdrill_core::network::{Via, Way};
-use drdrill_core::scenario::{Failover, Inject, NetworkDelay, RestorePlan, Scenario};
+use drdrill_core::notice::Severity;
+use drdrill_core::scenario::{
+    Destruction, Failover, Inject, Limit, NetworkDelay, RestorePlan, Scenario,
+};
 use drdrill_core::units::{Share, Span};
 use serde_json::json;
 
@@ -68,6 +71,9 @@ fn words(scenario: &Scenario, inventory: &Inventory) -> String {
         step(&format!("At {}: {}. {undo}", fault.at, what(&fault.inject)));
     }
     step(&healed_by(scenario, inventory));
+    if let Some(standing) = standing(inventory) {
+        step(standing);
+    }
     if !scenario.verify.is_empty() {
         step(&format!("These functions must work again: {}.", scenario.verify.join(", ")));
     }
@@ -102,6 +108,22 @@ fn words(scenario: &Scenario, inventory: &Inventory) -> String {
                 stop.probe, stop.success_below, stop.over
             ));
         }
+    }
+    if let Some(notify) = &inventory.notify {
+        text.head("Who is told");
+        for one in &notify.to {
+            text.item(&format!(
+                "{} by {}: what is {}{}",
+                one.name,
+                one.by.kind(),
+                one.from,
+                if one.from == Severity::Critical { "" } else { " or more urgent" }
+            ));
+        }
+        text.item(&format!(
+            "while clients are affected, the next word comes within {}",
+            notify.update_every
+        ));
     }
     if !scenario.proves.is_empty() {
         text.head("A pass proves");
@@ -138,13 +160,54 @@ fn healed_by(scenario: &Scenario, inventory: &Inventory) -> String {
     }
 }
 
+/// How what takes over stands by, where that is not as usual.
+fn standing(inventory: &Inventory) -> Option<&'static str> {
+    let Provider::Lab(lab) = &inventory.provider else { return None };
+    match (lab.zones, lab.strategy) {
+        (Some(Zones::Synchronous), _) => Some(
+            "The zone that leads acknowledges only what the other one has too. When the other one is lost it acknowledges \
+             nothing, until the machinery lets it go on alone.",
+        ),
+        (Some(Zones::Asynchronous), _) => {
+            Some("The zone that leads does not wait for the other one, which lags behind.")
+        }
+        (None, Strategy::Cold) => Some(
+            "Nothing runs at the DR site, which has no data: to take over it is built from the newest clean backup and its \
+             logs, in an empty volume, before it is promoted.",
+        ),
+        (None, Strategy::PilotLight) => Some(
+            "Only the data follows at the DR site; what works behind it is started when it takes over.",
+        ),
+        (None, Strategy::Hot) => Some(
+            "The primary site acknowledges only what the DR site has too. While it cannot reach the DR site it acknowledges \
+             nothing, until the machinery promotes the DR site or, where that is lost, lets it go on alone.",
+        ),
+        (None, Strategy::ActiveActive) => Some(
+            "Both sites take writes, each from half of the clients, and send them to each other; of two changes that did not \
+             know of each other the later one is kept. The monitor looks at both.",
+        ),
+        (None, Strategy::Warm) => None,
+    }
+}
+
 fn restore(plan: RestorePlan) -> String {
+    let RestorePlan { max_age, check_every, isolated, new_credentials, from_nothing } = plan;
+    let provision = if from_nothing { "provision the site anew, " } else { "" };
+    let copy = if from_nothing { "the other site is provisioned anew too, and " } else { "" };
+    let isolate =
+        if isolated { "cut both sites off from clients and from each other, " } else { "" };
+    let renew = if new_credentials {
+        "make all credentials anew, see that the old ones are refused, "
+    } else {
+        ""
+    };
+    let open = if isolated { ", let clients in again" } else { "" };
     format!(
-        "All data is looked at every {}; when damage is found twice in a row drdrill restores: fence the writers, back up \
-         the last changes, verify the backups from the newest back to the last clean one (checksums, at most {} old, \
-         test restore, consistency), restore that one and its logs into an empty volume, serve from it; rolled back in \
-         reverse order when a step fails. Then the copy on the other site is rebuilt.",
-        plan.check_every, plan.max_age
+        "All data is looked at every {check_every}; when damage is found twice in a row drdrill restores: {isolate}fence \
+         the writers, back up the last changes, verify the backups from the newest back to the last clean one \
+         (checksums, at most {max_age} old, test restore, consistency), {provision}restore that one and its logs into an \
+         empty volume, {renew}serve from it{open}; rolled back in reverse order when a step fails. Then {copy}the copy on \
+         the other site is rebuilt."
     )
 }
 
@@ -179,6 +242,15 @@ fn what(inject: &Inject) -> String {
         Inject::SiteLoss(on) => {
             format!("every process of {} is killed and its network goes dark", on.on)
         }
+        Inject::ZoneLoss(fault) => format!(
+            "every process of zone {} of {} is killed and its network goes dark",
+            fault.zone, fault.on
+        ),
+        Inject::RegionOutage(on) => format!(
+            "every process of {on} is killed, the entrance of its region for clients among them, and its network goes dark",
+            on = on.on
+        ),
+        Inject::SiteDestruction(fault) => destroyed(fault),
         Inject::NetworkDown(on) => format!("the network of {} goes dark", on.on),
         Inject::ProcessPause(fault) => {
             let which = processes(&fault.on, fault.component.as_ref(), fault.max_targets);
@@ -215,6 +287,17 @@ fn what(inject: &Inject) -> String {
             let (rows, whose) = (fault.rows, copies(&fault.on, fault.replicated));
             format!("up to {rows} rows {whose} get another value, past the application")
         }
+        Inject::DataEncryption(fault) => {
+            let (rows, whose) = (fault.rows, copies(&fault.on, fault.replicated));
+            format!("up to {rows} rows {whose} are encrypted with a random key that nobody keeps")
+        }
+        Inject::CredentialsRevoked(fault) => {
+            let whose = copies(&fault.on, fault.replicated);
+            format!("the credentials of all users {whose} are changed, so that nobody can log in")
+        }
+        Inject::CredentialsStolen(on) => {
+            format!("somebody reads data of {} with a token that was stolen from a client", on.on)
+        }
         Inject::DataDeletion(fault) => {
             let whose = copies(&fault.on, fault.replicated);
             match fault.rows {
@@ -244,16 +327,26 @@ fn what(inject: &Inject) -> String {
             let (share, peers) = (fault.share, peers(fault.from.as_ref()));
             format!("{share} of the packets between {} and {peers} are dropped", fault.on)
         }
-        Inject::RateLimit(fault) => {
-            let (rate, peers) = (fault.rate, peers(fault.from.as_ref()));
-            format!(
-                "between {} and {peers} at most {rate} get through each way that is meant; three times as much is pushed \
-                 for two seconds to see that, when it is injected and again before it is taken back",
-                fault.on
-            )
-        }
+        Inject::RateLimit(fault) => limited(fault),
         Inject::NetworkDelay(fault) => slower(fault),
     }
+}
+
+fn destroyed(Destruction { on, backups }: &Destruction) -> String {
+    let backups = if *backups { ", and so are its backups" } else { "" };
+    format!(
+        "every process of {on} is killed, the entrance of its region for clients among them, its network goes dark, and all \
+         of its data is gone{backups}"
+    )
+}
+
+fn limited(fault: &Limit) -> String {
+    let (rate, peers) = (fault.rate, peers(fault.from.as_ref()));
+    format!(
+        "between {} and {peers} at most {rate} get through each way that is meant; three times as much is pushed for two \
+         seconds to see that, when it is injected and again before it is taken back",
+        fault.on
+    )
 }
 
 fn slower(fault: &NetworkDelay) -> String {
@@ -279,8 +372,15 @@ fn undo(inject: &Inject, provider: &Provider) -> &'static str {
              recover` carry out; what a process starts meanwhile keeps the limit. Needs the right to set it, and that the \
              process ignores or handles SIGXFSZ."
         }
-        Inject::SiteLoss(_) => "Undo: proxies up, processes started again.",
+        Inject::SiteLoss(_) | Inject::ZoneLoss(_) | Inject::RegionOutage(_) => {
+            "Undo: proxies up, processes started again."
+        }
         Inject::NetworkDown(_) => "Undo: proxies up.",
+        Inject::SiteDestruction(_) => {
+            "Undo: its directories, which were given another name on their file system, are put back unless others are in \
+             their place; proxies up, processes started again. By the ledger alone, which the keeper and `drdrill recover` \
+             carry out."
+        }
         Inject::ProcessPause(_) => {
             "Undo: the kernel's own, when the process that holds them lets go or ends. Needs the right to trace them."
         }
@@ -292,7 +392,13 @@ fn undo(inject: &Inject, provider: &Provider) -> &'static str {
             "Undo: the kernel's own, when drdrill lets go of the file without a name that takes the space or dies; seen \
              by a write that succeeds again. Needs `at_most`, and a file system that nothing of drdrill's is on."
         }
-        Inject::DataCorruption(_) | Inject::DataDeletion(_) => {
+        Inject::CredentialsStolen(_) => {
+            "Undo: nothing, as nothing is changed; what was stolen is good until credentials are made anew."
+        }
+        Inject::DataCorruption(_)
+        | Inject::DataDeletion(_)
+        | Inject::DataEncryption(_)
+        | Inject::CredentialsRevoked(_) => {
             "Undo: rows that still are as the fault left them are put back from a copy that is on disk before they are \
              struck, in that very database; what was written or restored since stays. By the ledger alone, which the \
              keeper and `drdrill recover` carry out."

@@ -28,7 +28,8 @@ pub(crate) fn history(state: &StateDir, args: FormatArgs) -> Outcome {
     let ids = state.run_ids().map_err(|error| {
         Failure::new(Code::NotReady, format!("read {}: {error}", state.runs().display()))
     })?;
-    let rows: Vec<Row> = ids.into_iter().map(|id| row(state, id)).collect();
+    let drills = ids.into_iter().filter(|id| evidence::has_history(state, id));
+    let rows: Vec<Row> = drills.map(|id| row(state, id)).collect();
     if args.format == Format::Json {
         out::json(&rows);
     } else if rows.is_empty() {

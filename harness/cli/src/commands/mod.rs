@@ -18,6 +18,7 @@ mod selftest;
 mod series;
 mod servers;
 mod show;
+mod standing;
 mod status;
 mod tabletop;
 mod validate;
@@ -32,7 +33,7 @@ use drdrill_reports::Look;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::args::{BackupCommand, Cli, Command, Format, FormatArgs};
+use crate::args::{BackupCommand, Cli, Command, EnvCommand, Format, FormatArgs};
 use crate::exit::{Code, Failure, Outcome};
 
 /// Runs a command.
@@ -50,6 +51,11 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
         Command::Recover(args) => recover::recover(&state, args),
         Command::Halt(args) => halt::halt(&state, &args),
         Command::Status(args) => status::status(&state, args),
+        Command::Env { what: EnvCommand::Up(args) } => standing::up(&state, &args),
+        Command::Env { what: EnvCommand::Status(args) } => standing::status(&state, &args),
+        Command::Env { what: EnvCommand::Down(args) } => standing::down(&state, &args),
+        Command::Failover(args) => standing::failover(&state, &args),
+        Command::Failback(args) => standing::failback(&state, &args),
         Command::Selftest(args) => selftest::selftest(args),
         Command::Account(args) => account::account(&args),
         Command::Backup { what: BackupCommand::Verify(args) } => backup::verify(&args),

@@ -14,6 +14,7 @@ use drdrill_engine::history::{Observer, Recorder};
 use drdrill_engine::ledger::{Ledger, Line};
 use drdrill_engine::lock::{EnvironmentLock, LockError};
 use drdrill_engine::state::{StateDir, new_run_id};
+use drdrill_notify::notifier::{Notifier, Recipient};
 use drdrill_reports::evidence::{Head, Signer};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,7 +26,7 @@ use crate::args::RunArgs;
 use crate::evidence::{self, EVENTS_FILE};
 use crate::exit::{Code, Failure};
 use crate::wiring::{self, Plan};
-use crate::{checks, guards, progress};
+use crate::{checks, guards, notices, progress};
 
 /// Descriptors of a small drill. With fewer it would only find out on its way.
 const DESCRIPTORS: u64 = 20;
@@ -56,6 +57,16 @@ impl Session {
                 () = self.interrupt.cancelled() => None,
             }
         })
+    }
+
+    /// Does something that an interrupt does not end by itself.
+    pub(super) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// Returns once the operator wants no more.
+    pub(super) async fn interrupted_once(&self) {
+        self.interrupt.cancelled().await;
     }
 
     /// Whether the operator wants no more.
@@ -106,6 +117,9 @@ pub(super) fn run(
     let key = args.key.clone().unwrap_or_else(|| state.root().join("signing_key"));
     let signer = Signer::load_or_create(&key).map_err(Failure::with(Code::NotReady))?;
     session.runtime.block_on(guards::target(&plan.inventory, &permit))?;
+    let notify = plan.inventory.notify.as_ref();
+    let recipients = notify.map(|notify| notices::recipients(notify, Some(&plan.scenario)));
+    let recipients = recipients.transpose()?.unwrap_or_default();
     fs::create_dir(&run_dir).map_err(|error| {
         Failure::new(Code::NotReady, format!("make {}: {error}", run_dir.display()))
     })?;
@@ -121,12 +135,12 @@ pub(super) fn run(
         signer,
         session,
     };
-    run.run(environment)
+    run.run(environment, recipients)
 }
 
 /// A drill whose leftovers are still there would be measured on a system that is broken already. Called while the
 /// environment is locked, so that whoever is busy with one of its old runs takes it back and runs no drill.
-fn refuse_over_leftovers(state: &StateDir, environment: &str) -> Result<(), Failure> {
+pub(super) fn refuse_over_leftovers(state: &StateDir, environment: &str) -> Result<(), Failure> {
     let open = open_runs(state).map_err(Failure::with(Code::NotReady))?;
     let mut here = open
         .iter()
@@ -176,12 +190,15 @@ struct Made {
     history: Vec<Entry>,
     whole: bool,
     head: Head,
+    /// Who told people of it, and which verdict.
+    told: Option<(Notifier, Verdict)>,
 }
 
 impl Prepared<'_> {
     fn run(
         self,
         environment: Arc<dyn drdrill_core::environment::Environment>,
+        recipients: Vec<Recipient>,
     ) -> Result<Ran, Failure> {
         let intro = format!(
             "drdrill {}  run {}  {} on {}",
@@ -191,7 +208,7 @@ impl Prepared<'_> {
             self.plan.inventory.environment
         );
         let screen = progress::Screen::start(&intro);
-        let made = self.drill(environment, screen.observer());
+        let made = self.drill(environment, screen.observer(), recipients);
         screen.end();
         let made = match made {
             Ok(made) => made,
@@ -210,6 +227,7 @@ impl Prepared<'_> {
         &self,
         environment: Arc<dyn drdrill_core::environment::Environment>,
         show: Observer,
+        recipients: Vec<Recipient>,
     ) -> Result<Made, Failure> {
         let not_ready = |error: io::Error| {
             Failure::new(Code::NotReady, format!("write to {}: {error}", self.run_dir.display()))
@@ -235,6 +253,13 @@ impl Prepared<'_> {
                 .map_err(Failure::with(Code::NotReady))?
         };
         recorder.watch(show);
+        let (inventory, scenario) = (&self.plan.inventory, &self.plan.scenario);
+        let journal = recorder.journal();
+        let notifier = notices::notifier(inventory, scenario, &self.run_id, recipients, journal)
+            .map_err(not_ready)?;
+        if let Some(notifier) = &notifier {
+            recorder.watch(notifier.observer());
+        }
         let drill = Drill {
             run_id: self.run_id.clone(),
             scenario: self.plan.scenario.clone(),
@@ -262,10 +287,24 @@ impl Prepared<'_> {
             ledger,
         ));
         let interrupted = self.session.interrupted();
+        let told = match &notifier {
+            Some(notifier) if outcome.is_ok() => self.tell_end(notifier, &recorder),
+            _ => None,
+        };
         let (history, whole) = recorder.finish();
         outcome.map_err(|error| could_not_begin(&error, interrupted))?;
         let head = *head.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Made { history, whole, head })
+        Ok(Made { history, whole, head, told: notifier.zip(told) })
+    }
+
+    /// Tells people how it ended, as far as that is known while who was told can still be written down. Returns the
+    /// verdict that they were told.
+    fn tell_end(&self, notifier: &Notifier, recorder: &Recorder) -> Option<Verdict> {
+        let mut record = evidence::judge(&recorder.so_far()).ok()?;
+        self.ledger_decides(&mut record);
+        notifier.tell_end(&record);
+        notifier.settle(notices::LAST_NOTICES);
+        Some(record.verdict)
     }
 
     /// What the ledger, which knows better than any history, says of the end of the run.
@@ -278,21 +317,26 @@ impl Prepared<'_> {
         }
     }
 
-    fn conclude(&self, made: &Made) -> Result<Ran, Failure> {
+    /// Lets the ledger, which knows better than any history, decide what a drill comes to.
+    fn ledger_decides(&self, record: &mut Record) {
         let ledger = self.ledger_at_the_end();
-        let left = ledger == AtTheEnd::Open;
-        let mut record = evidence::judge(&made.history).map_err(|error| {
-            let code = if left { Code::LeftInPlace } else { Code::Bug };
-            Failure::new(code, format!("judge the run: {error}"))
-        })?;
-        if left {
+        if ledger == AtTheEnd::Open {
             record.exit_code = Code::LeftInPlace as u8;
         }
         if ledger != AtTheEnd::PutAside && record.leftovers.is_empty() {
             let reason =
                 "what was taken back could not be written down (drdrill recover looks again)";
-            spoil(&mut record, reason);
+            spoil(record, reason);
         }
+    }
+
+    fn conclude(&self, made: &Made) -> Result<Ran, Failure> {
+        let mut record = evidence::judge(&made.history).map_err(|error| {
+            let left = self.ledger_at_the_end() == AtTheEnd::Open;
+            let code = if left { Code::LeftInPlace } else { Code::Bug };
+            Failure::new(code, format!("judge the run: {error}"))
+        })?;
+        self.ledger_decides(&mut record);
         if !made.whole {
             spoil(&mut record, "the history of this drill could not be written whole");
         }
@@ -305,6 +349,12 @@ impl Prepared<'_> {
             spoil(&mut record, &reason);
             // What stands on disk must not say more than what is said here, where it can be written at all.
             let _ = evidence::write_record(&self.run_dir, &record);
+        }
+        if let Some((notifier, told)) = &made.told
+            && *told != record.verdict
+        {
+            notifier.withdraw(&record.reasons.join("\n"));
+            notifier.settle(notices::LAST_NOTICES);
         }
         Ok(Ran { record, report: report.ok() })
     }

@@ -56,11 +56,17 @@ pub(crate) fn blast_radius(
             }
             // How many rows or backups at most stands in each of these faults.
             Inject::SiteLoss(_)
+            | Inject::SiteDestruction(_)
+            | Inject::ZoneLoss(_)
+            | Inject::RegionOutage(_)
             | Inject::NetworkDown(_)
             | Inject::DiskFull(_)
             | Inject::ReplicationStall(_)
             | Inject::DataCorruption(_)
             | Inject::DataDeletion(_)
+            | Inject::DataEncryption(_)
+            | Inject::CredentialsRevoked(_)
+            | Inject::CredentialsStolen(_)
             | Inject::BackupDamage(_) => continue,
         };
         let (kind, on) = (fault.inject.kind(), fault.inject.on());

@@ -75,7 +75,7 @@ fn same(found: Result<String, String>, expected: &str, path: &str) -> Result<Str
 fn probe(page: &IdentityPage) -> Result<HttpProbe, String> {
     let mut probe = HttpProbe::new("GET", &page.url).map_err(|error| error.to_string())?;
     for (name, value) in secrets::headers(&page.headers).map_err(|error| error.to_string())? {
-        probe = probe.header(&name, value.expose()).map_err(|error| error.to_string())?;
+        probe = probe.header(&name, &value.expose()).map_err(|error| error.to_string())?;
     }
     Ok(probe)
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use drdrill_core::address::{AddressError, HostPort, HttpUrl, allowed};
-use drdrill_core::inventory::{Attempt, CheckSpec, Inventory, Provider};
+use drdrill_core::address::{HostPort, HttpUrl, allowed};
+use drdrill_core::inventory::{
+    Attempt, Channel, CheckSpec, Inventory, Provider, SecretUrl, StatusPage, Webhook, web_host,
+};
 
 use crate::exit::{Code, Failure};
 
@@ -28,23 +30,38 @@ pub(crate) async fn lead_nowhere_else(inventory: &Inventory) -> Result<(), Failu
     Ok(())
 }
 
-fn targets(inventory: &Inventory) -> Result<Vec<HostPort>, AddressError> {
+fn targets(inventory: &Inventory) -> Result<Vec<HostPort>, String> {
+    let parsed =
+        |url: &str| HttpUrl::parse(url).map(|url| url.target).map_err(|error| error.to_string());
+    let host_port = |text: &str| HostPort::parse(text, None).map_err(|error| error.to_string());
     let mut targets = Vec::new();
     if let Some(page) = inventory.pin.as_ref().and_then(|pin| pin.http.as_ref()) {
-        targets.push(HttpUrl::parse(&page.url)?.target);
+        targets.push(parsed(&page.url)?);
     }
     if let Provider::Host(spec) = &inventory.provider {
         for probe in &spec.probes {
             targets.push(match &probe.attempt {
-                Attempt::Http(http) => HttpUrl::parse(&http.url)?.target,
-                Attempt::Tcp(tcp) => HostPort::parse(&tcp.address, None)?,
+                Attempt::Http(http) => parsed(&http.url)?,
+                Attempt::Tcp(tcp) => host_port(&tcp.address)?,
             });
         }
     }
+    let told = inventory.notify.iter().flat_map(|notify| &notify.to);
+    for recipient in told {
+        let target = match &recipient.by {
+            Channel::Email(email) => Some(host_port(&email.server)?),
+            Channel::Webhook(Webhook { url: SecretUrl::Plain(url), .. })
+            | Channel::StatusPage(StatusPage { api: SecretUrl::Plain(url), .. }) => {
+                Some(web_host(url)?)
+            }
+            Channel::Webhook(_) | Channel::StatusPage(_) => None,
+        };
+        targets.extend(target);
+    }
     for check in &inventory.checks {
         match &check.check {
-            CheckSpec::Http(http) => targets.push(HttpUrl::parse(&http.url)?.target),
-            CheckSpec::Tcp(tcp) => targets.push(HostPort::parse(&tcp.address, None)?),
+            CheckSpec::Http(http) => targets.push(parsed(&http.url)?),
+            CheckSpec::Tcp(tcp) => targets.push(host_port(&tcp.address)?),
             CheckSpec::Exec(_) | CheckSpec::Sqlite(_) => {}
         }
     }

@@ -71,6 +71,22 @@ impl Ground {
                 "data_corruption",
                 "data_corruption: { on: primary, rows: 20, replicated: true }",
             ),
+            Self::lab(
+                "data_deletion",
+                "data_deletion: { on: primary, rows: 30, replicated: true }",
+            ),
+            Self::lab("backup_damage", "backup_damage: { on: primary, newest: 1, how: truncate }"),
+            Self::lab("auth_killed", "process_kill: { on: primary, component: auth }"),
+            Self::lab(
+                "replication_stall",
+                "replication_stall: { on: dr, from: primary, limit: 100ms }",
+            ),
+            Self::lab(
+                "data_encryption",
+                "data_encryption: { on: primary, rows: 20, replicated: true }",
+            ),
+            Self::lab("site_destruction", "site_destruction: { on: primary, backups: true }"),
+            Self::lab("region_outage", "region_outage: { on: primary }"),
             Self::network("rate_limit", "rate_limit: { on: primary, from: dr, rate: 300kB/s }"),
         ]
     }

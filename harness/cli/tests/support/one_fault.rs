@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::sandbox::{Outcome, Sandbox};
-use super::strace::{Point, Trace, strace};
+use super::strace::{Point, Trace, strace, under};
 use super::struck::Struck;
 
 /// drdrill itself.
@@ -60,25 +62,38 @@ impl Run {
         );
     }
 
-    /// After `recover` nothing is left, and a second one finds nothing to do. Returns whether there was anything.
+    /// After `recover` nothing is left. Returns whether there was anything.
     #[track_caller]
     pub(crate) fn recovers(&self, struck: &Struck, what: &str) -> bool {
-        let recovered = self.sandbox.run("recover");
-        assert_eq!(recovered.code, Some(0), "{what}: {recovered:#?} after {:#?}", self.outcome);
-        let left = struck.changed(&self.sandbox);
-        assert!(
-            left.is_empty(),
-            "{what}: left after recover: {left:#?}, which said {recovered:#?}"
-        );
-        let before = contents(&self.sandbox.state);
-        let again = self.sandbox.run("recover");
-        assert!(again.stdout.starts_with("nothing is open: "), "{what}: {again:#?}");
-        assert!(
-            contents(&self.sandbox.state) == before,
-            "{what}: a second recover changed something"
-        );
-        recovered.stdout.contains("taken back")
+        recovers(struck, &self.sandbox, &format!("{what}: {:#?}", self.outcome))
     }
+}
+
+/// After `recover` nothing is left, and a second one finds nothing to do. Returns whether there was anything.
+#[track_caller]
+pub(crate) fn recovers(struck: &Struck, sandbox: &Sandbox, what: &str) -> bool {
+    let recovered = sandbox.run("recover");
+    assert_eq!(recovered.code, Some(0), "{what}: {recovered:#?}");
+    let left = struck.changed(sandbox);
+    assert!(left.is_empty(), "{what}: left after recover: {left:#?}, which said {recovered:#?}");
+    let before = contents(&sandbox.state);
+    let again = sandbox.run("recover");
+    assert!(again.stdout.starts_with("nothing is open: "), "{what}: {again:#?}");
+    assert!(contents(&sandbox.state) == before, "{what}: a second recover changed something");
+    recovered.stdout.contains("taken back")
+}
+
+/// Runs the vehicle until its fault is in effect, and kills it there.
+#[track_caller]
+pub(crate) fn held_until_killed(struck: &Struck, sandbox: &Sandbox) {
+    let mut vehicle = struck.vehicle(sandbox, Path::new(DRDRILL));
+    vehicle.env("ONE_FAULT_HOLDS", "1");
+    let mut vehicle = under(&struck.starter(), &vehicle).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(vehicle.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    vehicle.kill().unwrap();
+    let ended = vehicle.wait().unwrap();
+    assert_eq!(said, "in effect\n", "{}: {ended}", struck.kind);
 }
 
 /// The calls of an undisturbed run, which must be a good one.

@@ -22,8 +22,9 @@ use super::world::processes;
 
 /// Every kind of fault; `iptables` is a partition by chains of iptables, `network_delay` has a plain queue in place of
 /// netem.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 17] = [
     "site_loss",
+    "site_destruction",
     "network_down",
     "site_partition",
     "storage_read_only",
@@ -32,6 +33,7 @@ const KINDS: [&str; 15] = [
     "disk_full",
     "data_corruption",
     "data_deletion",
+    "data_encryption",
     "backup_damage",
     "network_partition",
     "packet_loss",
@@ -59,6 +61,8 @@ pub(crate) struct Struck {
 enum Target {
     /// Proxies of a server that is not drdrill's, and all of it as it was before.
     Proxies(ProxyServer, Value),
+    /// The same, and a directory of the site.
+    Destroyed(ProxyServer, Value, Volume),
     Process(Busy),
     /// A process that survives a refused write, and its limits before.
     Limited(Busy, String),
@@ -94,6 +98,14 @@ impl Struck {
                 let before = server.proxies();
                 Target::Proxies(server, before)
             }
+            "site_destruction" => {
+                let server = ProxyServer::start(&Sandbox::new());
+                for name in ["north", "south", "foreign"] {
+                    server.create(name);
+                }
+                let before = server.proxies();
+                Target::Destroyed(server, before, Volume::new())
+            }
             "process_pause" => Target::Process(Busy::start()),
             "storage_read_only" => {
                 let busy = Busy::start_limited();
@@ -112,7 +124,9 @@ impl Struck {
                 let tmpfs = Tmpfs::mount(&place.path("data"));
                 Target::Disk(Disk { free: tmpfs.free(), tmpfs, _place: place })
             }
-            "data_corruption" | "data_deletion" => Target::Data(Database::new()),
+            "data_corruption" | "data_deletion" | "data_encryption" => {
+                Target::Data(Database::new())
+            }
             "backup_damage" => Target::Backup(Backup::new()),
             "iptables" => Target::Chains(Net::new()),
             "network_delay" => {
@@ -130,6 +144,7 @@ impl Struck {
         !matches!(
             self.target,
             Target::Proxies(..)
+                | Target::Destroyed(..)
                 | Target::Limited(..)
                 | Target::Daemon(..)
                 | Target::Chains(_)
@@ -141,7 +156,7 @@ impl Struck {
 
     /// Lines that the ledger must have before the effect.
     pub(crate) fn intents(&self) -> usize {
-        if self.kind == "site_loss" { 2 } else { 1 }
+        if matches!(self.kind, "site_loss" | "site_destruction") { 2 } else { 1 }
     }
 
     /// Whether a line of a trace is the call that brings the effect about.
@@ -153,7 +168,8 @@ impl Struck {
             Target::Limited(..) => {
                 line.starts_with("prlimit64(") && line.contains("RLIMIT_FSIZE, {rlim_cur=0,")
             }
-            Target::Proxies(..) => {
+            // The site's processes are the vehicle's own children, and end with it.
+            Target::Proxies(..) | Target::Destroyed(..) => {
                 line.starts_with("writev(") && line.contains(r#""{\"enabled\":false}""#)
             }
             // A pauser, or the first of the commands.
@@ -177,12 +193,6 @@ impl Struck {
             // NFNL_MSG_BATCH_BEGIN of linux/netfilter/nfnetlink.h: only changes come in batches.
             Target::Network(_) => line.starts_with("sendto(") && line.contains("nlmsg_type=0x10 "),
         }
-    }
-
-    /// Whether a line of a trace is the beginning of an undo that makes the same calls as the fault.
-    pub(crate) fn is_undo(&self, line: &str) -> bool {
-        let saved = line.starts_with("openat(") && line.contains(".saved\"");
-        matches!(self.target, Target::Data(_)) && saved && line.contains("O_RDONLY")
     }
 
     /// The program that starts the vehicle where it has to run.
@@ -209,6 +219,10 @@ impl Struck {
                 } else {
                     command.arg(listen("north")).args(["north", "south"])
                 }
+            }
+            Target::Destroyed(server, before, volume) => {
+                command.arg(volume.path()).arg(volume.0.path().join("kept")).arg(server.url());
+                command.arg(before["north"]["listen"].as_str().unwrap()).args(["north", "south"])
             }
             Target::Process(busy) | Target::Limited(busy, _) => {
                 command.arg(busy.0.id().to_string())
@@ -237,6 +251,7 @@ impl Struck {
             Target::Daemon(daemon, _) => fs::write(daemon.pid_file(), "4711").unwrap(),
             Target::Disk(disk) => fs::write(disk.tmpfs.path.join("more"), [1; 4096]).unwrap(),
             Target::Data(database) => database.spoil(),
+            Target::Destroyed(_, _, volume) => fs::remove_file(volume.path().join("data")).unwrap(),
             Target::Backup(backup) => fs::write(backup.path(), "y").unwrap(),
             Target::Chains(net) => {
                 let made =
@@ -258,6 +273,11 @@ impl Struck {
             Target::Proxies(server, before) => {
                 let now = server.proxies();
                 (now != *before).then(|| format!("the proxies are {now}")).into_iter().collect()
+            }
+            Target::Destroyed(server, before, volume) => {
+                let now = server.proxies();
+                let proxies = (now != *before).then(|| format!("the proxies are {now}"));
+                proxies.into_iter().chain(volume.changed()).collect()
             }
             Target::Process(busy) => threads_that_stand(busy.0.id()),
             Target::Limited(busy, before) => {
@@ -309,6 +329,28 @@ fn queues(net: &Net) -> String {
     let shown = net.output(DB, Command::new("tc").args(["-d", "qdisc", "show"]));
     assert!(shown.status.success(), "{shown:?}");
     String::from_utf8(shown.stdout).unwrap()
+}
+
+/// A directory with data in it.
+struct Volume(tempfile::TempDir);
+
+impl Volume {
+    fn new() -> Self {
+        let volume = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(volume.path()).unwrap();
+        fs::write(volume.path().join("data"), "data").unwrap();
+        volume
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("volume")
+    }
+
+    fn changed(&self) -> Option<String> {
+        let now = fs::read_to_string(self.path().join("data"));
+        let same = now.as_ref().is_ok_and(|now| now == "data");
+        (!same).then(|| format!("the directory has {now:?}"))
+    }
 }
 
 /// A backup that is a file of its own.

@@ -1,11 +1,11 @@
 //! Killed at any system call.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::one_fault::{DRDRILL, Run, calls, gone, sample};
+use crate::support::one_fault::{DRDRILL, Run, calls, gone, held_until_killed, recovers, sample};
 use crate::support::sandbox::Sandbox;
-use crate::support::strace::{Point, Trace, spread, strace};
+use crate::support::strace::{Trace, spread, strace};
 use crate::support::struck::{Struck, kinds};
 use crate::support::wait::{alone, until};
 
@@ -57,22 +57,15 @@ fn killed_at_any_system_call_it_leaves_nothing_behind() {
     assert!(late.is_empty(), "not gone within {KERNEL:?}: {late:#?}");
 }
 
-/// A run that was killed when its fault was in effect, at the first of these calls at which it is. strace counts calls by
-/// thread, so that one of another thread may be hit earlier; those that were found not to do are left out next time.
+/// A run that was killed while its fault was in effect.
 #[track_caller]
-fn cut_off(struck: &Struck, calls: &mut &[(Point, String)]) -> Run {
-    loop {
-        let [(last, _), later @ ..] = *calls else { panic!("{}: never broken", struck.kind) };
-        let run = Run::of(struck, &[format!("{}:signal=KILL:when={}", last.call, last.nth)]);
-        // A process that was killed takes a moment to be gone.
-        let give_up = Instant::now() + Duration::from_secs(if later.is_empty() { 5 } else { 1 });
-        while Instant::now() < give_up {
-            if !struck.changed(&run.sandbox).is_empty() {
-                return run;
-            }
-        }
-        *calls = later;
-    }
+fn cut_off(struck: &Struck) -> Sandbox {
+    let sandbox = Sandbox::new();
+    held_until_killed(struck, &sandbox);
+    until(struck.kind, Duration::from_secs(5), || {
+        (!struck.changed(&sandbox).is_empty()).then_some(())
+    });
+    sandbox
 }
 
 /// `recover` under strace.
@@ -86,34 +79,20 @@ fn recover(sandbox: &Sandbox, inject: &[String]) -> Trace {
 #[test]
 fn a_recover_killed_at_any_system_call_is_finished_by_the_next() {
     let _alone = alone();
-    let mut journalled = vec![
-        "site_loss",
-        "network_down",
-        "site_partition",
-        "storage_read_only",
-        "process_kill",
-        "network_delay",
-    ];
-    // Their calls are spread over threads in another way each time, so that it takes long to hit the right one.
-    if std::env::var_os("DRDRILL_SWEEP").is_some() {
-        journalled.extend(["data_corruption", "data_deletion"]);
-    }
-    for kind in kinds().into_iter().filter(|kind| journalled.contains(kind)) {
+    for kind in kinds() {
         let struck = Struck::new(kind);
-        let calls = calls(&struck);
-        let undo = calls.iter().position(|(_, text)| struck.is_undo(text));
-        let until_undo = &calls[..undo.unwrap_or(calls.len())];
-        let effect = until_undo.iter().rposition(|(_, text)| struck.is_effect(text)).unwrap();
-        let mut in_effect = &until_undo[effect + 1..];
-        let all = recover(&cut_off(&struck, &mut in_effect).sandbox, &[]).points();
+        if struck.held_by_the_kernel() {
+            continue;
+        }
+        let all = recover(&cut_off(&struck), &[]).points();
         let points = spread(&all, sample(kind));
         let mut killed = 0;
         for (point, text) in &points {
             let what = format!("recover of {kind}, killed at {} {}: {text}", point.call, point.nth);
-            let run = cut_off(&struck, &mut in_effect);
+            let sandbox = cut_off(&struck);
             let inject = format!("{}:signal=KILL:when={}", point.call, point.nth);
-            killed += u32::from(recover(&run.sandbox, &[inject]).killed().is_some());
-            run.recovers(&struck, &what);
+            killed += u32::from(recover(&sandbox, &[inject]).killed().is_some());
+            recovers(&struck, &sandbox, &what);
         }
         let (tried, all) = (points.len(), all.len());
         println!(
@@ -130,6 +109,7 @@ fn what_is_not_as_before_is_seen() {
         "disk_full",
         "data_corruption",
         "backup_damage",
+        "site_destruction",
         "iptables",
         "network_delay",
     ] {

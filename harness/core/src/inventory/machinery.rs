@@ -54,6 +54,9 @@ pub(super) fn stands_somewhere<C>(
     move |machinery, _| {
         let Some(at) = &machinery.at else { return Ok(()) };
         match provider {
+            Provider::Lab(lab) if lab.zones.is_some() && at == LAB_SITES[0] => {
+                Err(garde::Error::new("`at`: that site has zones, which fail on their own"))
+            }
             Provider::Lab(_) if LAB_SITES.contains(&at.as_str()) => Ok(()),
             Provider::Lab(_) => {
                 let known = known_names(at, LAB_SITES);

@@ -4,11 +4,15 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use serde::Deserializer;
-use serde::de::{self, Visitor};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::address::{HostPort, HttpUrl, allowed};
 use crate::secret::NOT_IN_FILES;
+
+use super::headers::SecretSource;
 
 /// Longest URL, in bytes.
 const LONGEST: usize = 2000;
@@ -61,6 +65,81 @@ pub(super) fn address_and_port<C>(text: &str, _: &C) -> garde::Result {
 /// As [`http_url`], for what may also be set on the command line.
 pub(super) fn valid_url<C>(url: &str, _: &C) -> garde::Result {
     check_url(url).map_err(garde::Error::new)
+}
+
+/// A URL of `https://` or `http://` to which something is sent, or where it is, when it is itself a secret.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SecretUrl {
+    /// One that everybody may see.
+    Plain(String),
+    /// One that nobody may see.
+    Secret(SecretSource),
+}
+
+/// Says what is wrong with a URL in a file to which something is sent, if anything is.
+fn check_web_url(url: &str) -> Result<(), String> {
+    web_host(url)?;
+    check_url(&without_tls(url))
+}
+
+/// Host and port of a URL to which something is sent.
+///
+/// # Errors
+/// When it is no such thing, or its address is never probed.
+pub fn web_host(url: &str) -> Result<HostPort, String> {
+    if !url.starts_with("https://") && !url.starts_with("http://") {
+        return Err("write a URL that begins with https:// or http://".to_owned());
+    }
+    let read = HttpUrl::parse(&without_tls(url)).map(|url| url.target);
+    read.map_err(|error| error.to_string())
+}
+
+fn without_tls(url: &str) -> String {
+    url.strip_prefix("https://").map_or_else(|| url.to_owned(), |rest| format!("http://{rest}"))
+}
+
+impl Serialize for SecretUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Plain(url) => serializer.serialize_str(url),
+            Self::Secret(source) => source.serialize(serializer),
+        }
+    }
+}
+
+struct UrlOrSource;
+
+impl<'de> Visitor<'de> for UrlOrSource {
+    type Value = SecretUrl;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a URL, or where it is: { env: NAME } or { file: PATH }")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<SecretUrl, E> {
+        Checked(check_web_url).visit_str(text).map(SecretUrl::Plain)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretUrl, A::Error> {
+        SecretSource::deserialize(MapAccessDeserializer::new(map)).map(SecretUrl::Secret)
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UrlOrSource)
+    }
+}
+
+impl JsonSchema for SecretUrl {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SecretUrl".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let source = generator.subschema_for::<SecretSource>();
+        json_schema!({ "anyOf": [{ "type": "string", "pattern": "^https?://" }, source] })
+    }
 }
 
 fn check_url(url: &str) -> Result<(), String> {

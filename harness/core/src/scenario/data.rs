@@ -51,6 +51,34 @@ const fn default_max_rows() -> u32 {
     10_000
 }
 
+/// Credentials that let nobody in any more.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(context(Known))]
+pub struct Revocation {
+    /// The role whose users cannot log in any more.
+    #[garde(custom(known::role))]
+    pub on: String,
+    /// Whether the copies of the other roles are changed alike; else they stay as they are.
+    #[serde(default)]
+    #[garde(skip)]
+    pub replicated: bool,
+}
+
+/// A site of which nothing is left.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(context(Known))]
+pub struct Destruction {
+    /// The role whose site is destroyed.
+    #[garde(custom(known::role))]
+    pub on: String,
+    /// Whether its backups are gone with it, as they are where no copy is kept at another place.
+    #[serde(default)]
+    #[garde(skip)]
+    pub backups: bool,
+}
+
 /// Backups that are damaged.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields)]

@@ -10,6 +10,8 @@ use crate::names::known_names;
 pub struct Known {
     /// Roles: the sites.
     pub roles: Option<Vec<String>>,
+    /// Zones of each role; a role that is absent has none.
+    pub zones: Option<BTreeMap<String, Vec<String>>>,
     /// Functionality checks.
     pub functions: Option<Vec<String>>,
     /// Probe streams.
@@ -50,6 +52,17 @@ pub(super) fn are_sampled(also: &[String]) -> impl Fn(&Vec<StopWhen>, &Known) ->
             ))),
             None => Ok(()),
         }
+    }
+}
+
+pub(super) fn zone(role: &str) -> impl Fn(&String, &Known) -> garde::Result {
+    move |name, known| {
+        let of_role = known.zones.as_ref().map(|all| names_of(all, role));
+        compare(&format!("zone of {role} named"), name, of_role).map_err(|error| {
+            let none = of_role.is_some_and(<[String]>::is_empty);
+            let hint = if none { " (of those that are shipped `lab_zones` has zones)" } else { "" };
+            garde::Error::new(format!("{error}{hint}"))
+        })
     }
 }
 

@@ -8,11 +8,11 @@ mod node;
 mod parse;
 mod restore;
 
-pub use data::{BackupDamage, Corruption, Deletion, Harm};
+pub use data::{BackupDamage, Corruption, Deletion, Destruction, Harm, Revocation};
 pub use delay::NetworkDelay;
 pub use expect::Expect;
 pub use known::Known;
-pub use node::{DiskFull, FilesReadOnly, Kill, Pause, ReplicationStall, Stop};
+pub use node::{DiskFull, FilesReadOnly, Kill, Pause, ReplicationStall, Stop, ZoneLoss};
 pub use parse::{
     FileError, LARGEST_FILE_BYTES, parse_inventory, parse_runbook, parse_scenario, parse_script,
 };
@@ -197,6 +197,10 @@ pub struct FaultAt {
 pub enum Inject {
     /// Every process of the site is killed and its network goes dark.
     SiteLoss(On),
+    /// Every process of one zone of the site is killed and its network goes dark.
+    ZoneLoss(ZoneLoss),
+    /// The site is lost, and with it the way by which clients come to its region: they have to come by another one.
+    RegionOutage(On),
     /// The network of the site goes dark; its processes live on.
     NetworkDown(On),
     /// The processes of the site stand still: connections to them stay open, and nothing answers.
@@ -227,6 +231,14 @@ pub enum Inject {
     DataDeletion(Deletion),
     /// Backups are cut short, changed or removed.
     BackupDamage(BackupDamage),
+    /// Rows are encrypted with a random key that nobody has.
+    DataEncryption(Corruption),
+    /// The credentials of all users are changed behind the application's back: nobody can log in.
+    CredentialsRevoked(Revocation),
+    /// Somebody uses a token that was stolen from a client.
+    CredentialsStolen(On),
+    /// The site is lost with the way by which clients come to its region, and all of its data is gone.
+    SiteDestruction(Destruction),
 }
 
 impl Inject {
@@ -235,6 +247,8 @@ impl Inject {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::SiteLoss(_) => "site_loss",
+            Self::ZoneLoss(_) => "zone_loss",
+            Self::RegionOutage(_) => "region_outage",
             Self::NetworkDown(_) => "network_down",
             Self::ProcessPause(_) => "process_pause",
             Self::ProcessKill(_) => "process_kill",
@@ -250,6 +264,10 @@ impl Inject {
             Self::DataCorruption(_) => "data_corruption",
             Self::DataDeletion(_) => "data_deletion",
             Self::BackupDamage(_) => "backup_damage",
+            Self::DataEncryption(_) => "data_encryption",
+            Self::CredentialsRevoked(_) => "credentials_revoked",
+            Self::CredentialsStolen(_) => "credentials_stolen",
+            Self::SiteDestruction(_) => "site_destruction",
         }
     }
 
@@ -267,7 +285,11 @@ impl Inject {
     #[must_use]
     pub fn on(&self) -> &str {
         match self {
-            Self::SiteLoss(on) | Self::NetworkDown(on) => &on.on,
+            Self::SiteLoss(on)
+            | Self::RegionOutage(on)
+            | Self::NetworkDown(on)
+            | Self::CredentialsStolen(on) => &on.on,
+            Self::ZoneLoss(fault) => &fault.on,
             Self::ProcessPause(fault) => &fault.on,
             Self::ProcessKill(fault) | Self::ProcessRestart(fault) => &fault.on,
             Self::ProcessStop(fault) => &fault.on,
@@ -278,8 +300,10 @@ impl Inject {
             Self::PacketLoss(fault) => &fault.on,
             Self::RateLimit(fault) => &fault.on,
             Self::NetworkDelay(fault) => &fault.on,
-            Self::DataCorruption(fault) => &fault.on,
+            Self::DataCorruption(fault) | Self::DataEncryption(fault) => &fault.on,
             Self::DataDeletion(fault) => &fault.on,
+            Self::CredentialsRevoked(fault) => &fault.on,
+            Self::SiteDestruction(fault) => &fault.on,
             Self::BackupDamage(fault) => &fault.on,
         }
     }
@@ -296,7 +320,13 @@ impl Validate for Inject {
         report: &mut garde::Report,
     ) {
         match self {
-            Self::SiteLoss(on) | Self::NetworkDown(on) => on.validate_into(known, parent, report),
+            Self::SiteLoss(on)
+            | Self::RegionOutage(on)
+            | Self::NetworkDown(on)
+            | Self::CredentialsStolen(on) => {
+                on.validate_into(known, parent, report);
+            }
+            Self::ZoneLoss(fault) => fault.validate_into(known, parent, report),
             Self::ProcessPause(fault) => fault.validate_into(known, parent, report),
             Self::ProcessKill(fault) | Self::ProcessRestart(fault) => {
                 fault.validate_into(known, parent, report);
@@ -309,7 +339,11 @@ impl Validate for Inject {
             Self::PacketLoss(fault) => fault.validate_into(known, parent, report),
             Self::RateLimit(fault) => fault.validate_into(known, parent, report),
             Self::NetworkDelay(fault) => fault.validate_into(known, parent, report),
-            Self::DataCorruption(fault) => fault.validate_into(known, parent, report),
+            Self::DataCorruption(fault) | Self::DataEncryption(fault) => {
+                fault.validate_into(known, parent, report);
+            }
+            Self::CredentialsRevoked(fault) => fault.validate_into(known, parent, report),
+            Self::SiteDestruction(fault) => fault.validate_into(known, parent, report),
             Self::DataDeletion(fault) => fault.validate_into(known, parent, report),
             Self::BackupDamage(fault) => fault.validate_into(known, parent, report),
         }
@@ -512,6 +546,12 @@ pub struct Failback {
     #[serde(default = "default_hold")]
     #[garde(custom(within(Duration::from_millis(100), Duration::from_hours(1))))]
     pub hold: Span,
+}
+
+impl Default for Failback {
+    fn default() -> Self {
+        Self { shift: default_shift(), hold: default_hold() }
+    }
 }
 
 /// Source: requirement C5.

@@ -1,4 +1,4 @@
-//! Faults of processes, of disks and of replication, as written in a scenario.
+//! Faults of zones, of processes, of disks and of replication, as written in a scenario.
 
 use std::time::Duration;
 
@@ -8,6 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{Known, known, one};
 use crate::units::{Size, Span, within};
+
+/// The loss of a zone.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(context(Known))]
+pub struct ZoneLoss {
+    /// The role whose zone is lost.
+    #[garde(custom(known::role))]
+    pub on: String,
+    /// The zone of the role, such as `a`.
+    #[garde(custom(known::zone(&self.on)))]
+    pub zone: String,
+}
 
 /// A pause of processes.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]

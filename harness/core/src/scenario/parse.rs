@@ -171,6 +171,7 @@ verify: [data_access]
     fn known() -> Known {
         let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
         Known {
+            zones: None,
             roles: names(&["primary", "dr"]),
             functions: names(&["data_access", "job_submission"]),
             probes: names(&["write", "read", "bystander"]),

@@ -21,12 +21,39 @@ pub struct RestorePlan {
     /// Time between two looks at all data; two in a row that find damage start the restore.
     #[garde(custom(within(Duration::from_millis(100), Duration::from_hours(24))))]
     pub check_every: Span,
+    /// Neither clients nor the other site reach the sites until what was restored is verified: whatever attacked them may
+    /// still be there.
+    #[garde(skip)]
+    pub isolated: bool,
+    /// All credentials are made anew before anybody is let in; those before are refused from then on.
+    #[garde(skip)]
+    pub new_credentials: bool,
+    /// Nothing is left but the backups: the sites are provisioned anew, and nothing may be on them, before anything is
+    /// restored there.
+    #[garde(custom(nothing_is_isolated(self.isolated)))]
+    pub from_nothing: bool,
+}
+
+/// Sites that are provisioned anew are open from then on.
+fn nothing_is_isolated(isolated: bool) -> impl Fn(&bool, &Known) -> garde::Result {
+    move |from_nothing, _| {
+        if *from_nothing && isolated {
+            return Err(garde::Error::new("from_nothing and isolated do not go together yet"));
+        }
+        Ok(())
+    }
 }
 
 impl Default for RestorePlan {
     /// Source: requirements C8 (age 24 h) and C1 (interval 30 s).
     fn default() -> Self {
-        Self { max_age: Span(Duration::from_hours(24)), check_every: Span(Duration::from_secs(30)) }
+        Self {
+            max_age: Span(Duration::from_hours(24)),
+            check_every: Span(Duration::from_secs(30)),
+            isolated: false,
+            new_credentials: false,
+            from_nothing: false,
+        }
     }
 }
 

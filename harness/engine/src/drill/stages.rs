@@ -159,6 +159,10 @@ impl<'a> Stages<'a> {
         let in_effect = self.inject_all(began).await?;
         self.journal.record(Event::StageStarted(Stage::Recovery));
         self.wait_for_recovery(in_effect).await?;
+        if self.watch.restored() {
+            let at = self.journal.now();
+            self.journal.record(Event::Milestone { milestone: Milestone::Restored, at });
+        }
         self.journal.record(Event::StageStarted(Stage::Soak));
         self.guard.unless_stopped(sleep(scenario.soak.0)).await?;
         for (id, fault) in &self.faults {

@@ -3,12 +3,15 @@
 use async_trait::async_trait;
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::{FoundWrites, WriteAudit};
+use drdrill_core::inventory::Strategy;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::{Duration, Instant, sleep};
 
-use super::Shared;
+use super::reach::status_at;
 use super::streams::WRITE_PREFIX;
+use super::{DR, PRIMARY, Shared};
 
 /// One line of a site's audit.
 #[derive(Debug, Deserialize)]
@@ -22,12 +25,41 @@ struct Line {
     copies: u64,
 }
 
+/// Time that two sites which both take writes may need to exchange what they have: more than any lag of a drill.
+const EXCHANGED_WITHIN: Duration = Duration::from_secs(10);
+
+impl Shared {
+    /// Where two sites take writes, one has all of them once it has merged what the other one has. One that is lost has
+    /// nothing more to give.
+    async fn exchanged(&self, site: &str) -> Result<(), ActionError> {
+        let merged = async |site: &str| {
+            let status = status_at(&self.http, &self.site(site)?.proxied.admin).await?;
+            Ok::<_, ActionError>((status.merged, status.position))
+        };
+        if self.spec.strategy != Strategy::ActiveActive {
+            return Ok(());
+        }
+        let other = if site == PRIMARY { DR } else { PRIMARY };
+        let Ok((Some(_), goal)) = merged(other).await else { return Ok(()) };
+        let give_up = Instant::now() + EXCHANGED_WITHIN;
+        while let Some(here) = merged(site).await?.0.filter(|here| *here < goal) {
+            if Instant::now() >= give_up {
+                let reason = format!("it has merged {other} up to {here} of {goal}");
+                return Err(ActionError::new("read back all writes from", site, reason));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl WriteAudit for Shared {
     async fn read_all(&self, site: &str) -> Result<FoundWrites, ActionError> {
+        self.exchanged(site).await?;
         let url = format!("http://{}/entries?prefix={WRITE_PREFIX}", self.site(site)?.proxied.http);
-        let login = &self.addresses()?.login;
-        let text = self.http.text(Method::GET, &url, Some(login), None::<&Value>).await?;
+        let login = self.login()?;
+        let text = self.http.text(Method::GET, &url, Some(&login), None::<&Value>).await?;
         let mut found = FoundWrites::default();
         for line in text.lines() {
             let line: Line = serde_json::from_str(line)

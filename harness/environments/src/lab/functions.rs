@@ -3,12 +3,15 @@
 use async_trait::async_trait;
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::{Function, Functions};
+use drdrill_core::inventory::Strategy;
 use drdrill_core::secret::Secret;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
 
+use super::credentials::{login_as, told};
 use super::site::USER;
 use super::{FUNCTIONS, Shared};
 
@@ -36,14 +39,13 @@ impl Shared {
     /// Logs the lab's user in at `front`.
     pub(super) async fn log_in(&self, front: &str) -> Result<Secret, ActionError> {
         let url = format!("http://{front}/login");
-        let body = json!({ "user": USER, "password": self.secrets.password.expose() });
+        let body = login_as(&self.secrets().password);
         let login: Login = self.http.call(Method::POST, &url, None, Some(&body)).await?;
         Secret::new(login.token).map_err(|error| ActionError::new("log in at", front, error))
     }
 
     async fn try_function(&self, name: &str) -> Result<String, ActionError> {
-        let addresses = self.addresses()?;
-        let front = &addresses.front;
+        let front = self.front().await?;
         match name {
             "application_availability" => {
                 let url = format!("http://{front}/health");
@@ -53,6 +55,7 @@ impl Shared {
             "user_authentication" => self.authentication(front).await,
             "data_access" => self.data(front).await,
             "job_submission" => self.job(front).await,
+            "intruders_refused" => self.intruders().await,
             other => {
                 let known = drdrill_core::names::known_names(other, FUNCTIONS);
                 Err(ActionError::new("check", other, format!("the lab has no such check; {known}")))
@@ -69,8 +72,30 @@ impl Shared {
         if status == StatusCode::UNAUTHORIZED {
             return Ok("the right password is let in, the wrong one is refused".to_owned());
         }
-        let reason = format!("the wrong password was answered {status}: {text}");
+        let reason = format!("the wrong password was answered {}", told(status, &text));
         Err(ActionError::new("check the login of", front, reason))
+    }
+
+    /// Reads what this client has written itself. Where two sites take writes the other one may have it only later.
+    async fn read_own<T: DeserializeOwned>(
+        &self,
+        url: &str,
+        token: &Secret,
+    ) -> Result<T, ActionError> {
+        let nothing = None::<&Value>;
+        loop {
+            let (status, text) = self.http.send(Method::GET, url, Some(token), nothing).await?;
+            let later = self.spec.strategy == Strategy::ActiveActive;
+            if later && status == StatusCode::NOT_FOUND {
+                sleep(POLL).await;
+                continue;
+            }
+            if !status.is_success() {
+                return Err(ActionError::new("read", url, format!("{status}: {text}")));
+            }
+            return serde_json::from_str(&text)
+                .map_err(|error| ActionError::new("read the answer of", url, error));
+        }
     }
 
     /// What is written can be read back.
@@ -80,7 +105,7 @@ impl Shared {
         let url = format!("http://{front}/entries/{id}");
         let body = super::streams::entry(1);
         self.http.text(Method::PUT, &url, Some(&token), Some(&body)).await?;
-        let back: Value = self.http.call(Method::GET, &url, Some(&token), None::<&Value>).await?;
+        let back: Value = self.read_own(&url, &token).await?;
         if back["value"] == body["value"] {
             return Ok("what was written was read back".to_owned());
         }
@@ -98,7 +123,7 @@ impl Shared {
         let url = format!("{url}/{id}");
         // The caller bounds how long a check may take.
         loop {
-            let job: Job = self.http.call(Method::GET, &url, Some(&token), None::<&Value>).await?;
+            let job: Job = self.read_own(&url, &token).await?;
             match (job.state.as_str(), job.exit_code) {
                 ("queued" | "running", _) => sleep(POLL).await,
                 ("done", Some(0))

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!                                   ┌── primary.http ──► service ◄─ worker        backup ─► backups/primary
-//! client ── front ──► gateway ──────┤                       │ primary.replication
-//!                                   │                       ▼
+//! client ── primary.front ─► gateway┤                       │ primary.replication
+//!        └─ dr.front ──────► gateway┤                       ▼
 //!                                   └── dr.http ───────► service ◄─ worker        backup ─► backups/dr
 //! client ── bystander ──► bystander
 //! ```
@@ -11,27 +11,40 @@
 //! Beside these, `primary.peer_http`, `primary.peer_admin` and the same of `dr` are the ways by which one site reaches the
 //! other, as `name.replication` is: writes that a standby sends on, and what machinery at a site asks of the other one.
 //!
-//! Everything written `name.something` or `front` is a proxy of a Toxiproxy-compatible server, so that every link can
+//! A primary site with zones has all of that twice, as `primary-a` and `primary-b`, in place of `primary`; between them
+//! are `primary-a.zone_replication`, `primary-a.zone_http` and the same of `primary-b`.
+//!
+//! Each region has an entrance, a gateway; clients come to that of the primary region, and to that of the DR region where
+//! the first lets nobody in.
+//!
+//! Everything written `name.something` is a proxy of a Toxiproxy-compatible server, so that every link can
 //! be spoiled. Sites are administered through proxies too: a site that is lost cannot be told anything.
 
 mod audit;
 mod control;
+mod credentials;
 mod data;
+mod entrance;
 mod functions;
 mod health;
 mod http;
+mod intruder;
+mod isolation;
 mod node;
 mod peers;
 mod processes;
+mod provision;
 mod reach;
 mod reverter;
 mod site;
 mod streams;
+mod units;
 mod up;
 mod volumes;
 
 pub use node::MARK;
 pub use reverter::{LabReverter, MakeLinks};
+pub use units::components;
 
 /// Opens the backups in a directory of the lab.
 pub type OpenArchive = fn(&Path) -> Arc<dyn Archive>;
@@ -57,12 +70,16 @@ use drdrill_core::environment::{
     Environment, Functions, HealthSource, LinkControl, Power, ProbeStream, ProcessControl,
     ProcessIdentity, SiteControl, SiteLinks, TrafficControl, Vantage, WriteAudit,
 };
-use drdrill_core::inventory::{Inventory, LabSpec, ServiceFacts, SiteName};
+use drdrill_core::intruder::Intruder;
+use drdrill_core::inventory::{Inventory, LabSpec, ServiceFacts, SiteName, Strategy};
 use drdrill_core::links::PeerLinks;
 use drdrill_core::secret::Secret;
 use tokio::sync::Mutex;
 
+use credentials::Credentials;
+use entrance::{Entrance, RegionProcesses};
 use http::Http;
+use intruder::Users;
 use node::{Node, Starter};
 use reach::Reach;
 use reverter::LabUndo;
@@ -75,9 +92,15 @@ pub const PRIMARY: &str = "primary";
 pub const DR: &str = "dr";
 /// Names of the processes of a site. The service is what clients use; the others work behind it.
 pub const COMPONENTS: [&str; 4] = ["service", "worker", "backup", "auth"];
-/// Names of the functionality checks, in the order of requirement C10.
-pub const FUNCTIONS: [&str; 4] =
-    ["application_availability", "user_authentication", "data_access", "job_submission"];
+/// Names of the functionality checks, in the order of requirement C10, and what must not work: after an attack nobody gets
+/// in with what was stolen.
+pub const FUNCTIONS: [&str; 5] = [
+    "application_availability",
+    "user_authentication",
+    "data_access",
+    "job_submission",
+    "intruders_refused",
+];
 /// Names of the probe streams.
 pub const STREAMS: [&str; 4] = ["write", "read", "read_kept", "bystander"];
 /// Names of the probe streams that only scenarios that ask for them have.
@@ -100,25 +123,21 @@ struct Shared {
     make_links: MakeLinks,
     open_archive: OpenArchive,
     http: Http,
-    secrets: Secrets,
+    credentials: Arc<std::sync::Mutex<Credentials>>,
     running: Mutex<Running>,
     volumes: std::sync::Mutex<Volumes>,
+    /// The share of each site in the traffic, the same at all entrances.
+    shares: std::sync::Mutex<BTreeMap<SiteName, u32>>,
     /// Where everything listens; known once the lab is up.
     addresses: std::sync::OnceLock<Addresses>,
-}
-
-/// Made anew for each lab and never written anywhere but into the configurations of its processes.
-#[derive(Clone, Debug)]
-struct Secrets {
-    token: Secret,
-    worker: Secret,
-    password: Secret,
 }
 
 /// The processes that run.
 #[derive(Debug, Default)]
 struct Running {
     outside: Vec<Node>,
+    /// The gateways, by the site in whose region each is.
+    gateways: BTreeMap<SiteName, Node>,
     sites: BTreeMap<SiteName, Site>,
 }
 
@@ -128,12 +147,12 @@ struct Addresses {
     links: Arc<dyn LinkControl>,
     /// The process of the proxy server, where it is the lab's own.
     proxy_server: Option<ProcessIdentity>,
-    /// Where clients come.
-    front: String,
-    gateway_admin: String,
+    /// Where clients come, in the order in which they try it.
+    entrances: Vec<Entrance>,
     bystander: String,
     sites: BTreeMap<SiteName, site::SiteAddresses>,
-    /// A login that is good for the whole drill.
+    /// The token that clients were given when the lab came up, good for the whole drill unless credentials are made anew:
+    /// what an intruder has stolen.
     login: Secret,
 }
 
@@ -152,10 +171,6 @@ impl Lab {
         seed: u64,
         tools: Tools,
     ) -> Result<Self, ActionError> {
-        let secret = || {
-            Secret::new(format!("{:032x}", rand::random::<u128>()))
-                .map_err(|error| ActionError::new("make a secret for", "the lab", error))
-        };
         let shared = Shared {
             name: inventory.environment.clone(),
             services: inventory.services.clone(),
@@ -169,13 +184,22 @@ impl Lab {
             make_links: tools.make_links,
             open_archive: tools.open_archive,
             http: Http::new()?,
-            secrets: Secrets { token: secret()?, worker: secret()?, password: secret()? },
+            credentials: Arc::new(std::sync::Mutex::new(Credentials::new()?)),
             running: Mutex::default(),
             volumes: std::sync::Mutex::default(),
+            shares: std::sync::Mutex::new(all_to_the_first(&units::units(spec))),
             addresses: std::sync::OnceLock::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
+}
+
+/// All traffic to the one that serves normally.
+fn all_to_the_first(units: &[units::Unit]) -> BTreeMap<SiteName, u32> {
+    let share = |(place, unit): (usize, &units::Unit)| {
+        (unit.name.clone(), if place == 0 { 100 } else { 0 })
+    };
+    units.iter().enumerate().map(share).collect()
 }
 
 impl Shared {
@@ -207,10 +231,11 @@ impl Shared {
 }
 
 impl Shared {
-    /// Copies the databases of both sites to where the environment file wants them.
+    /// Copies the databases of all sites to where the environment file wants them.
     fn keep_data(&self) -> Result<(), ActionError> {
         let Some(keep) = &self.spec.keep_data else { return Ok(()) };
-        for site in [PRIMARY, DR] {
+        for unit in units::units(&self.spec) {
+            let site = unit.name.as_str();
             let fail = |error| ActionError::new("copy the databases of", site, error);
             let keep = Path::new(keep);
             copy_files(&self.volume(site).directory, &keep.join(site)).map_err(fail)?;
@@ -225,7 +250,12 @@ impl Shared {
     }
 }
 
+/// Copies the files of a directory; one in which nothing ever ran, or that a fault took away and nobody put back, has
+/// none.
 fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    if !from.exists() {
+        return Ok(());
+    }
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
@@ -243,7 +273,7 @@ impl Environment for Lab {
     }
 
     fn sites(&self) -> Vec<SiteName> {
-        vec![PRIMARY.to_owned(), DR.to_owned()]
+        units::units(&self.shared.spec).into_iter().map(|unit| unit.name).collect()
     }
 
     fn services(&self) -> Vec<ServiceFacts> {
@@ -251,16 +281,24 @@ impl Environment for Lab {
     }
 
     fn powers(&self) -> Vec<Power> {
-        vec![
-            Power::Processes,
-            Power::Links,
-            Power::Failover,
-            Power::Functions,
-            Power::Partition,
-            Power::Replication,
-            Power::Data,
-            Power::Backups,
-        ]
+        let mut powers = vec![Power::Processes, Power::Links, Power::Failover, Power::Functions];
+        if self.shared.spec.zones.is_some() {
+            // The rest is about two sites, of which each is one.
+            powers.push(Power::Zones);
+            return powers;
+        }
+        let damaged = [Power::Data, Power::Backups, Power::Credentials, Power::Regions];
+        match self.shared.spec.strategy {
+            // There is nothing to cut off.
+            Strategy::Cold => powers.extend(damaged),
+            // What a side has is only all there is once both have exchanged it.
+            Strategy::ActiveActive => {}
+            Strategy::PilotLight | Strategy::Warm | Strategy::Hot => {
+                powers.extend(damaged);
+                powers.extend([Power::Partition, Power::Replication]);
+            }
+        }
+        powers
     }
 
     fn fingerprint(&self) -> String {
@@ -282,7 +320,8 @@ impl Environment for Lab {
         for site in sites {
             site.kill().await?;
         }
-        for node in std::mem::take(&mut running.outside) {
+        let gateways = std::mem::take(&mut running.gateways).into_values();
+        for node in std::mem::take(&mut running.outside).into_iter().chain(gateways) {
             node.kill().await?;
         }
         self.shared.keep_data()
@@ -302,12 +341,30 @@ impl Environment for Lab {
 
     fn site_links(&self, site: &str) -> Option<SiteLinks> {
         let addresses = self.shared.addresses.get()?;
-        let site = addresses.sites.get(site)?;
+        let meant = units::meant(&self.shared.spec, site);
+        let meant = meant.iter().map(|unit| addresses.sites.get(&unit.name));
+        let meant: Vec<_> = meant.collect::<Option<_>>()?;
+        if meant.is_empty() {
+            return None;
+        }
         Some(SiteLinks {
-            proxies: site.names.clone(),
-            client_path: site.client_path.clone(),
+            proxies: meant.iter().flat_map(|one| one.names.clone()).collect(),
+            client_paths: meant.iter().map(|one| one.client_path.clone()).collect(),
             server: addresses.proxy_server.clone(),
         })
+    }
+
+    fn zone(&self, site: &str, zone: &str) -> Option<SiteName> {
+        let meant = units::meant(&self.shared.spec, &units::zone_name(site, zone));
+        meant.into_iter().next().map(|unit| unit.name)
+    }
+
+    fn region_links(&self, site: &str) -> Option<SiteLinks> {
+        self.shared.links_of_region(site)
+    }
+
+    fn region_processes(&self) -> Option<Arc<dyn ProcessControl>> {
+        Some(Arc::new(RegionProcesses(self.shared.clone())))
     }
 
     fn peer_links(&self, site: &str, peer: &str) -> Option<PeerLinks> {
@@ -336,6 +393,14 @@ impl Environment for Lab {
     }
 
     fn data(&self) -> Option<Arc<dyn DataAccess>> {
+        Some(self.shared.clone())
+    }
+
+    fn credentials(&self) -> Option<Arc<dyn DataAccess>> {
+        Some(Arc::new(Users(self.shared.clone())))
+    }
+
+    fn intruder(&self) -> Option<Arc<dyn Intruder>> {
         Some(self.shared.clone())
     }
 

@@ -12,8 +12,9 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::http::Http;
+use super::units::meant;
+use super::{DR, PRIMARY, Shared};
 
 /// Time a call from one site to the other may take: what does not come by then does not come.
 const PEER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -30,6 +31,14 @@ struct Status {
     source: Option<String>,
     connected: bool,
     lag_ms: Option<u64>,
+    merged_lsn: Option<u64>,
+    conflicts: u64,
+}
+
+/// What one of two sites is told that both take writes from now on.
+pub(super) fn pairing(epoch: u64, source: &str, position: u64) -> Value {
+    let pair = format!("{PRIMARY}+{DR}");
+    json!({ "epoch": epoch, "source": source, "pair": pair, "position": position })
 }
 
 /// Asks a site for its state at its admin address.
@@ -43,7 +52,9 @@ pub(super) async fn status_at(http: &Http, admin: &str) -> Result<SiteStatus, Ac
         fenced: status.fenced,
         position: status.lsn,
         lag_ms: status.lag_ms.filter(|_| follows),
-        following: follows && status.connected,
+        following: (follows || status.merged_lsn.is_some()) && status.connected,
+        merged: status.merged_lsn,
+        conflicts: status.conflicts,
     })
 }
 
@@ -109,15 +120,40 @@ impl SiteControl for Reach {
     }
 
     async fn follow(&self, site: &str, source: &str) -> Result<(), ActionError> {
-        let source = self.shared.site(source)?;
+        let spec = &self.shared.spec;
+        let (units, addresses) =
+            ((meant(spec, source), meant(spec, site)), self.shared.site(source)?);
+        let (Some(leads), Some(follows)) = (units.0.first(), units.1.first()) else {
+            return Err(ActionError::new("follow", source, "there is no such site"));
+        };
+        let leader = addresses.leader(leads, follows);
         let target = json!({
-            "source": source.proxied.replication,
-            "leader_url": format!("http://{}", source.peer.http),
+            "source": leader.replication,
+            "leader_url": format!("http://{}", leader.http),
         });
         self.tell(site, "follow", &target).await
     }
 
     async fn start(&self, site: &str) -> Result<(), ActionError> {
         self.shared.start_site(site).await
+    }
+
+    async fn wait_for(&self, site: &str, standbys: &[SiteName]) -> Result<(), ActionError> {
+        self.tell(site, "synchronous", &json!({ "standbys": standbys })).await
+    }
+
+    async fn pair(&self, site: &str, with: &str, epoch: u64) -> Result<(), ActionError> {
+        let position = self.status(site).await?.position;
+        // The fenced one last: until then only one of them takes writes.
+        for (one, other) in [(with, site), (site, with)] {
+            let source = &self.shared.site(other)?.proxied.replication;
+            let body = pairing(epoch, source, position);
+            self.tell(one, "pair", &body).await?;
+        }
+        Ok(())
+    }
+
+    async fn stand_down(&self, site: &str) -> Result<(), ActionError> {
+        self.shared.stand_down(site).await
     }
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::ProcessIdentity;
+use drdrill_core::inventory::SiteName;
 use serde_json::json;
 
 use super::node::Node;
 use super::peers::PeerAddresses;
+use super::units::{Unit, meant, not_in_stand_by, units};
 use super::volumes::BACKUP;
 use super::{COMPONENTS, Shared};
 
@@ -17,7 +19,7 @@ pub(super) const USER: &str = "drill";
 /// The component that clients use.
 pub(super) const SERVICE: &str = "service";
 /// The component that runs jobs.
-const WORKER: &str = "worker";
+pub(super) const WORKER: &str = "worker";
 /// The component that checks passwords.
 pub(super) const AUTH: &str = "auth";
 /// How long a login is good for: longer than any drill.
@@ -38,12 +40,33 @@ pub(super) struct SiteAddresses {
     pub(super) proxied: ServiceAddresses,
     /// The proxies in front of it that only the other site uses.
     pub(super) peer: PeerAddresses,
+    /// Those that only the other zone of its site uses, where it has one.
+    pub(super) within: Option<ZoneAddresses>,
     /// Where its logins are checked; only its service asks there.
     pub(super) auth: String,
     /// Names of these proxies.
     pub(super) names: Vec<String>,
     /// By this address the clients' traffic reaches the site.
     pub(super) client_path: String,
+}
+
+/// The proxies in front of a zone that only the other zone of its site uses.
+#[derive(Clone, Debug)]
+pub(super) struct ZoneAddresses {
+    pub(super) http: String,
+    pub(super) replication: String,
+}
+
+impl SiteAddresses {
+    /// What `follower` follows where this one, `unit`, leads.
+    pub(super) fn leader(&self, unit: &Unit, follower: &Unit) -> Leader<'_> {
+        match &self.within {
+            Some(within) if unit.role == follower.role => {
+                Leader { replication: &within.replication, http: &within.http }
+            }
+            _ => Leader { replication: &self.proxied.replication, http: &self.peer.http },
+        }
+    }
 }
 
 /// The three listeners of a service.
@@ -74,7 +97,7 @@ impl Site {
     }
 
     /// Whether the process of a component runs.
-    fn runs(&self, node: &str) -> bool {
+    pub(super) fn runs(&self, node: &str) -> bool {
         self.alive().any(|process| process.node == node)
     }
 
@@ -131,9 +154,10 @@ impl Shared {
         site: &str,
         at: &ServiceAddresses,
         auth: &str,
-        leader: Option<Leader<'_>>,
+        leader: Option<&Leader<'_>>,
         again: bool,
     ) -> Result<(Node, ServiceAddresses), ActionError> {
+        let secrets = self.secrets();
         let config = json!({
             "site": site,
             "data_dir": self.volume(site).directory,
@@ -145,11 +169,12 @@ impl Shared {
                 "source": leader.replication,
                 "leader_url": format!("http://{}", leader.http),
             })),
+            "synchronous": self.waited_for_by(site),
             // One that comes back must not decide anything before it is told its role.
             "fenced_at_start": again,
-            "token_secret": self.secrets.token.expose(),
-            "user": { "name": USER, "password": self.secrets.password.expose() },
-            "worker_token": self.secrets.worker.expose(),
+            "token_secret": secrets.token.expose(),
+            "user": { "name": USER, "password": secrets.password.expose() },
+            "worker_token": secrets.worker.expose(),
             "auth_url": format!("http://{auth}"),
             "timing": {
                 "password_iterations": PASSWORD_ITERATIONS,
@@ -173,6 +198,13 @@ impl Shared {
         Ok((node, bound))
     }
 
+    /// Whom a site waits for before it acknowledges, when it serves normally.
+    fn waited_for_by(&self, site: &str) -> Vec<SiteName> {
+        let mut units = units(&self.spec).into_iter();
+        let first = units.next().filter(|first| first.name == site && self.spec.is_synchronous());
+        first.and(units.next()).map(|second| second.name).into_iter().collect()
+    }
+
     /// Starts what checks the passwords of a site; returns where it listens.
     pub(super) async fn start_auth(
         &self,
@@ -182,7 +214,7 @@ impl Shared {
         let config = json!({
             "http": at,
             "data_dir": self.volume(site).directory,
-            "token_secret": self.secrets.token.expose(),
+            "token_secret": self.secrets().token.expose(),
             "token_lifetime_ms": whole_millis(LOGIN_LIFETIME),
         });
         let name = node_name(site, AUTH);
@@ -214,7 +246,7 @@ impl Shared {
         let config = if component == WORKER {
             json!({
                 "service_url": format!("http://{}", at.http),
-                "worker_token": self.secrets.worker.expose(),
+                "worker_token": self.secrets().worker.expose(),
             })
         } else {
             json!({
@@ -232,7 +264,20 @@ impl Shared {
 
     /// Starts what of a site does not run, on the addresses it always had.
     pub(super) async fn start_site(&self, name: &str) -> Result<(), ActionError> {
+        for unit in meant(&self.spec, name) {
+            self.start_unit(&unit.name).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends what of a site does not run while it stands by.
+    pub(super) async fn stand_down(&self, name: &str) -> Result<(), ActionError> {
+        self.end(name, &not_in_stand_by(self.spec.strategy)).await
+    }
+
+    async fn start_unit(&self, name: &str) -> Result<(), ActionError> {
         let addresses = self.site(name)?.clone();
+        self.start_entrance(name).await?;
         let mut running = self.running.lock().await;
         let site = running.sites.entry(name.to_owned()).or_default();
         site.bury().await?;

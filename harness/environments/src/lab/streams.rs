@@ -5,11 +5,9 @@ use std::sync::Arc;
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::ProbeStream;
 use drdrill_core::probe::{Call, Connection, HeaderValue, Purpose};
-use drdrill_core::secret::Secret;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::site::USER;
 use super::up::LANDMARK;
 use super::{OPTIONAL_STREAMS, STREAMS, Shared};
 
@@ -36,23 +34,22 @@ pub(super) fn entry(sequence: u64) -> Value {
 impl Shared {
     pub(super) fn streams(&self) -> Result<Vec<ProbeStream>, ActionError> {
         let addresses = self.addresses()?;
-        let (front, bystander) = (&addresses.front, &addresses.bystander);
+        let bystander = &addresses.bystander;
+        let fronts = self.fronts()?;
+        let (front, others) = fronts.split_first().unwrap_or((&"", &[]));
+        let others: Vec<String> = others.iter().map(|&other| other.to_owned()).collect();
         let service = self.services.first().map(|service| service.name.clone()).unwrap_or_default();
-        let bearer = Secret::new(format!("Bearer {}", addresses.login.expose()))
-            .map_err(|error| ActionError::new("log in at", front, error))?;
-        let login = vec![("Authorization".to_owned(), HeaderValue::Secret(bearer))];
+        // After credentials were made anew clients go on with the token of a new login.
+        let bearer = HeaderValue::Current(Arc::new(self.bearer()?));
+        let login = vec![("Authorization".to_owned(), bearer)];
         let [write, read, read_kept, by] = STREAMS;
-        let get = |url: String, headers: Vec<(String, HeaderValue)>, body_contains| Call::Http {
-            method: "GET",
-            url,
-            headers,
-            body: None,
-            body_contains,
+        let get = |url: String, else_at, headers: Vec<(String, HeaderValue)>, body_contains| {
+            Call::Http { method: "GET", url, else_at, headers, body: None, body_contains }
         };
         // A client that gets another value than was written has not been served.
         let landmark = || {
             let url = format!("http://{front}/entries/{LANDMARK}");
-            get(url, login.clone(), Some(value(0)))
+            get(url, others.clone(), login.clone(), Some(value(0)))
         };
         let stream = |name: &str, service: &str, purpose, connection, call| ProbeStream {
             name: name.to_owned(),
@@ -66,21 +63,22 @@ impl Shared {
         let put = Call::Http {
             method: "PUT",
             url: format!("http://{front}/entries/{WRITE_PREFIX}{{sequence}}"),
+            else_at: others.clone(),
             headers: login.clone(),
             body: Some(Arc::new(|sequence| entry(sequence).to_string().into_bytes())),
             body_contains: None,
         };
         let [optional] = OPTIONAL_STREAMS;
-        let password = json!({ "user": USER, "password": self.secrets.password.expose() });
-        let password = password.to_string().into_bytes();
+        let password = self.login_body();
         let password_login = Call::Http {
             method: "POST",
             url: format!("http://{front}/login"),
+            else_at: others.clone(),
             headers: vec![(
                 "Content-Type".to_owned(),
                 HeaderValue::Plain("application/json".to_owned()),
             )],
-            body: Some(Arc::new(move |_| password.clone())),
+            body: Some(Arc::new(move |_| password().to_string().into_bytes())),
             body_contains: Some("token".to_owned()),
         };
         Ok(vec![
@@ -92,7 +90,7 @@ impl Shared {
                 BYSTANDER,
                 Purpose::Bystander,
                 Connection::Fresh,
-                get(format!("http://{bystander}/health"), Vec::new(), None),
+                get(format!("http://{bystander}/health"), Vec::new(), Vec::new(), None),
             ),
             // No write: what it changes is counted by nobody, and a broken one certainly let nobody in.
             stream(optional, &service, Purpose::Read, Connection::Fresh, password_login),

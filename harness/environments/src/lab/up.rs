@@ -5,18 +5,21 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use drdrill_core::action::ActionError;
-use drdrill_core::environment::{LinkControl, ProcessIdentity};
+use drdrill_core::environment::{LinkControl, ProcessIdentity, TrafficControl};
+use drdrill_core::inventory::Strategy;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::peers::PeerAddresses;
-use super::reach::status_at;
-use super::site::{Leader, ServiceAddresses, SiteAddresses, arguments};
+use super::reach::{pairing, status_at};
+use super::site::{ServiceAddresses, SiteAddresses, ZoneAddresses, arguments};
+use super::units::{Unit, units};
 use super::{Addresses, DR, PRIMARY, Shared};
 
-/// Time the DR site may take until it follows the primary site.
+/// Time the others may take until they follow the one that serves normally.
 const FOLLOW_TIMEOUT: Duration = Duration::from_secs(20);
 /// The entry that the read probe reads; written before the drill, so that every side has it.
 pub(super) const LANDMARK: &str = "landmark";
@@ -25,7 +28,7 @@ pub(super) const LANDMARK: &str = "landmark";
 ///
 /// Not 127.0.0.1: that is where outgoing connections come from, and one of those may sit on the very port that a
 /// restarted service or a proxy that comes up again has to listen on.
-struct Hosts([u8; 2]);
+pub(super) struct Hosts([u8; 2]);
 
 impl Hosts {
     fn of_seed(seed: u64) -> Self {
@@ -34,7 +37,7 @@ impl Hosts {
         Self([a.max(1), b])
     }
 
-    fn host(&self, number: u8) -> String {
+    pub(super) fn host(&self, number: u8) -> String {
         format!("127.{}.{}.{number}", self.0[0], self.0[1])
     }
 }
@@ -48,32 +51,55 @@ impl Shared {
         let (links, proxy_server) = self.proxy_server(&hosts).await?;
         let proxy_host = hosts.host(10);
         let mut sites: BTreeMap<String, SiteAddresses> = BTreeMap::new();
-        for (site, number) in [(PRIMARY, 1), (DR, 2)] {
-            let leader = sites.get(PRIMARY).map(|primary| Leader {
-                replication: &primary.proxied.replication,
-                http: &primary.peer.http,
-            });
-            let any = ServiceAddresses::any(&hosts.host(number));
+        let units = units(&self.spec);
+        for unit in &units {
+            let site = unit.name.as_str();
+            let leads = units.first().filter(|first| *first != unit);
+            let leader = leads.and_then(|first| Some(sites.get(&first.name)?.leader(first, unit)));
+            // What does not run in stand-by runs once, so that it has its addresses.
+            let any = ServiceAddresses::any(&hosts.host(unit.host));
             let (logins, auth) = self.start_auth(site, &any.http).await?;
-            let (service, direct) = self.start_service(site, &any, &auth, leader, false).await?;
+            let (service, direct) =
+                self.start_service(site, &any, &auth, leader.as_ref(), false).await?;
             let mut nodes = vec![service, logins];
             nodes.extend(self.start_helpers(site, &direct).await?);
             self.adopt_site(site, nodes).await;
-            sites.insert(
-                site.to_owned(),
-                self.proxies_of(site, direct, auth, &*links, &proxy_host).await?,
-            );
+            let addresses = self.proxies_of(unit, direct, auth, &*links, &proxy_host).await?;
+            sites.insert(site.to_owned(), addresses);
         }
-        let (front, gateway_admin) = self.gateway(&sites, &*links, &hosts).await?;
+        let entrances = self.entrances(&sites, &*links, &hosts).await?;
         let bystander = self.bystander(&*links, &hosts).await?;
+        let front = entrances.first().map(|entrance| entrance.front.clone());
+        let front =
+            front.ok_or_else(|| ActionError::new("bring up", &self.name, "it has no entrance"))?;
         let login = self.log_in(&front).await?;
-        let addresses =
-            Addresses { links, proxy_server, front, gateway_admin, bystander, sites, login };
-        self.write_landmark(&addresses).await?;
+        let addresses = Addresses { links, proxy_server, entrances, bystander, sites, login };
+        self.clients_have(addresses.login.clone())?;
+        self.write_landmark(&addresses, &front).await?;
         self.wait_until_followed(&addresses).await?;
+        if self.spec.strategy == Strategy::Cold {
+            self.wait_until_backed_up(&addresses).await?;
+        }
+        if self.spec.strategy == Strategy::ActiveActive {
+            self.let_both_take_writes(&addresses).await?;
+        }
+        for unit in units.iter().filter(|unit| unit.role == DR) {
+            self.stand_down(&unit.name).await?;
+            if self.spec.strategy == Strategy::Cold {
+                // Nor is there any data: it ran only to have its addresses.
+                let empty = self.volume(&unit.name).directory;
+                std::fs::remove_dir_all(&empty)
+                    .map_err(|error| ActionError::new("empty", &unit.name, error))?;
+            }
+        }
         self.addresses.set(addresses).map_err(|_| {
             ActionError::new("bring up", &self.name, "it was brought up twice at once")
-        })
+        })?;
+        if self.spec.strategy == Strategy::ActiveActive {
+            // Each serves half of the clients.
+            self.set_shares(&[PRIMARY, DR].map(|site| (site.to_owned(), 50)).into()).await?;
+        }
+        Ok(())
     }
 
     /// The proxy server of the environment file, or one of our own, with its process.
@@ -104,12 +130,13 @@ impl Shared {
 
     async fn proxies_of(
         &self,
-        site: &str,
+        unit: &Unit,
         direct: ServiceAddresses,
         auth: String,
         links: &dyn LinkControl,
         host: &str,
     ) -> Result<SiteAddresses, ActionError> {
+        let site = unit.name.as_str();
         let listen = format!("{host}:0");
         let name = |link: &str| self.proxy(&format!("{site}.{link}"));
         let proxied = ServiceAddresses {
@@ -123,31 +150,19 @@ impl Shared {
         };
         let past = self.spec.bypass_proxies;
         let client_path = if past { direct.http.clone() } else { proxied.http.clone() };
-        let names = ["http", "admin", "replication", "peer_http", "peer_admin"].map(name).to_vec();
-        Ok(SiteAddresses { direct, proxied, peer, auth, names, client_path })
-    }
-
-    /// The gateway outside both sites; returns where clients come and where it is administered.
-    async fn gateway(
-        &self,
-        sites: &BTreeMap<String, SiteAddresses>,
-        links: &dyn LinkControl,
-        hosts: &Hosts,
-    ) -> Result<(String, String), ActionError> {
-        let any = format!("{}:0", hosts.host(3));
-        let backends: BTreeMap<_, _> =
-            sites.iter().map(|(name, site)| (name, &site.client_path)).collect();
-        let config = json!({
-            "http": any,
-            "admin": any,
-            "backends": backends,
-            "weights": { PRIMARY: 100, DR: 0 },
-        });
-        let (_, ready) =
-            self.start_outside("gateway", &arguments("gateway"), Some(&config)).await?;
-        let listen = self.spec.listen.clone().unwrap_or_else(|| format!("{}:0", hosts.host(10)));
-        let front = links.create(&self.proxy("front"), &listen, text(&ready, "http")?).await?;
-        Ok((front, text(&ready, "admin")?.to_owned()))
+        let mut ways = vec!["http", "admin", "replication", "peer_http", "peer_admin"];
+        let mut within = None;
+        if unit.name != unit.role {
+            within = Some(ZoneAddresses {
+                http: links.create(&name("zone_http"), &listen, &direct.http).await?,
+                replication: links
+                    .create(&name("zone_replication"), &listen, &direct.replication)
+                    .await?,
+            });
+            ways.extend(["zone_http", "zone_replication"]);
+        }
+        let names = ways.into_iter().map(name).collect();
+        Ok(SiteAddresses { direct, proxied, peer, within, auth, names, client_path })
     }
 
     async fn bystander(
@@ -162,31 +177,75 @@ impl Shared {
         links.create(&self.proxy("bystander"), &listen, text(&ready, "http")?).await
     }
 
-    async fn write_landmark(&self, addresses: &Addresses) -> Result<(), ActionError> {
-        let url = format!("http://{}/entries/{LANDMARK}", addresses.front);
+    async fn write_landmark(&self, addresses: &Addresses, front: &str) -> Result<(), ActionError> {
+        let url = format!("http://{front}/entries/{LANDMARK}");
         let body = super::streams::entry(0);
-        self.http.text(reqwest::Method::PUT, &url, Some(&addresses.login), Some(&body)).await?;
+        self.http.text(Method::PUT, &url, Some(&addresses.login), Some(&body)).await?;
         Ok(())
+    }
+
+    /// From the same history on.
+    async fn let_both_take_writes(&self, addresses: &Addresses) -> Result<(), ActionError> {
+        let (one, other) = (&addresses.sites[PRIMARY], &addresses.sites[DR]);
+        let nothing = json!({});
+        let fence = format!("http://{}/fence", one.proxied.admin);
+        self.http.text(Method::POST, &fence, None, Some(&nothing)).await?;
+        self.wait_until_followed(addresses).await?;
+        let status = status_at(&self.http, &one.proxied.admin).await?;
+        for (site, source) in [(other, one), (one, other)] {
+            let url = format!("http://{}/pair", site.proxied.admin);
+            let body = pairing(status.epoch + 1, &source.proxied.replication, status.position);
+            self.http.text(Method::POST, &url, None, Some(&body)).await?;
+        }
+        Ok(())
+    }
+
+    /// What the DR site is built from must have what clients read from the beginning.
+    async fn wait_until_backed_up(&self, addresses: &Addresses) -> Result<(), ActionError> {
+        let failed = |reason: String| ActionError::new("back up", PRIMARY, reason);
+        let primary = status_at(&self.http, &addresses.sites[PRIMARY].proxied.admin).await?;
+        let patience = FOLLOW_TIMEOUT + self.spec.log_interval.0;
+        let give_up = Instant::now() + patience;
+        loop {
+            let archive = (self.open_archive)(&self.backups_of(PRIMARY));
+            let look = tokio::task::spawn_blocking(move || archive.newest_position());
+            let saved = look.await.map_err(|error| failed(error.to_string()))?;
+            if saved.map_err(failed)? >= primary.position {
+                return Ok(());
+            }
+            if Instant::now() >= give_up {
+                return Err(failed(format!("its backups lack something after {patience:?}")));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 
     async fn wait_until_followed(&self, addresses: &Addresses) -> Result<(), ActionError> {
         let give_up = Instant::now() + FOLLOW_TIMEOUT;
-        loop {
-            let primary = status_at(&self.http, &addresses.sites[PRIMARY].proxied.admin).await?;
-            let dr = status_at(&self.http, &addresses.sites[DR].proxied.admin).await?;
-            if dr.following && dr.position >= primary.position {
-                return Ok(());
+        let units = units(&self.spec);
+        let Some((first, others)) = units.split_first() else { return Ok(()) };
+        let status = async |unit: &Unit| {
+            status_at(&self.http, &addresses.sites[&unit.name].proxied.admin).await
+        };
+        for other in others {
+            loop {
+                let (leads, follows) = (status(first).await?, status(other).await?);
+                if follows.following && follows.position >= leads.position {
+                    break;
+                }
+                if Instant::now() >= give_up {
+                    let reason =
+                        format!("it does not follow {} after {FOLLOW_TIMEOUT:?}", first.name);
+                    return Err(ActionError::new("bring up", &other.name, reason));
+                }
+                sleep(Duration::from_millis(10)).await;
             }
-            if Instant::now() >= give_up {
-                let reason = format!("it does not follow {PRIMARY} after {FOLLOW_TIMEOUT:?}");
-                return Err(ActionError::new("bring up", DR, reason));
-            }
-            sleep(Duration::from_millis(10)).await;
         }
+        Ok(())
     }
 }
 
-fn text<'a>(ready: &'a Value, field: &str) -> Result<&'a str, ActionError> {
+pub(super) fn text<'a>(ready: &'a Value, field: &str) -> Result<&'a str, ActionError> {
     ready[field]
         .as_str()
         .ok_or_else(|| ActionError::new("start", "the lab", format!("no `{field}` in {ready}")))

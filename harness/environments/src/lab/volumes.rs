@@ -12,7 +12,8 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::site::{Leader, node_name};
+use super::provision::Unprovisioned;
+use super::site::{Leader, SERVICE, node_name};
 use super::{COMPONENTS, Shared};
 
 /// The component that takes backups.
@@ -28,6 +29,10 @@ pub(super) struct Volumes {
     /// The number of the one that a site serves from.
     attached: BTreeMap<SiteName, u32>,
     pub(super) held: BTreeSet<SiteName>,
+    /// Proxies that were up before a site was isolated.
+    pub(super) isolated: BTreeMap<SiteName, BTreeSet<String>>,
+    /// What there was of a site before it was provisioned.
+    pub(super) provisioned: BTreeMap<SiteName, Unprovisioned>,
 }
 
 /// What a site's admin listener says of its data; it says more than is needed here.
@@ -70,8 +75,14 @@ impl Shared {
         self.starter.dir.join("backups").join(site)
     }
 
+    /// Whether a process of a site runs.
+    pub(super) async fn runs(&self, site: &str, component: &str) -> bool {
+        let running = self.running.lock().await;
+        running.sites.get(site).is_some_and(|all| all.runs(&node_name(site, component)))
+    }
+
     /// Ends what of a site runs.
-    async fn end(&self, site: &str, components: &[&str]) -> Result<(), ActionError> {
+    pub(super) async fn end(&self, site: &str, components: &[&str]) -> Result<(), ActionError> {
         let mut running = self.running.lock().await;
         let of_site = running.sites.entry(site.to_owned()).or_default();
         for component in components {
@@ -80,7 +91,7 @@ impl Shared {
         Ok(())
     }
 
-    fn serve_from(&self, site: &str, volume: &Volume) -> Result<(), ActionError> {
+    pub(super) fn serve_from(&self, site: &str, volume: &Volume) -> Result<(), ActionError> {
         let mut volumes = self.volumes();
         let made = volumes.made.get(site).copied().unwrap_or(0);
         let number = (0..=made).find(|number| self.numbered(site, *number) == *volume);
@@ -117,7 +128,8 @@ impl RestoreControl for Shared {
 
     async fn resume_backups(&self, site: &str) -> Result<(), ActionError> {
         self.volumes().held.remove(site);
-        self.start_site(site).await
+        // A site that does not run has nothing to back up, and it is not for its backups to start it.
+        if self.runs(site, SERVICE).await { self.start_site(site).await } else { Ok(()) }
     }
 
     fn scratch(&self, site: &str) -> PathBuf {
@@ -162,6 +174,40 @@ impl RestoreControl for Shared {
         self.start_site(site).await
     }
 
+    async fn isolate(&self, site: &str) -> Result<String, ActionError> {
+        self.cut_off(site).await
+    }
+
+    async fn open(&self, site: &str) -> Result<(), ActionError> {
+        self.let_in(site).await
+    }
+
+    async fn make_credentials(&self) -> Result<(), ActionError> {
+        self.make_secrets()
+    }
+
+    async fn keep_credentials(&self) -> Result<(), ActionError> {
+        self.keep_secrets();
+        Ok(())
+    }
+
+    async fn renew_credentials(&self, site: &str) -> Result<String, ActionError> {
+        self.renew(site).await
+    }
+
+    async fn log_clients_in(&self) -> Result<(), ActionError> {
+        let token = self.log_in(self.front().await?).await?;
+        self.clients_have(token)
+    }
+
+    async fn provision(&self, site: &str) -> Result<String, ActionError> {
+        self.provide(site).await
+    }
+
+    async fn give_back(&self, site: &str) -> Result<(), ActionError> {
+        self.withdraw(site).await
+    }
+
     async fn rebuild(&self, site: &str, source: &str) -> Result<(), ActionError> {
         let addresses = self.site(site)?.clone();
         let source = self.site(source)?.proxied.clone();
@@ -170,7 +216,7 @@ impl RestoreControl for Shared {
         self.serve_from(site, &volume)?;
         let leader = Leader { replication: &source.replication, http: &source.http };
         let (direct, auth) = (&addresses.direct, &addresses.auth);
-        let (service, _) = self.start_service(site, direct, auth, Some(leader), true).await?;
+        let (service, _) = self.start_service(site, direct, auth, Some(&leader), true).await?;
         self.add_to_site(site, service).await;
         self.start_site(site).await
     }

@@ -21,8 +21,14 @@ struct World {
     sick: Mutex<Option<String>>,
     calls: AtomicUsize,
     fail_at: Option<usize>,
+    /// The same, set later.
+    fails_later: AtomicUsize,
     /// The primary site cannot be told anything.
     deaf: bool,
+    /// A site that answers nobody.
+    gone: Mutex<Option<String>>,
+    /// Whom a site waits for.
+    waits_for: Mutex<BTreeMap<String, Vec<String>>>,
     /// The site turns sick when its share reaches this.
     overload_at: Option<(String, u32)>,
 }
@@ -36,6 +42,8 @@ impl World {
             position: 7,
             lag_ms: None,
             following,
+            merged: None,
+            conflicts: 0,
         };
         let sites = [
             ("primary".to_owned(), site(Role::Primary, 1, false)),
@@ -48,9 +56,28 @@ impl World {
             sick: Mutex::new(None),
             calls: AtomicUsize::new(0),
             fail_at,
+            fails_later: AtomicUsize::new(usize::MAX),
             deaf: false,
+            gone: Mutex::default(),
+            waits_for: Mutex::default(),
             overload_at: None,
         }
+    }
+
+    /// One with three: zone a, which waits for zone b, and the DR site.
+    fn with_zones(fail_at: Option<usize>) -> Self {
+        let world = Self::new(fail_at);
+        {
+            let mut sites = world.sites.lock().unwrap();
+            let (leads, follows) = (sites["primary"].clone(), sites["dr"].clone());
+            sites.remove("primary");
+            sites.extend([("a".to_owned(), leads), ("b".to_owned(), follows)]);
+            let shares = [("a", 100), ("b", 0), ("dr", 0)];
+            *world.shares.lock().unwrap() =
+                shares.map(|(name, share)| (name.to_owned(), share)).into();
+            world.waits_for.lock().unwrap().insert("a".to_owned(), vec!["b".to_owned()]);
+        }
+        world
     }
 
     fn change(&self, site: &str, change: impl FnOnce(&mut SiteStatus)) -> Result<(), ActionError> {
@@ -58,8 +85,15 @@ impl World {
         self.count(site)
     }
 
+    /// Makes a call fail, counted from now on.
+    fn fails_at(&self, call: usize) {
+        let now = self.calls.load(Ordering::Relaxed);
+        self.fails_later.store(now + call, Ordering::Relaxed);
+    }
+
     fn hears(&self, site: &str) -> Result<(), ActionError> {
-        if self.deaf && site == "primary" {
+        let gone = self.gone.lock().unwrap().as_deref() == Some(site);
+        if gone || self.deaf && site == "primary" {
             return Err(ActionError::new("test", site, "it cannot be told"));
         }
         Ok(())
@@ -67,7 +101,7 @@ impl World {
 
     fn count(&self, site: &str) -> Result<(), ActionError> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
-        if self.fail_at == Some(call) {
+        if self.fail_at == Some(call) || self.fails_later.load(Ordering::Relaxed) == call {
             return Err(ActionError::new("test", site, "made to fail"));
         }
         Ok(())
@@ -95,6 +129,7 @@ impl SiteControl for World {
         self.change(site, |s| s.fenced = false)
     }
     async fn promote(&self, site: &str, epoch: u64) -> Result<(), ActionError> {
+        self.waits_for.lock().unwrap().insert(site.to_owned(), Vec::new());
         self.change(site, |s| {
             s.role = Role::Primary;
             s.epoch = epoch;
@@ -103,6 +138,7 @@ impl SiteControl for World {
         })
     }
     async fn follow(&self, site: &str, _: &str) -> Result<(), ActionError> {
+        self.hears(site)?;
         self.change(site, |s| {
             s.role = Role::Standby;
             s.fenced = false;
@@ -110,6 +146,22 @@ impl SiteControl for World {
         })
     }
     async fn start(&self, site: &str) -> Result<(), ActionError> {
+        self.count(site)
+    }
+    async fn pair(&self, site: &str, with: &str, epoch: u64) -> Result<(), ActionError> {
+        for one in [with, site] {
+            let paired = |s: &mut SiteStatus| {
+                s.role = Role::Primary;
+                s.epoch = epoch;
+                s.fenced = false;
+                s.following = true;
+            };
+            self.change(one, paired)?;
+        }
+        Ok(())
+    }
+    async fn wait_for(&self, site: &str, standbys: &[SiteName]) -> Result<(), ActionError> {
+        self.waits_for.lock().unwrap().insert(site.to_owned(), standbys.to_vec());
         self.count(site)
     }
 }
@@ -175,6 +227,143 @@ fn careful(world: &Arc<World>, fence: Fence) -> BuiltIn {
     machinery.settings.fence = fence;
     machinery.settings.redirect = Share::percent(50);
     machinery
+}
+
+/// Machinery for zone a, behind which are zone b and then the DR site.
+fn zones(world: &Arc<World>) -> BuiltIn {
+    let mut machinery = machinery(world);
+    machinery.primary = "a".into();
+    machinery.serving = Mutex::new("a".into());
+    machinery.standbys = vec!["b".into()];
+    let standing = Standing { synchronous: true, ..Standing::default() };
+    machinery.standing(&["dr".into()], standing)
+}
+
+/// Fails over from zone a, which is sick, while another may be gone.
+async fn lose(
+    world: &Arc<World>,
+    machinery: &BuiltIn,
+    gone: Option<&str>,
+) -> (Arc<Notes>, Result<(), ActionError>) {
+    let notes = Arc::new(Notes::default());
+    *world.gone.lock().unwrap() = gone.map(str::to_owned);
+    *world.sick.lock().unwrap() = Some("a".into());
+    let told = world.clone();
+    // A zone that is let go on alone is well again; one that is lost is not looked at any more.
+    let heals = tokio::spawn(async move {
+        while !told.waits_for.lock().unwrap()["a"].is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        *told.sick.lock().unwrap() = None;
+    });
+    let result = machinery.watch_and_fail_over(notes.clone()).await;
+    heals.abort();
+    *world.sick.lock().unwrap() = None;
+    *world.gone.lock().unwrap() = None;
+    (notes, result)
+}
+
+/// Two sites that both take writes, and machinery for them.
+fn both(fail_at: Option<usize>) -> (Arc<World>, BuiltIn) {
+    let world = Arc::new(World::new(fail_at));
+    world.sites.lock().unwrap().get_mut("dr").unwrap().role = Role::Primary;
+    *world.shares.lock().unwrap() = [("dr", 50), ("primary", 50)].map(named).into();
+    let standing = Standing { both_decide: true, ..Standing::default() };
+    let machinery = machinery(&world).standing(&[], standing);
+    (world, machinery)
+}
+
+#[tokio::test]
+async fn of_two_that_decide_whichever_is_lost_the_other_decides_alone_until_both_do_again() {
+    for (lost, survivor) in [("primary", "dr"), ("dr", "primary")] {
+        let (world, machinery) = both(None);
+        let before = world.seen();
+        *world.sick.lock().unwrap() = Some(lost.into());
+        machinery.watch_and_fail_over(Arc::new(Notes::default())).await.unwrap();
+        *world.sick.lock().unwrap() = None;
+        assert_eq!(machinery.serving_site(), survivor);
+        assert_eq!(world.seen().1, [(lost, 0), (survivor, 100)].map(named).into());
+        assert!(world.sites.lock().unwrap()[lost].fenced, "{lost} may decide nothing more");
+        machinery.fail_back(Arc::new(Notes::default()), &way_back()).await.unwrap();
+        assert_eq!(world.seen(), before, "{lost}");
+    }
+}
+
+#[tokio::test]
+async fn whichever_step_fails_on_the_way_back_to_both_one_of_them_decides() {
+    for call in 0..100 {
+        let (world, machinery) = both(None);
+        *world.sick.lock().unwrap() = Some("primary".into());
+        machinery.watch_and_fail_over(Arc::new(Notes::default())).await.unwrap();
+        *world.sick.lock().unwrap() = None;
+        world.fails_at(call);
+        let back = machinery.fail_back(Arc::new(Notes::default()), &way_back()).await;
+        if back.is_ok() {
+            assert!(call >= 8, "only {call} calls could fail");
+            return;
+        }
+        let (roles, shares) = world.seen();
+        assert_eq!(shares["dr"], 100, "call {call} failed");
+        let dr = roles.iter().find(|(name, ..)| name == "dr").unwrap();
+        assert_eq!((dr.1, dr.2), (Role::Primary, false), "call {call} failed");
+        let home = roles.iter().find(|(name, ..)| name == "primary").unwrap();
+        assert!(home.1 == Role::Standby || home.2, "two that decide after call {call}");
+    }
+    panic!("it never succeeds");
+}
+
+fn waits_for(world: &World, site: &str) -> Vec<String> {
+    world.waits_for.lock().unwrap()[site].clone()
+}
+
+#[tokio::test]
+async fn the_other_zone_takes_over_and_on_the_way_back_it_is_waited_for_again() {
+    let world = Arc::new(World::with_zones(None));
+    let machinery = zones(&world);
+    let before = world.seen();
+    lose(&world, &machinery, None).await.1.unwrap();
+    assert_eq!(machinery.serving_site(), "b");
+    assert_eq!(world.seen().1, [("a", 0), ("b", 100), ("dr", 0)].map(named).into());
+    assert!(waits_for(&world, "b").is_empty(), "there is nobody to wait for");
+    machinery.fail_back(Arc::new(Notes::default()), &way_back()).await.unwrap();
+    assert_eq!(world.seen(), before);
+    assert_eq!(waits_for(&world, "a"), ["b"]);
+}
+
+#[tokio::test]
+async fn when_the_other_zone_does_not_answer_the_dr_site_takes_over_from_a_lost_one() {
+    let world = Arc::new(World::with_zones(None));
+    let machinery = zones(&world);
+    // It cannot be told anything either, so it is no zone that could go on alone.
+    world.sites.lock().unwrap().get_mut("a").unwrap().fenced = true;
+    lose(&world, &machinery, Some("b")).await.1.unwrap();
+    assert_eq!(machinery.serving_site(), "dr");
+    assert_eq!(world.seen().1["dr"], 100);
+    machinery.fail_back(Arc::new(Notes::default()), &way_back()).await.unwrap();
+    assert_eq!(world.seen().1["a"], 100);
+    assert_eq!(waits_for(&world, "a"), ["b"]);
+}
+
+#[tokio::test]
+async fn a_zone_that_only_lost_its_standby_goes_on_alone_and_waits_again_later() {
+    let world = Arc::new(World::with_zones(None));
+    let machinery = zones(&world);
+    let before = world.seen();
+    lose(&world, &machinery, Some("b")).await.1.unwrap();
+    assert_eq!(world.seen(), before, "nobody was promoted and no traffic moved");
+    assert_eq!(machinery.serving_site(), "a");
+    assert!(waits_for(&world, "a").is_empty());
+    // The other one lacks what was acknowledged meanwhile.
+    let refused = machinery.failover_steps().await.unwrap_err().to_string();
+    assert!(refused.contains("it went on alone") && !machinery.is_home(), "{refused}");
+    machinery.fail_back(Arc::new(Notes::default()), &way_back()).await.unwrap();
+    assert!(machinery.failover_steps().await.is_ok() && machinery.is_home());
+    assert_eq!(world.seen(), before);
+    assert_eq!(waits_for(&world, "a"), ["b"]);
+}
+
+fn named<T>((name, value): (&str, T)) -> (String, T) {
+    (name.to_owned(), value)
 }
 
 fn way_back() -> Failback {

@@ -8,6 +8,7 @@ use drdrill_core::action::ActionError;
 use drdrill_core::backup::{Archive, RestoreControl, RestorePoint, Restored, Volume};
 use drdrill_core::environment::Role;
 use drdrill_core::inventory::SiteName;
+use drdrill_core::scenario::RestorePlan;
 use tokio::time::sleep;
 
 use super::walk::{Terms, megabytes, walk};
@@ -21,6 +22,10 @@ const POLL: Duration = Duration::from_millis(50);
 pub(super) struct Session {
     control: Arc<dyn RestoreControl>,
     max_age: Duration,
+    /// Whether nothing is there that could serve again as before.
+    from_nothing: bool,
+    /// Whose backups.
+    of: SiteName,
     /// The other site, whose epoch counts too.
     other: SiteName,
     found: Mutex<Found>,
@@ -39,15 +44,25 @@ struct Found {
 /// What a step does.
 #[derive(Clone, Debug)]
 pub(super) enum Doing {
+    Isolate,
     TakeTheRest,
     HoldBackups,
     Verify,
+    Provision,
     MakeTarget,
     Restore,
     Check,
+    MakeCredentials,
     Serve,
+    RenewCredentials,
+    Open,
+    LogClientsIn,
+    /// Start from it, in no role yet.
+    Attach,
     ResumeBackups,
-    Rebuild { source: SiteName },
+    Rebuild {
+        source: SiteName,
+    },
 }
 
 /// A step of a restore.
@@ -58,8 +73,15 @@ pub(super) struct RestoreAct {
 }
 
 impl Session {
-    pub(super) fn new(control: Arc<dyn RestoreControl>, max_age: Duration, other: &str) -> Self {
-        Self { control, max_age, other: other.to_owned(), found: Mutex::default() }
+    pub(super) fn new(
+        control: Arc<dyn RestoreControl>,
+        plan: RestorePlan,
+        of: &str,
+        other: &str,
+    ) -> Self {
+        let RestorePlan { max_age, from_nothing, .. } = plan;
+        let (max_age, of, other) = (max_age.0, of.to_owned(), other.to_owned());
+        Self { control, max_age, from_nothing, of, other, found: Mutex::default() }
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {
@@ -88,15 +110,15 @@ impl RestoreAct {
         Self { session: session.clone(), doing }
     }
 
-    fn archive(&self, site: &str) -> Result<Arc<dyn Archive>, ActionError> {
-        self.session.control.archive(site)
+    fn archive(&self) -> Result<Arc<dyn Archive>, ActionError> {
+        self.session.control.archive(&self.session.of)
     }
 
     /// Waits until the backups hold all that the site ever acknowledged: it is fenced, so that nothing more comes.
     async fn take_the_rest(&self, site: &str, powers: &Powers) -> Result<String, ActionError> {
         let last = powers.sites.status(site).await?.position;
         loop {
-            let archive = self.archive(site)?;
+            let archive = self.archive()?;
             let doing = ("look at the backups", site);
             let saved = blocking(doing, move || archive.newest_position()).await?;
             if saved >= last {
@@ -107,7 +129,7 @@ impl RestoreAct {
     }
 
     async fn verify(&self, site: &str) -> Result<String, ActionError> {
-        let (archive, scratch) = (self.archive(site)?, self.session.control.scratch(site));
+        let (archive, scratch) = (self.archive()?, self.session.control.scratch(site));
         let max_age = self.session.max_age;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
@@ -136,7 +158,7 @@ impl RestoreAct {
     }
 
     async fn restore(&self, site: &str) -> Result<String, ActionError> {
-        let archive = self.archive(site)?;
+        let archive = self.archive()?;
         let point = self.session.of(site, |found| found.point.clone())?;
         let target = self.session.of(site, |found| found.target.clone())?;
         let (name, into) = (point.name.clone(), target.name.clone());
@@ -146,7 +168,7 @@ impl RestoreAct {
     }
 
     async fn check(&self, site: &str) -> Result<String, ActionError> {
-        let archive = self.archive(site)?;
+        let archive = self.archive()?;
         let target = self.session.of(site, |found| found.target.clone())?;
         let doing = ("check what was restored", site);
         let rows = blocking(doing, move || archive.consistent(&target.data)).await?;
@@ -164,7 +186,15 @@ impl RestoreAct {
         let epoch = known.max(next_epoch([site, &self.session.other], powers).await);
         powers.sites.promote(site, epoch).await?;
         let (now, was) = (&target.name, &before.name);
-        Ok(format!("serves from {now} as primary of epoch {epoch}; {was} is detached and kept"))
+        let kept = if self.session.from_nothing { "gone" } else { "detached and kept" };
+        Ok(format!("serves from {now} as primary of epoch {epoch}; {was} is {kept}"))
+    }
+
+    /// Runs on the restored volume, where nothing ran.
+    async fn attach(&self, site: &str) -> Result<String, ActionError> {
+        let target = self.session.of(site, |found| found.target.clone())?;
+        self.session.control.attach(site, &target).await?;
+        Ok(format!("runs on {}", target.name))
     }
 
     /// Serves from the volume before, in the role it had.
@@ -172,8 +202,13 @@ impl RestoreAct {
         let Some(before) = self.session.found().before.clone() else {
             return Ok("nothing to take back".to_owned());
         };
+        if self.session.from_nothing {
+            return Ok(format!("{} is gone: what serves goes with the site", before.name));
+        }
         let others = [site, &*self.session.other];
         let known = next_epoch(others, powers).await;
+        // What starts now is what was there before, with what it had.
+        self.session.control.keep_credentials().await?;
         self.session.control.attach(site, &before).await?;
         if powers.sites.status(site).await?.role == Role::Primary {
             let epoch = known.max(next_epoch(others, powers).await);
@@ -203,13 +238,19 @@ fn in_words(point: &str, target: &str, restored: &Restored) -> String {
 impl OwnAct for RestoreAct {
     fn word(&self) -> &'static str {
         match self.doing {
+            Doing::Isolate => "isolate",
+            Doing::MakeCredentials => "make_credentials",
+            Doing::RenewCredentials => "renew_credentials",
+            Doing::Open => "open",
+            Doing::Provision => "provision",
+            Doing::LogClientsIn => "log_in",
             Doing::TakeTheRest => "back_up_log",
             Doing::HoldBackups => "hold_backups",
             Doing::Verify => "verify_backups",
             Doing::MakeTarget => "make_volume",
             Doing::Restore => "restore",
             Doing::Check => "check_consistency",
-            Doing::Serve => "attach",
+            Doing::Serve | Doing::Attach => "attach",
             Doing::ResumeBackups => "resume_backups",
             Doing::Rebuild { .. } => "rebuild",
         }
@@ -218,6 +259,17 @@ impl OwnAct for RestoreAct {
     async fn carry_out(&self, site: &str, powers: &Powers) -> Result<String, ActionError> {
         let control = &self.session.control;
         match &self.doing {
+            Doing::Isolate => control.isolate(site).await,
+            Doing::MakeCredentials => {
+                let made = control.make_credentials().await;
+                made.map(|()| "whatever starts from now on has them".to_owned())
+            }
+            Doing::Provision => control.provision(site).await,
+            Doing::RenewCredentials => control.renew_credentials(site).await,
+            Doing::Open => control.open(site).await.map(|()| "clients reach it again".to_owned()),
+            Doing::LogClientsIn => {
+                control.log_clients_in().await.map(|()| "with their new password".to_owned())
+            }
             Doing::TakeTheRest => self.take_the_rest(site, powers).await,
             Doing::HoldBackups => {
                 control.hold_backups(site).await.map(|()| "none is taken or pruned".to_owned())
@@ -227,6 +279,7 @@ impl OwnAct for RestoreAct {
             Doing::Restore => self.restore(site).await,
             Doing::Check => self.check(site).await,
             Doing::Serve => self.serve(site, powers).await,
+            Doing::Attach => self.attach(site).await,
             Doing::ResumeBackups => {
                 control.resume_backups(site).await.map(|()| "taken again".to_owned())
             }
@@ -238,12 +291,29 @@ impl OwnAct for RestoreAct {
     }
 
     async fn take_back(&self, site: &str, powers: &Powers) -> Result<String, ActionError> {
+        let control = &self.session.control;
         match &self.doing {
+            Doing::Isolate => {
+                control.open(site).await.map(|()| "clients reach it again".to_owned())
+            }
+            Doing::Provision => {
+                let given = control.give_back(site).await;
+                given.map(|()| "nothing of it is there, as before".to_owned())
+            }
+            // Nobody is to write to what is about to be detached.
+            Doing::Open => control.isolate(site).await,
+            Doing::MakeCredentials | Doing::LogClientsIn => {
+                let kept = control.keep_credentials().await;
+                kept.map(|()| "the old credentials are good again".to_owned())
+            }
             Doing::HoldBackups => {
-                let resumed = self.session.control.resume_backups(site).await;
+                let resumed = control.resume_backups(site).await;
                 resumed.map(|()| "taken again".to_owned())
             }
             Doing::Serve => self.serve_as_before(site, powers).await,
+            Doing::Attach => {
+                powers.sites.stand_down(site).await.map(|()| "nothing runs there".to_owned())
+            }
             _ => Ok("nothing to take back".to_owned()),
         }
     }

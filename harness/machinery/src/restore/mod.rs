@@ -25,6 +25,7 @@ use drdrill_core::units::Span;
 
 use crate::builtin::BuiltIn;
 use crate::monitor;
+use crate::plan::CLOSE_ENOUGH;
 use crate::plan::{self, Act, OnFailure, Own, Powers, Step};
 use crate::state::State;
 use acts::{Doing, RestoreAct, Session};
@@ -33,8 +34,6 @@ use acts::{Doing, RestoreAct, Session};
 const LOOKS: u32 = 2;
 /// Time one look at all data may take. What it may not take is for the operator to say, by the time between two.
 const LOOK_TIMEOUT: Duration = Duration::from_mins(10);
-/// The rebuilt copy is close enough, in changes, when it is so far behind a site that takes writes.
-const CLOSE_ENOUGH: u64 = 200;
 
 /// Built-in machinery that restores the primary site from its backups.
 #[derive(Debug)]
@@ -96,18 +95,44 @@ impl Restore {
         // What is lost cannot be told anything, and has nothing more to back up.
         let skip = |name: &str, act| Step { on_failure: OnFailure::Skip, ..step(name, here, act) };
         let shares: BTreeMap<_, _> = [(here.clone(), 100), (copy.clone(), 0)].into();
-        vec![
+        let RestorePlan { isolated, new_credentials, from_nothing, .. } = self.plan;
+        let mut steps = Vec::new();
+        if isolated {
+            steps.push(step("isolate the site", here, own(Doing::Isolate)));
+            steps.push(step("isolate the copy", copy, own(Doing::Isolate)));
+        }
+        steps.extend([
             skip("fence the writers", Act::Fence),
             skip("back up the last changes", own(Doing::TakeTheRest)),
             step("hold the backups", here, own(Doing::HoldBackups)),
             step("verify the backups", here, own(Doing::Verify)),
+        ]);
+        if from_nothing {
+            steps.push(step("provision the site", here, own(Doing::Provision)));
+        }
+        steps.extend([
             step("make an empty target", here, own(Doing::MakeTarget)),
             step("restore", here, own(Doing::Restore)),
             step("check what was restored", here, own(Doing::Check)),
-            step("serve what was restored", here, own(Doing::Serve)),
+        ]);
+        if new_credentials {
+            steps.push(step("make new credentials", here, own(Doing::MakeCredentials)));
+        }
+        steps.push(step("serve what was restored", here, own(Doing::Serve)));
+        if new_credentials {
+            steps.push(step("let nobody in with the old ones", here, own(Doing::RenewCredentials)));
+        }
+        if isolated {
+            steps.push(step("open the site", here, own(Doing::Open)));
+        }
+        steps.extend([
             step("see that it serves", here, Act::Activate),
             step("send the traffic there", here, Act::Share { before: shares.clone(), shares }),
-        ]
+        ]);
+        if new_credentials {
+            steps.push(step("clients log in again", here, own(Doing::LogClientsIn)));
+        }
+        steps
     }
 
     /// What is done once the service is back. It takes writes by then, which a rollback would lose.
@@ -122,24 +147,66 @@ impl Restore {
             act,
             on_failure: OnFailure::GoOn,
         };
-        vec![
-            step("take backups again", here, own(Doing::ResumeBackups)),
-            step("rebuild the copy", copy, own(Doing::Rebuild { source: here.clone() })),
-            step(
-                "wait for the copy",
-                copy,
-                Act::CatchUp { source: here.clone(), within: CLOSE_ENOUGH },
-            ),
-        ]
+        let mut steps = vec![step("take backups again", here, own(Doing::ResumeBackups))];
+        let standing = self.checks.stands_by();
+        if standing.from_backups.is_some() {
+            // The backups are the only copy there is.
+            if self.plan.isolated {
+                steps.push(step("open the copy", copy, own(Doing::Open)));
+            }
+            return steps;
+        }
+        if self.plan.from_nothing {
+            steps.push(step("provision the other site", copy, own(Doing::Provision)));
+        }
+        let rebuild = own(Doing::Rebuild { source: here.clone() });
+        steps.push(step("rebuild the copy", copy, rebuild));
+        if self.plan.isolated {
+            steps.push(step("open the copy", copy, own(Doing::Open)));
+        }
+        let caught_up = Act::CatchUp { source: here.clone(), within: CLOSE_ENOUGH };
+        steps.push(step("wait for the copy", copy, caught_up));
+        if standing.stands_down {
+            steps.push(step("end what runs there only while it serves", copy, Act::StandDown));
+        }
+        steps.extend(standing.together(here, copy));
+        steps
     }
 
     fn session(&self) -> Arc<Session> {
-        Arc::new(Session::new(self.control.clone(), self.plan.max_age.0, &self.standby))
+        Arc::new(Session::new(self.control.clone(), self.plan, &self.primary, &self.standby))
     }
 
     async fn carry_out(&self, steps: &[Step], journal: &dyn Journal) -> Result<(), ActionError> {
         plan::carry_out(steps, &self.powers, self.settings.step_timeout.0, journal).await
     }
+}
+
+/// The steps that build a site from the backups of another, into an empty volume; promoting it comes after them. The
+/// backups are as the lost site left them, or with all that it acknowledged where it can still be fenced.
+pub(crate) fn elsewhere(
+    control: &Arc<dyn RestoreControl>,
+    from: &SiteName,
+    to: &SiteName,
+) -> Vec<Step> {
+    let session = Arc::new(Session::new(control.clone(), RestorePlan::default(), from, from));
+    let own = |doing| Act::Own(Own(Arc::new(RestoreAct::new(&session, doing))));
+    let step = |name: &str, site: &SiteName, act| Step {
+        name: name.to_owned(),
+        site: site.clone(),
+        act,
+        on_failure: OnFailure::RollBack,
+    };
+    let rest = step("back up the last changes", from, own(Doing::TakeTheRest));
+    vec![
+        // What is lost cannot be told anything, and has nothing more to back up.
+        Step { on_failure: OnFailure::Skip, ..rest },
+        step("verify the backups", to, own(Doing::Verify)),
+        step("make an empty target", to, own(Doing::MakeTarget)),
+        step("restore", to, own(Doing::Restore)),
+        step("check what was restored", to, own(Doing::Check)),
+        step("start the DR site from it", to, own(Doing::Attach)),
+    ]
 }
 
 #[async_trait]

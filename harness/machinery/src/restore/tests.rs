@@ -140,6 +140,7 @@ struct World {
     fail_at: Option<usize>,
     seen: Mutex<Seen>,
     dir: tempfile::TempDir,
+    plan: RestorePlan,
 }
 
 /// What clients and operators depend on.
@@ -151,10 +152,17 @@ struct Seen {
     role: Role,
     epoch: u64,
     rebuilt: bool,
+    isolated: BTreeSet<String>,
+    /// What processes that start now are given, what those that run have, and what clients have: each with the number of
+    /// times that it was made.
+    credentials: u32,
+    running_with: u32,
+    clients_have: u32,
+    provisioned: BTreeSet<String>,
 }
 
 impl World {
-    fn new(fail_at: Option<usize>) -> Arc<Self> {
+    fn new(fail_at: Option<usize>, plan: RestorePlan) -> Arc<Self> {
         let seen = Seen {
             attached: "primary".to_owned(),
             held: BTreeSet::new(),
@@ -162,9 +170,14 @@ impl World {
             role: Role::Primary,
             epoch: 1,
             rebuilt: false,
+            isolated: BTreeSet::new(),
+            credentials: 1,
+            running_with: 1,
+            clients_have: 1,
+            provisioned: BTreeSet::new(),
         };
         let (calls, dir) = (AtomicUsize::new(0), tempfile::tempdir().unwrap());
-        Arc::new(Self { calls, fail_at, seen: Mutex::new(seen), dir })
+        Arc::new(Self { calls, fail_at, seen: Mutex::new(seen), dir, plan })
     }
 
     fn seen(&self) -> Seen {
@@ -232,7 +245,50 @@ impl RestoreControl for World {
             seen.role = if restored { Role::Standby } else { Role::Primary };
             seen.fenced = !restored;
             seen.attached.clone_from(&volume.name);
+            seen.running_with = seen.credentials;
         })
+    }
+    async fn provision(&self, site: &str) -> Result<String, ActionError> {
+        let made = self.change(|seen| {
+            seen.provisioned.insert(site.to_owned());
+        });
+        made.map(|()| "provisioned".to_owned())
+    }
+    async fn give_back(&self, site: &str) -> Result<(), ActionError> {
+        // With it goes what runs there.
+        self.change(|seen| {
+            seen.provisioned.remove(site);
+            "primary".clone_into(&mut seen.attached);
+            (seen.role, seen.fenced) = (Role::Primary, false);
+        })
+    }
+    async fn isolate(&self, site: &str) -> Result<String, ActionError> {
+        let cut_off = self.change(|seen| {
+            seen.isolated.insert(site.to_owned());
+        });
+        cut_off.map(|()| "isolated".to_owned())
+    }
+    async fn open(&self, site: &str) -> Result<(), ActionError> {
+        let Seen { attached, running_with, .. } = self.seen();
+        // Who gets in with what was stolen finds nothing that was restored.
+        assert!(!self.plan.new_credentials || attached == "primary" || running_with == 2);
+        self.change(|seen| {
+            seen.isolated.remove(site);
+        })
+    }
+    async fn make_credentials(&self) -> Result<(), ActionError> {
+        self.change(|seen| seen.credentials = 2)
+    }
+    async fn keep_credentials(&self) -> Result<(), ActionError> {
+        self.change(|seen| (seen.credentials, seen.clients_have) = (1, 1))
+    }
+    async fn renew_credentials(&self, _: &str) -> Result<String, ActionError> {
+        self.change(|_| ()).map(|()| "renewed".to_owned())
+    }
+    async fn log_clients_in(&self) -> Result<(), ActionError> {
+        let Seen { running_with, isolated, .. } = self.seen();
+        assert!(!isolated.contains("primary"));
+        self.change(|seen| seen.clients_have = running_with)
     }
     async fn rebuild(&self, _: &str, _: &str) -> Result<(), ActionError> {
         self.change(|seen| seen.rebuilt = true)
@@ -243,7 +299,16 @@ impl RestoreControl for World {
 impl SiteControl for World {
     async fn status(&self, _: &str) -> Result<SiteStatus, ActionError> {
         let Seen { role, epoch, fenced, .. } = self.seen();
-        Ok(SiteStatus { role, epoch, fenced, position: 7, lag_ms: None, following: true })
+        Ok(SiteStatus {
+            role,
+            epoch,
+            fenced,
+            position: 7,
+            lag_ms: None,
+            following: true,
+            merged: None,
+            conflicts: 0,
+        })
     }
     async fn fence(&self, _: &str) -> Result<(), ActionError> {
         self.change(|seen| seen.fenced = true)
@@ -305,18 +370,33 @@ impl Journal for Notes {
     }
 }
 
+/// A plan whose looks at the data are quick.
+fn quick() -> RestorePlan {
+    RestorePlan {
+        check_every: Span(Duration::from_millis(1)),
+        // What is planted is as old as the year 1970.
+        max_age: Span(Duration::from_hours(24 * 366 * 1000)),
+        ..RestorePlan::default()
+    }
+}
+
+/// One for sites that were attacked.
+fn attacked() -> RestorePlan {
+    RestorePlan { isolated: true, new_credentials: true, ..quick() }
+}
+
+/// One for sites of which nothing is left.
+fn destroyed() -> RestorePlan {
+    RestorePlan { from_nothing: true, ..quick() }
+}
+
 async fn restore(world: &Arc<World>) -> (Arc<Notes>, Result<(), ActionError>) {
     let powers = Powers { sites: world.clone(), traffic: world.clone(), health: world.clone() };
     let settings = Machinery::default();
     let sites = || ("primary".to_owned(), "dr".to_owned());
     let (primary, standby) = sites();
     let checks = BuiltIn::new(primary, standby, powers.clone(), world.clone(), settings.clone());
-    let plan = RestorePlan {
-        check_every: Span(Duration::from_millis(1)),
-        // What is planted is as old as the year 1970.
-        max_age: Span(Duration::from_hours(24 * 366 * 1000)),
-    };
-    let restore = Restore::new(sites(), powers, world.clone(), settings, plan, checks);
+    let restore = Restore::new(sites(), powers, world.clone(), settings, world.plan, checks);
     let notes = Arc::new(Notes::default());
     let result = restore.watch_and_fail_over(notes.clone()).await;
     (notes, result)
@@ -324,7 +404,7 @@ async fn restore(world: &Arc<World>) -> (Arc<Notes>, Result<(), ActionError>) {
 
 #[tokio::test]
 async fn damaged_data_is_restored_into_an_empty_volume() {
-    let world = World::new(None);
+    let world = World::new(None, quick());
     let (notes, result) = restore(&world).await;
     result.unwrap();
     let seen = world.seen();
@@ -348,10 +428,17 @@ async fn damaged_data_is_restored_into_an_empty_volume() {
 
 #[tokio::test]
 async fn whichever_step_of_the_restore_fails_the_site_serves_as_before() {
-    let before = World::new(None).seen();
+    for (plan, least) in [(quick(), 5), (attacked(), 10), (destroyed(), 6)] {
+        assert!(failing_steps(plan).await >= least);
+    }
+}
+
+/// Makes each call that changes something fail once; returns how many of them failed the restore.
+async fn failing_steps(plan: RestorePlan) -> usize {
+    let before = World::new(None, plan).seen();
     let mut failures = 0;
     for call in 0..100 {
-        let world = World::new(Some(call));
+        let world = World::new(Some(call), plan);
         let (notes, result) = restore(&world).await;
         if world.calls.load(Ordering::Relaxed) <= call {
             result.unwrap();
@@ -360,7 +447,9 @@ async fn whichever_step_of_the_restore_fails_the_site_serves_as_before() {
         let failed = |event: &Event| {
             matches!(event, Event::Step { outcome: StepOutcome::Failed, rollback: false, .. })
         };
-        if call == 0 {
+        let skipped =
+            |event: &Event| matches!(event, Event::Step { outcome: StepOutcome::Skipped, .. });
+        if notes.0.lock().unwrap().iter().any(skipped) {
             // Fencing what is lost is optional.
             continue;
         }
@@ -375,5 +464,50 @@ async fn whichever_step_of_the_restore_fails_the_site_serves_as_before() {
         result.unwrap_err();
         assert_eq!(Seen { epoch: before.epoch, ..world.seen() }, before, "call {call}");
     }
-    assert!(failures >= 5, "only {failures} calls could fail");
+    failures
+}
+
+#[tokio::test]
+async fn what_is_left_of_nothing_is_provisioned_before_anything_is_restored() {
+    let world = World::new(None, destroyed());
+    let (notes, result) = restore(&world).await;
+    result.unwrap();
+    let provisioned = world.seen().provisioned;
+    assert_eq!(provisioned.iter().map(String::as_str).collect::<Vec<_>>(), ["dr", "primary"]);
+    let notes = notes.0.lock().unwrap();
+    let place = |wanted: &str| {
+        notes.iter().position(|event| matches!(event, Event::Step { name, .. } if name == wanted))
+    };
+    // Where no backup is good for anything, nothing is provisioned.
+    assert!(place("verify the backups") < place("provision the site"));
+    assert!(place("provision the site") < place("make an empty target"));
+    assert!(place("provision the other site") < place("rebuild the copy"));
+}
+
+#[tokio::test]
+async fn after_an_attack_nobody_gets_in_before_the_old_credentials_are_refused() {
+    let world = World::new(None, attacked());
+    let (notes, result) = restore(&world).await;
+    result.unwrap();
+    let Seen { isolated, credentials, running_with, clients_have, .. } = world.seen();
+    assert!(isolated.is_empty(), "{isolated:?}");
+    assert_eq!((credentials, running_with, clients_have), (2, 2, 2));
+    let notes = notes.0.lock().unwrap();
+    let steps = notes.iter().filter_map(|event| match event {
+        Event::Step { name, .. } => Some(name.as_str()),
+        _ => None,
+    });
+    let steps: Vec<&str> = steps.collect();
+    let place = |name: &str| steps.iter().position(|step| *step == name).unwrap();
+    for (earlier, later) in [
+        ("isolate the site", "fence the writers"),
+        ("isolate the copy", "fence the writers"),
+        ("check what was restored", "make new credentials"),
+        ("serve what was restored", "let nobody in with the old ones"),
+        ("let nobody in with the old ones", "open the site"),
+        ("open the site", "clients log in again"),
+        ("rebuild the copy", "open the copy"),
+    ] {
+        assert!(place(earlier) < place(later), "{steps:#?}");
+    }
 }

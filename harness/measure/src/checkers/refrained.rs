@@ -18,10 +18,9 @@ fn look(case: &Case<'_>) -> Vec<Finding> {
     }
     let at = |milestone| case.digest.milestone(milestone).map(|at| at.ms() / 1e3);
     vec![match (at(Milestone::Decided), at(Milestone::FailedOver)) {
-        (_, Some(at)) => critical(
-            NAME,
-            format!("failed over at {at:.3} s, although clients were served all along"),
-        ),
+        (_, Some(at)) => {
+            critical(NAME, format!("failed over at {at:.3} s, although it had to hold back"))
+        }
         (Some(at), None) => warning(
             NAME,
             format!("at {at:.3} s it was decided to fail over, and nothing came of it"),

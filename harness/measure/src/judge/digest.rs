@@ -8,7 +8,7 @@ use drdrill_core::event::{
     AbortCause, DrillStarted, Entry, Event, Milestone, Stage, StepOutcome, When,
 };
 use drdrill_core::probe::Purpose;
-use drdrill_core::record::Leftover;
+use drdrill_core::record::{Leftover, ToldOf};
 use drdrill_core::sample::Sample;
 use drdrill_core::time::At;
 use drdrill_core::verdict::Verdict;
@@ -111,6 +111,7 @@ pub(crate) struct Digest<'a> {
     pub(crate) clock_steps: Vec<(At, i64)>,
     pub(crate) aborted: Option<(At, AbortCause, &'a str)>,
     pub(crate) leftovers: Vec<Leftover>,
+    pub(crate) notices: Vec<ToldOf>,
     pub(crate) finished: Option<(At, &'a str)>,
     /// The last instant of the drill.
     pub(crate) end: At,
@@ -141,6 +142,7 @@ impl<'a> Digest<'a> {
             clock_steps: Vec::new(),
             aborted: None,
             leftovers: Vec::new(),
+            notices: Vec::new(),
             finished: None,
             end: At(0),
         };
@@ -216,6 +218,14 @@ impl<'a> Digest<'a> {
                     self.aborted = Some((at, *cause, reason));
                 }
             }
+            Event::Notified { to, by, kind, severity, due, error } => self.notices.push(ToldOf {
+                to: to.clone(),
+                by: by.clone(),
+                kind: *kind,
+                severity: *severity,
+                due_ms: due.ms(),
+                error: error.clone(),
+            }),
             Event::DrillFinished { finished_at } => self.finished = Some((at, finished_at)),
             other => self.file_fault(other),
         }
@@ -289,6 +299,7 @@ impl<'a> Digest<'a> {
             fault.reverted.is_none()
         });
         self.leftovers.sort_by(|a, b| (a.id, &a.error).cmp(&(b.id, &b.error)));
+        self.notices.sort_by(|a, b| a.due_ms.total_cmp(&b.due_ms).then_with(|| a.to.cmp(&b.to)));
         self.end = self.finished.map_or_else(|| self.last_instant(), |(at, _)| at);
     }
 

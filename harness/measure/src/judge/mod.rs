@@ -130,6 +130,7 @@ fn empty(
         split_brain: Vec::new(),
         findings,
         tabletop: None,
+        notices: digest.notices.clone(),
         recommendations: Vec::new(),
         leftovers: digest.leftovers.clone(),
     }

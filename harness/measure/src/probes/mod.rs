@@ -11,7 +11,7 @@ mod tcp;
 
 use std::sync::Arc;
 
-use drdrill_core::probe::{Call, Connection, Probe, Purpose};
+use drdrill_core::probe::{Call, Connection, HeaderValue, Probe, Purpose};
 
 pub use http::HttpProbe;
 pub use target::TargetError;
@@ -26,15 +26,21 @@ pub fn probe(
     purpose: Purpose,
     connection: Connection,
 ) -> Result<Arc<dyn Probe>, TargetError> {
-    let (method, url, headers, body, body_contains) = match call {
+    let (method, url, else_at, headers, body, body_contains) = match call {
         Call::Tcp { address } => return Ok(Arc::new(TcpProbe::new(address)?)),
-        Call::Http { method, url, headers, body, body_contains } => {
-            (method, url, headers, body, body_contains)
+        Call::Http { method, url, else_at, headers, body, body_contains } => {
+            (method, url, else_at, headers, body, body_contains)
         }
     };
     let mut probe = HttpProbe::new(method, url)?.purpose(purpose).connection(connection);
+    for address in else_at {
+        probe = probe.else_at(address)?;
+    }
     for (name, value) in headers {
-        probe = probe.header(name, value.expose())?;
+        probe = match value {
+            HeaderValue::Current(secret) => probe.current_header(name, Arc::clone(secret))?,
+            fixed => probe.header(name, &fixed.expose())?,
+        };
     }
     if let Some(body) = body {
         probe = probe.shared_body(Arc::clone(body));

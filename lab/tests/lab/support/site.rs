@@ -35,6 +35,7 @@ pub(crate) fn config(site: &str, directory: &Path, role: Role) -> ServiceConfig 
         role,
         epoch: 1,
         follow: None,
+        synchronous: Vec::new(),
         fenced_at_start: false,
         token_secret: "shared by both sites".to_owned(),
         user: ServiceUser { name: "alice".to_owned(), password: PASSWORD.to_owned() },

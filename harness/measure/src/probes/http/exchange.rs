@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::super::policy::Broken;
-use super::super::socket::{close_at_once, connect};
+use super::super::socket::{close_at_once, connect_to_any};
 use super::super::target::Target;
 use super::answer::{self, Answer, Progress};
 use super::pool::Pool;
@@ -14,11 +14,11 @@ use super::request::Request;
 
 /// On a new connection, which is closed afterwards.
 pub(super) async fn fresh(
-    target: &Target,
+    targets: &[Target],
     bytes: &[u8],
     request: &Request,
 ) -> Result<Answer, Broken> {
-    let mut stream = connect(target).await.map_err(Broken::Connecting)?;
+    let mut stream = connect_to_any(targets).await.map_err(Broken::Connecting)?;
     let answer = exchange(&mut stream, bytes, request).await?;
     close_at_once(&stream);
     Ok(answer)
@@ -26,14 +26,14 @@ pub(super) async fn fresh(
 
 /// On a kept connection if an idle one is there, else on a new one; it is kept when the answer allows that.
 pub(super) async fn kept(
-    target: &Target,
+    targets: &[Target],
     pool: &Pool,
     bytes: &[u8],
     request: &Request,
 ) -> Result<Answer, Broken> {
     let mut stream = match pool.take() {
         Some(stream) => still_open(stream).map_err(Broken::BeforeSending)?,
-        None => connect(target).await.map_err(Broken::Connecting)?,
+        None => connect_to_any(targets).await.map_err(Broken::Connecting)?,
     };
     let answer = exchange(&mut stream, bytes, request).await?;
     if answer.reusable {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use drdrill_core::address::HttpUrl;
-use drdrill_core::probe::{Connection, MakeBody, Probe, Purpose};
+use drdrill_core::probe::{Connection, CurrentSecret, MakeBody, Probe, Purpose};
 use drdrill_core::sample::{Decider, Outcome};
 
 use super::policy::Broken;
@@ -32,7 +32,8 @@ use request::Request;
 ///
 /// In the path, in header values and in a body template, `{sequence}` stands for the attempt's number.
 pub struct HttpProbe {
-    target: Target,
+    /// Tried in turn.
+    targets: Vec<Target>,
     request: Request,
     purpose: Purpose,
     connection: Connection,
@@ -51,7 +52,7 @@ impl HttpProbe {
             HttpUrl::parse(url).map_err(TargetError::Address)?;
         Ok(Self {
             request: Request::new(method, authority, &path)?,
-            target: target.into(),
+            targets: vec![target.into()],
             purpose: Purpose::Read,
             connection: Connection::Fresh,
             expected: Vec::new(),
@@ -81,6 +82,25 @@ impl HttpProbe {
     /// When name or value are not valid in a request.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, TargetError> {
         self.request.header(name, value)?;
+        Ok(self)
+    }
+
+    /// Tries another address of the same service where nobody accepts a connection at those before.
+    ///
+    /// # Errors
+    /// When it is none, or one that is never probed.
+    pub fn else_at(mut self, address: &str) -> Result<Self, TargetError> {
+        self.targets.push(Target::parse(address)?);
+        Ok(self)
+    }
+
+    /// Sends a header whose value is asked for at each attempt.
+    pub(super) fn current_header(
+        mut self,
+        name: &str,
+        value: CurrentSecret,
+    ) -> Result<Self, TargetError> {
+        self.request.current_header(name, value)?;
         Ok(self)
     }
 
@@ -145,9 +165,9 @@ impl HttpProbe {
     async fn exchange(&self, sequence: u64) -> Result<Answer, Broken> {
         let request = self.request.bytes(sequence);
         match self.connection {
-            Connection::Fresh => exchange::fresh(&self.target, &request, &self.request).await,
+            Connection::Fresh => exchange::fresh(&self.targets, &request, &self.request).await,
             Connection::Kept => {
-                exchange::kept(&self.target, &self.pool, &request, &self.request).await
+                exchange::kept(&self.targets, &self.pool, &request, &self.request).await
             }
         }
     }
@@ -156,7 +176,7 @@ impl HttpProbe {
 impl fmt::Debug for HttpProbe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpProbe")
-            .field("target", &self.target)
+            .field("targets", &self.targets)
             .field("request", &self.request)
             .field("purpose", &self.purpose)
             .field("connection", &self.connection)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use drdrill_core::probe::MakeBody;
+use drdrill_core::probe::{CurrentSecret, MakeBody};
 
 use super::super::target::TargetError;
 
@@ -17,6 +17,8 @@ pub(super) struct Request {
     head: String,
     close: bool,
     make_body: Option<MakeBody>,
+    /// Headers whose values are asked for at each attempt.
+    current: Vec<(String, CurrentSecret)>,
 }
 
 impl Request {
@@ -32,6 +34,7 @@ impl Request {
             head: format!("{method} {path} HTTP/1.1\r\nhost: {authority}\r\n"),
             close: true,
             make_body: None,
+            current: Vec::new(),
         })
     }
 
@@ -40,15 +43,19 @@ impl Request {
     }
 
     pub(super) fn header(&mut self, name: &str, value: &str) -> Result<(), TargetError> {
-        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        if name.is_empty() || !name.chars().all(token) {
-            return Err(bad("the header name", name));
-        }
-        if value.chars().any(|c| c.is_control() && c != '\t') {
-            // Its name says enough: the value may be a secret.
-            return Err(bad("the value of the header", name));
-        }
+        check_header(name, value)?;
         self.head.extend([name, ": ", value, "\r\n"]);
+        Ok(())
+    }
+
+    /// A header whose value is asked for at each attempt.
+    pub(super) fn current_header(
+        &mut self,
+        name: &str,
+        value: CurrentSecret,
+    ) -> Result<(), TargetError> {
+        check_header(name, value().expose())?;
+        self.current.push((name.to_owned(), value));
         Ok(())
     }
 
@@ -64,6 +71,13 @@ impl Request {
     /// The bytes of attempt number `sequence`.
     pub(super) fn bytes(&self, sequence: u64) -> Vec<u8> {
         let mut text = filled(&self.head, sequence);
+        for (name, value) in &self.current {
+            let value = value();
+            // One that would end the line is left out: what comes back then is that it is missing.
+            if check_header(name, value.expose()).is_ok() {
+                text.extend([name, ": ", value.expose(), "\r\n"]);
+            }
+        }
         if self.close {
             text.push_str("connection: close\r\n");
         }
@@ -86,6 +100,19 @@ impl fmt::Debug for Request {
         let line = self.head.lines().next().unwrap_or_default();
         f.debug_tuple("Request").field(&line).finish()
     }
+}
+
+/// Refuses what is no header, or would be several.
+fn check_header(name: &str, value: &str) -> Result<(), TargetError> {
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if name.is_empty() || !name.chars().all(token) {
+        return Err(bad("the header name", name));
+    }
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        // Its name says enough: the value may be a secret.
+        return Err(bad("the value of the header", name));
+    }
+    Ok(())
 }
 
 /// `template` with the attempt's number in it.
@@ -116,6 +143,22 @@ mod tests {
             text,
             "PUT /w/42 HTTP/1.1\r\nhost: h:1\r\nx-id: run-42\r\nconnection: close\r\ncontent-length: 3\r\n\r\nv42"
         );
+    }
+
+    #[test]
+    fn a_header_that_changes_is_as_it_is_at_each_attempt() {
+        let value = std::sync::Arc::new(std::sync::Mutex::new("token-one".to_owned()));
+        let mut request = Request::new("GET", "h", "/").unwrap();
+        let now = value.clone();
+        let secret =
+            move || drdrill_core::secret::Secret::new(now.lock().unwrap().clone()).unwrap();
+        request.current_header("x-token", std::sync::Arc::new(secret)).unwrap();
+        let text = |request: &Request| String::from_utf8(request.bytes(1)).unwrap();
+        assert!(text(&request).contains("\r\nx-token: token-one\r\n"));
+        "token-two".clone_into(&mut value.lock().unwrap());
+        assert!(text(&request).contains("\r\nx-token: token-two\r\n"));
+        "token\r\nx-more: y".clone_into(&mut value.lock().unwrap());
+        assert!(!text(&request).contains("x-more"));
     }
 
     #[test]
