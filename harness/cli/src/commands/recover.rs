@@ -80,6 +80,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(75);
 /// Time between two looks at a busy ledger.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// A drill that was killed a moment ago holds its ledger until the kernel has ended it; one that runs longer than this
+/// is at work.
+const DYING: Duration = Duration::from_secs(1);
+
 /// Takes back everything open, of any run.
 pub(crate) fn recover(state: &StateDir, args: FormatArgs) -> Outcome {
     state.trusted().map_err(Failure::with(Code::NotReady))?;
@@ -157,10 +161,12 @@ fn recover_one(state: &StateDir, run_id: String, runtime: &Runtime) -> Option<Re
 
 /// Takes a ledger over; waits for a keeper that is at work, but not for a drill that runs.
 fn take_over(path: &Path) -> Result<Ledger, LedgerError> {
-    let give_up = Instant::now() + BUSY_TIMEOUT;
+    let began = Instant::now();
     loop {
         match Ledger::take_over(path) {
-            Err(LedgerError::InUse { .. }) if !harness_lives(path) && Instant::now() < give_up => {
+            Err(LedgerError::InUse { .. })
+                if began.elapsed() < if harness_lives(path) { DYING } else { BUSY_TIMEOUT } =>
+            {
                 std::thread::sleep(LOOK_AGAIN);
             }
             other => return other,
