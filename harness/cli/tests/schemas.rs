@@ -91,7 +91,7 @@ fn an_editor_that_knows_the_schema_marks_what_drdrill_refuses() {
         fs::read_to_string(repository().join("scenarios/complete_site_failure.yaml")).unwrap();
     for (from, to) in [
         ("give_up_after: 2min", "give_up_after: 2"),
-        ("soak: 4s", "soka: 4s"),
+        ("soak: 3s", "soka: 3s"),
         ("site_loss", "site_lost"),
         ("rlo: 80%", "rlo: 0.8"),
         ("kind: simulated", "kind: pretended"),
