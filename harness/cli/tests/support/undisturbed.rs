@@ -4,6 +4,7 @@
 //! and the test that expected something else learns nothing about drdrill. So a failed test is taken again when
 //! there is evidence from elsewhere that the machine was the cause, and only then.
 
+use std::io::{Write, stderr};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -62,7 +63,11 @@ pub(crate) fn undisturbed<T>(body: impl Fn() -> T) -> T {
                 if tries == TRIES || waited < STOOD_STILL || text.contains(LEFT) {
                     resume_unwind(why);
                 }
-                eprintln!("a processor stood still for {waited:?}, so the test is taken again");
+                // Not `eprintln!`: of a test that passes nobody would see that.
+                let name = thread::current().name().unwrap_or_default().to_owned();
+                let again = "so the test is taken again";
+                writeln!(stderr(), "{name}: a processor stood still for {waited:?}, {again}")
+                    .unwrap();
             }
         }
     }
