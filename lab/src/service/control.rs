@@ -70,6 +70,9 @@ pub(super) struct Pairing {
     pair: String,
     /// Where the history that both have ends.
     position: u64,
+    /// Whether it takes none before it is unfenced: until the other one is told too, it would be alone with them.
+    #[serde(default)]
+    fenced: bool,
 }
 
 /// Takes writes beside another site that has the same history.
@@ -78,7 +81,7 @@ pub(super) fn pair(
     me: String,
     pairing: Pairing,
 ) -> Result<(), StoreError> {
-    let Pairing { epoch, source, pair, position } = pairing;
+    let Pairing { epoch, source, pair, position, fenced } = pairing;
     let state = &mut session.state;
     let paired = state.peer.as_ref().is_some_and(|peer| peer.source == source);
     if paired && state.epoch == epoch {
@@ -94,7 +97,7 @@ pub(super) fn pair(
     }
     state.role = Role::Primary;
     state.epoch = epoch;
-    state.fenced = false;
+    state.fenced = fenced;
     state.source = None;
     state.leader_url = None;
     state.synchronous.clear();

@@ -14,20 +14,30 @@ use crate::support::{databases, eventually};
 
 /// Two sites with the same history, of which each then takes writes.
 async fn pair(directory: &Path, timing: ServiceTiming) -> (Site, Site, String) {
+    let (primary, dr, token) = alike(directory, timing).await;
+    told(&dr, &primary, false).await;
+    told(&primary, &dr, false).await;
+    (primary, dr, token)
+}
+
+/// Two sites with the same history, the primary fenced.
+async fn alike(directory: &Path, timing: ServiceTiming) -> (Site, Site, String) {
     let (primary, dr) = Site::pair(directory, timing);
     let token = primary.login().await;
     primary.put_many(&token, "before", 3).await;
     primary.admin("/fence", json!({})).await;
     dr.catch_up(primary.lsn().await).await;
-    let position = primary.lsn().await;
-    for (site, other) in [(&dr, &primary), (&primary, &dr)] {
-        let source = other.node.ready("replication");
-        let pairing =
-            json!({ "epoch": 2, "source": source, "pair": "dr+primary", "position": position });
-        let (status, body) = site.admin("/pair", pairing).await;
-        assert_eq!(status, 200, "{body}");
-    }
     (primary, dr, token)
+}
+
+/// Tells one of two sites with the same history that both take writes.
+async fn told(site: &Site, other: &Site, fenced: bool) {
+    let (source, position) = (other.node.ready("replication"), site.lsn().await);
+    let pairing = json!({
+        "epoch": 2, "source": source, "pair": "dr+primary", "position": position, "fenced": fenced,
+    });
+    let (status, body) = site.admin("/pair", pairing).await;
+    assert_eq!(status, 200, "{body}");
 }
 
 /// Waits until each has merged all of the other's log.
@@ -68,6 +78,24 @@ async fn what_either_site_takes_both_have() {
         let (status, body) = (site.get(&token, "/health").await, site.status().await);
         assert_eq!(status.status, 200, "{body}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_told_first_acknowledges_nothing_before_the_other_is_told_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let (primary, dr, token) = alike(directory.path(), ServiceTiming::default()).await;
+    told(&dr, &primary, true).await;
+    assert_eq!(dr.put(&token, "too-early", 1, "x").await.unwrap().status, 503);
+    told(&primary, &dr, false).await;
+    primary.put_many(&token, "here", 5).await;
+    assert_eq!(dr.put(&token, "too-early", 1, "x").await.unwrap().status, 503);
+    let (status, body) = dr.admin("/unfence", json!({})).await;
+    assert_eq!(status, 200, "{body}");
+    dr.put_many(&token, "there", 5).await;
+    exchanged(&primary, &dr).await;
+    let entries = databases::entries(&primary.database());
+    assert_eq!(entries.len(), 13);
+    assert_eq!(entries, databases::entries(&dr.database()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

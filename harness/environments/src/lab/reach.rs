@@ -35,10 +35,10 @@ struct Status {
     conflicts: u64,
 }
 
-/// What one of two sites is told that both take writes from now on.
-pub(super) fn pairing(epoch: u64, source: &str, position: u64) -> Value {
+/// What one of two sites is told that both take writes from now on; one that is `fenced`, when it is unfenced.
+pub(super) fn pairing(epoch: u64, source: &str, position: u64, fenced: bool) -> Value {
     let pair = format!("{PRIMARY}+{DR}");
-    json!({ "epoch": epoch, "source": source, "pair": pair, "position": position })
+    json!({ "epoch": epoch, "source": source, "pair": pair, "position": position, "fenced": fenced })
 }
 
 /// Asks a site for its state at its admin address.
@@ -144,13 +144,13 @@ impl SiteControl for Reach {
 
     async fn pair(&self, site: &str, with: &str, epoch: u64) -> Result<(), ActionError> {
         let position = self.status(site).await?.position;
-        // The fenced one last: until then only one of them takes writes.
-        for (one, other) in [(with, site), (site, with)] {
+        // What the first of them acknowledged before the second is told too would be lost when that fails.
+        for (one, other, fenced) in [(with, site, true), (site, with, false)] {
             let source = &self.shared.site(other)?.proxied.replication;
-            let body = pairing(epoch, source, position);
+            let body = pairing(epoch, source, position, fenced);
             self.tell(one, "pair", &body).await?;
         }
-        Ok(())
+        self.unfence(with).await
     }
 
     async fn stand_down(&self, site: &str) -> Result<(), ActionError> {

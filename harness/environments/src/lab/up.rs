@@ -194,7 +194,8 @@ impl Shared {
         let status = status_at(&self.http, &one.proxied.admin).await?;
         for (site, source) in [(other, one), (one, other)] {
             let url = format!("http://{}/pair", site.proxied.admin);
-            let body = pairing(status.epoch + 1, &source.proxied.replication, status.position);
+            let body =
+                pairing(status.epoch + 1, &source.proxied.replication, status.position, false);
             self.http.text(Method::POST, &url, None, Some(&body)).await?;
         }
         Ok(())
