@@ -66,8 +66,8 @@ pub(crate) fn undisturbed<T>(body: impl Fn() -> T) -> T {
                 // Not `eprintln!`: of a test that passes nobody would see that.
                 let name = thread::current().name().unwrap_or_default().to_owned();
                 let again = "so the test is taken again";
-                writeln!(stderr(), "{name}: a processor stood still for {waited:?}, {again}")
-                    .unwrap();
+                let line = format!("{name}: a processor stood still for {waited:?}, {again}\n");
+                stderr().write_all(line.as_bytes()).unwrap();
             }
         }
     }
