@@ -64,6 +64,8 @@ impl Base {
             .args(["build", "-q", "-t", &name, "-"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
+            // It calls its own builder old.
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let file = format!("FROM {}\nLABEL drdrill-test={name}\n{lines}\n", self::name(&on[0]));

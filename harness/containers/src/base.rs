@@ -210,17 +210,14 @@ async fn bootstrap(
 /// Passes on what stage a bootstrap is in; returns its last lines.
 async fn listen(stdout: Option<impl AsyncRead + Unpin>, name: &str, say: Say<'_>) -> Vec<String> {
     let mut last_lines = Vec::new();
-    let mut stage = String::new();
+    let mut stages = vec!["Retrieving", "Extracting", "Unpacking", "Configuring"];
     let Some(stdout) = stdout else { return last_lines };
     let mut lines = BufReader::new(stdout).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         // "I: Retrieving gcc-12-base 12.2.0-14": the verb is the stage.
         let verb = line.strip_prefix("I: ").and_then(|rest| rest.split(' ').next());
-        if let Some(verb) = verb.filter(|verb| *verb != stage) {
-            verb.clone_into(&mut stage);
-            if ["Retrieving", "Extracting", "Unpacking", "Configuring"].contains(&verb) {
-                say(&format!("{name}: {}", verb.to_lowercase()));
-            }
+        if let Some(new) = stages.iter().position(|stage| Some(*stage) == verb) {
+            say(&format!("{name}: {}", stages.remove(new).to_lowercase()));
         }
         last_lines.push(line);
         last_lines.drain(..last_lines.len().saturating_sub(LAST_LINES));

@@ -209,7 +209,7 @@ async fn build_one(
         for line in event.stream.unwrap_or_default().lines() {
             let line = line.trim_end();
             if line.starts_with("Step ") {
-                say(&format!("{name}: {line}"));
+                say(&format!("{name}: {}", shortened(line)));
             }
             if !line.is_empty() {
                 last_lines.push(line.to_owned());
@@ -218,6 +218,16 @@ async fn build_one(
         }
     }
     Ok(Image { name, how: How::Built, took: began.elapsed() })
+}
+
+/// A line of a build as it fits into a terminal: commands are long, and have wide gaps.
+fn shortened(line: &str) -> String {
+    const WIDTH: usize = 80;
+    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
 }
 
 /// The files of a build as the engine wants them: a tar archive.
