@@ -20,6 +20,7 @@ use tokio_util::io::ReaderStream;
 
 use crate::engine::{Engine, EngineError, failed};
 use crate::images::{How, Image, Say};
+use crate::last_lines::LastLines;
 
 /// Debian's own image.
 const PUBLIC: &str = "docker.io/library/debian";
@@ -32,8 +33,6 @@ const SUITE: &str = "bookworm";
 const MIRROR: &str = "http://deb.debian.org/debian";
 /// A registry that says nothing for so long is not there.
 const REGISTRY_WITHIN: Duration = Duration::from_secs(30);
-/// Lines of `debootstrap` that an error shows.
-const LAST_LINES: usize = 12;
 
 /// An image that others are built on.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -69,17 +68,13 @@ pub enum BaseError {
         why: String,
     },
     /// It began and failed.
-    #[error("the base image could not be made of Debian's packages: {why}{}", output(.last_lines))]
+    #[error("the base image could not be made of Debian's packages: {why}{last_lines}")]
     Bootstrap {
         /// What went wrong.
         why: String,
         /// The last lines that `debootstrap` said.
-        last_lines: Vec<String>,
+        last_lines: LastLines,
     },
-}
-
-fn output(last_lines: &[String]) -> String {
-    last_lines.iter().map(|line| format!("\n    {line}")).collect()
 }
 
 /// The base image that is there, if any: Debian's own before ours.
@@ -140,7 +135,7 @@ pub async fn find_or_make(
     };
     let base = here(engine).await?.ok_or_else(|| BaseError::Bootstrap {
         why: "the engine does not show it".to_owned(),
-        last_lines: Vec::new(),
+        last_lines: LastLines::default(),
     })?;
     came(base, how)
 }
@@ -183,7 +178,7 @@ async fn bootstrap(
         ));
     };
     let failed = |why: String, last_lines| BaseError::Bootstrap { why, last_lines };
-    let tree = Tree::new(scratch).map_err(|why| failed(why, Vec::new()))?;
+    let tree = Tree::new(scratch).map_err(|why| failed(why, LastLines::default()))?;
     let name = format!("{OURS}:{SUITE}");
     say(&format!(
         "{name}: no registry ({pull}); making it of Debian's packages, which takes a minute or two"
@@ -200,16 +195,16 @@ async fn bootstrap(
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| failed(format!("setpriv: {error}"), Vec::new()))?;
+        .map_err(|error| failed(format!("setpriv: {error}"), LastLines::default()))?;
     let last_lines = listen(child.stdout.take(), &name, say).await;
     ended(&mut child, "debootstrap").await.map_err(|why| failed(why, last_lines))?;
     say(&format!("{name}: importing"));
-    import(engine, &tree.root).await.map_err(|why| failed(why, Vec::new()))
+    import(engine, &tree.root).await.map_err(|why| failed(why, LastLines::default()))
 }
 
 /// Passes on what stage a bootstrap is in; returns its last lines.
-async fn listen(stdout: Option<impl AsyncRead + Unpin>, name: &str, say: Say<'_>) -> Vec<String> {
-    let mut last_lines = Vec::new();
+async fn listen(stdout: Option<impl AsyncRead + Unpin>, name: &str, say: Say<'_>) -> LastLines {
+    let mut last_lines = LastLines::default();
     let mut stages = vec!["Retrieving", "Extracting", "Unpacking", "Configuring"];
     let Some(stdout) = stdout else { return last_lines };
     let mut lines = BufReader::new(stdout).lines();
@@ -219,8 +214,7 @@ async fn listen(stdout: Option<impl AsyncRead + Unpin>, name: &str, say: Say<'_>
         if let Some(new) = stages.iter().position(|stage| Some(*stage) == verb) {
             say(&format!("{name}: {}", stages.remove(new).to_lowercase()));
         }
-        last_lines.push(line);
-        last_lines.drain(..last_lines.len().saturating_sub(LAST_LINES));
+        last_lines.push(&line);
     }
     last_lines
 }

@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::base::{self, Base, BaseError};
 use crate::engine::{Engine, EngineError, failed};
+use crate::last_lines::LastLines;
 
 /// What is said while something is made, a line each.
 pub type Say<'a> = &'a (dyn Fn(&str) + Sync);
@@ -48,8 +49,6 @@ pub const RECIPES: [Recipe; 1] = [Recipe {
 
 /// The label with what an image was made of, by which all of ours are known.
 pub const LABEL: &str = "drdrill.content";
-/// Lines of a build's output that an error shows.
-const LAST_LINES: usize = 12;
 
 /// How an image came to be there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -98,19 +97,15 @@ pub enum ImageError {
     #[error(transparent)]
     Base(#[from] BaseError),
     /// A command of the build failed.
-    #[error("{image} could not be built: {why}{}", output(.last_lines))]
+    #[error("{image} could not be built: {why}{last_lines}")]
     Build {
         /// The image.
         image: String,
         /// The engine's words.
         why: String,
         /// The last lines of the build's output.
-        last_lines: Vec<String>,
+        last_lines: LastLines,
     },
-}
-
-fn output(last_lines: &[String]) -> String {
-    last_lines.iter().map(|line| format!("\n    {line}")).collect()
 }
 
 /// The name and tag under which a recipe's image is known when built on the image with identity `base`.
@@ -193,10 +188,10 @@ async fn build_one(
     let context = bollard::body_full(context(recipe).map_err(|error| ImageError::Build {
         image: name.clone(),
         why: error.to_string(),
-        last_lines: Vec::new(),
+        last_lines: LastLines::default(),
     })?);
     let mut events = engine.client().build_image(options, None, Some(context));
-    let mut last_lines = Vec::new();
+    let mut last_lines = LastLines::default();
     while let Some(event) = events.next().await {
         let event = event.map_err(|error| ImageError::Build {
             image: name.clone(),
@@ -207,14 +202,10 @@ async fn build_one(
             last_lines: std::mem::take(&mut last_lines),
         })?;
         for line in event.stream.unwrap_or_default().lines() {
-            let line = line.trim_end();
             if line.starts_with("Step ") {
                 say(&format!("{name}: {}", shortened(line)));
             }
-            if !line.is_empty() {
-                last_lines.push(line.to_owned());
-                last_lines.drain(..last_lines.len().saturating_sub(LAST_LINES));
-            }
+            last_lines.push(line);
         }
     }
     Ok(Image { name, how: How::Built, took: began.elapsed() })
