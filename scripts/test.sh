@@ -16,6 +16,8 @@ needs=(
   "strace:/usr/bin/strace"
   "util-linux:/usr/bin/prlimit"
   "iptables:/usr/sbin/iptables"
+  "debootstrap:/usr/sbin/debootstrap"
+  "docker.io:/usr/sbin/dockerd"
   "python3-aiosmtpd:/usr/lib/python3/dist-packages/aiosmtpd/__init__.py"
 )
 missing=()
@@ -29,13 +31,22 @@ if [ "${#missing[@]}" -gt 0 ]; then
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
+# Without an init system nobody has started the container engine; one that was started here ends here.
+engine=
+if ! docker version >/dev/null 2>&1; then
+  dockerd >/var/log/drdrill-dockerd.log 2>&1 &
+  engine=$!
+  trap 'kill "$engine"' EXIT
+  for _ in $(seq 60); do docker version >/dev/null 2>&1 && break; sleep 1; done
+fi
+
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --quiet -- -D warnings
 # Everything is built before the first test runs, so that no compiler disturbs a test's clock.
 cargo test --workspace --no-run --quiet
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+trap 'rm -f "$log"; [ -z "$engine" ] || kill "$engine"' EXIT
 status=0
 cargo test --workspace --no-fail-fast 2>&1 | tee "$log" || status=$?
 sum() { grep -E '^test result: ' "$log" | grep -oE "[0-9]+ $1" | awk '{ n += $1 } END { print n + 0 }'; }

@@ -235,6 +235,21 @@ pub(crate) enum EnvCommand {
     Status(StandingArgs),
     /// Take it down.
     Down(StandingArgs),
+    /// Build the images that an environment of containers is made of, where they are not there yet.
+    Build(BuildArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// The environment.
+    #[arg(default_value = "docker")]
+    pub(crate) environment: String,
+    /// An image of Debian 12 to build on [default: debian:bookworm-slim, or one made of Debian's packages where no
+    /// registry is reached].
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) base: Option<String>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 }
 
 #[derive(Debug, Args)]

@@ -8,12 +8,13 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each crate of the workspace may import of the others. Whoever is not listed may import nothing at all.
-const MAY_IMPORT: [(&str, &[&str]); 13] = [
+const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("drdrill-core", &[]),
     ("drdrill-clock", &[]),
     ("drdrill-process", &["core"]),
     ("drdrill-histories", &["core"]),
     ("drdrill-lab", &[]),
+    ("drdrill-containers", &[]),
     ("drdrill-engine", &["core", "clock", "process"]),
     ("drdrill-environments", &["core", "clock", "process"]),
     ("drdrill-machinery", &["core", "clock", "process"]),
@@ -29,6 +30,7 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
             "process",
             "histories",
             "lab",
+            "containers",
             "engine",
             "environments",
             "machinery",

@@ -79,6 +79,9 @@ pub(crate) fn doctor(state: &StateDir, args: &DoctorArgs) -> Outcome {
             pin::this_machine().map(|id| format!("pin: {{ machine_id: \"{id}\" }}")),
         ),
     ];
+    let (engine, images) = super::env_build::seen();
+    rows.push(optional("a container engine, for environments of containers", engine));
+    rows.push(optional("the images of those", images));
     if let Some(inventory) = &inventory {
         rows.extend(of_environment(inventory)?);
         if args.notify {

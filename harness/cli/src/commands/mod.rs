@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod completions;
 mod doctor;
+mod env_build;
 mod explain;
 mod halt;
 mod history;
@@ -54,6 +55,7 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
         Command::Env { what: EnvCommand::Up(args) } => standing::up(&state, &args),
         Command::Env { what: EnvCommand::Status(args) } => standing::status(&state, &args),
         Command::Env { what: EnvCommand::Down(args) } => standing::down(&state, &args),
+        Command::Env { what: EnvCommand::Build(args) } => env_build::build(&state, &args),
         Command::Failover(args) => standing::failover(&state, &args),
         Command::Failback(args) => standing::failback(&state, &args),
         Command::Selftest(args) => selftest::selftest(args),

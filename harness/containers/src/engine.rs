@@ -1,0 +1,121 @@
+//! The way to the container engine.
+
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::ImageInspect;
+use thiserror::Error as ThisError;
+
+/// Where the engine listens unless `DOCKER_HOST` says otherwise.
+const SOCKET: &str = "unix:///var/run/docker.sock";
+/// The engine answers a question within this time, or is called gone.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// It may take so long until it begins to answer to something that it has to work for, such as an import.
+const WORKS_WITHIN: Duration = Duration::from_mins(10);
+
+/// An engine that answers.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    docker: Docker,
+    version: String,
+}
+
+/// Why the engine did not do what it was asked.
+#[derive(Debug, ThisError)]
+pub enum EngineError {
+    /// Nobody answers there.
+    #[error(
+        "no container engine answers at {at} ({why}); start one, or say in DOCKER_HOST where it is"
+    )]
+    Absent {
+        /// Where.
+        at: String,
+        /// What came instead.
+        why: String,
+    },
+    /// The socket is there and not for us.
+    #[error(
+        "{at} may not be used by this user; be root, or in the group that the socket belongs to"
+    )]
+    Forbidden {
+        /// Where.
+        at: String,
+    },
+    /// It refused something.
+    #[error("the container engine could not {what}: {why}")]
+    Failed {
+        /// What it was asked.
+        what: String,
+        /// Its answer.
+        why: String,
+    },
+}
+
+impl Engine {
+    /// Finds the engine where `DOCKER_HOST` says, or at its usual socket, and asks for its version.
+    ///
+    /// # Errors
+    /// When none answers, or it may not be used.
+    pub async fn connect() -> Result<Self, EngineError> {
+        let at = std::env::var("DOCKER_HOST").unwrap_or_else(|_| SOCKET.to_owned());
+        let absent = |why: String| EngineError::Absent { at: at.clone(), why };
+        if let Some(path) = at.strip_prefix("unix://") {
+            may_be_used(path, &at)?;
+        }
+        let docker = Docker::connect_with_host(&at).map_err(|error| absent(error.to_string()))?;
+        let docker = docker.with_timeout(ANSWERS_WITHIN);
+        let docker = docker.negotiate_version().await.map_err(|error| absent(chain(&error)))?;
+        let version = docker.version().await.map_err(|error| absent(chain(&error)))?;
+        let version = version.version.unwrap_or_else(|| "unknown".to_owned());
+        Ok(Self { docker: docker.with_timeout(WORKS_WITHIN), version })
+    }
+
+    /// Its version, as it says.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The client itself.
+    pub(crate) const fn client(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// An image by its name; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When the engine cannot tell.
+    pub async fn image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
+        match self.docker.inspect_image(name).await {
+            Ok(found) => Ok(Some(found)),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+            Err(error) => Err(failed(&format!("look at image {name}"), &error)),
+        }
+    }
+}
+
+/// Says so when the socket is there and closed to us: the client only says that it could not connect.
+fn may_be_used(path: &str, at: &str) -> Result<(), EngineError> {
+    use rustix::fs::{Access, access};
+    match access(path, Access::READ_OK | Access::WRITE_OK) {
+        Err(rustix::io::Errno::ACCESS) => Err(EngineError::Forbidden { at: at.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+/// An error with what caused it: the client's own words end at "error trying to connect".
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let words: Vec<String> = causes.map(ToString::to_string).collect();
+    words.last().cloned().unwrap_or_else(|| error.to_string())
+}
+
+pub(crate) fn failed(what: &str, error: &Error) -> EngineError {
+    let why = match error {
+        Error::DockerResponseServerError { message, .. } => message.clone(),
+        Error::DockerStreamError { error } => error.clone(),
+        other => chain(other),
+    };
+    EngineError::Failed { what: what.to_owned(), why: why.trim().to_owned() }
+}
