@@ -290,6 +290,25 @@ pub async fn carry_out(
     step_timeout: Duration,
     journal: &dyn Journal,
 ) -> Result<(), ActionError> {
+    match forward(steps, powers, step_timeout, journal).await {
+        Ok(()) => Ok(()),
+        Err((reached, error)) => {
+            roll_back(&steps[..reached], powers, step_timeout, journal).await;
+            Err(error)
+        }
+    }
+}
+
+/// Carries a plan out as far as it goes, and takes nothing back.
+///
+/// # Errors
+/// The error of the step that failed, and how many steps were begun: those are to be taken back.
+pub(crate) async fn forward(
+    steps: &[Step],
+    powers: &Powers,
+    step_timeout: Duration,
+    journal: &dyn Journal,
+) -> Result<(), (usize, ActionError)> {
     for (index, step) in steps.iter().enumerate() {
         let started = journal.now();
         let limit = step_timeout + step.act.lasts();
@@ -305,14 +324,19 @@ pub async fn carry_out(
         if let Err(error) = done
             && step.on_failure == OnFailure::RollBack
         {
-            roll_back(&steps[..=index], powers, step_timeout, journal).await;
-            return Err(error);
+            return Err((index + 1, error));
         }
     }
     Ok(())
 }
 
-async fn roll_back(steps: &[Step], powers: &Powers, step_timeout: Duration, journal: &dyn Journal) {
+/// Takes steps back, the last first.
+pub(crate) async fn roll_back(
+    steps: &[Step],
+    powers: &Powers,
+    step_timeout: Duration,
+    journal: &dyn Journal,
+) {
     for step in steps.iter().rev() {
         let started = journal.now();
         let done = timeout(step_timeout, step.act.take_back(&step.site, powers)).await;

@@ -1,7 +1,8 @@
 //! The page for a terminal.
 
-use drdrill_core::event::When;
+use drdrill_core::event::{StepOutcome, When};
 use drdrill_core::record::{Record, Service, Tabletop};
+use drdrill_core::runbook::{Phase, StepBy};
 use drdrill_core::verdict::Verdict;
 use tabled::builder::Builder;
 use tabled::settings::{Alignment, Padding, Style, Width};
@@ -38,6 +39,7 @@ pub(super) fn summary(record: &Record, look: Look, report: Option<&str>) -> Stri
     } else {
         page.objectives(record);
         page.phases(record);
+        page.followed(record);
         page.functionality(record);
         page.services(record);
     }
@@ -117,6 +119,45 @@ impl Page {
             ]);
         }
         self.table(builder);
+    }
+
+    /// The steps of a runbook that was followed.
+    fn followed(&mut self, record: &Record) {
+        let Some(runbook) = &record.runbook else { return };
+        self.gap();
+        let mut builder = Builder::default();
+        builder.push_record(["step of the runbook", "by", "within", "took", "outcome", "note"]);
+        // A note may be long; the whole of it stands in the report.
+        let room = self.width.saturating_sub(80).max(20);
+        for step in runbook.steps.iter().filter(|step| step.phase != Phase::Close) {
+            let by = if step.by == StepBy::Person {
+                step.who.as_deref().unwrap_or(&step.owner)
+            } else {
+                step.by.word()
+            };
+            let note = if step.by == StepBy::Person || step.outcome == Some(StepOutcome::Failed) {
+                let note = clean(&step.note);
+                wrap(&note, room).into_iter().take(3).collect::<Vec<_>>().join("\n")
+            } else {
+                String::new()
+            };
+            builder.push_record([
+                clean(&step.name).into_owned(),
+                clean(by).chars().take(24).collect(),
+                duration(step.within_ms),
+                words::took(step),
+                words::followed(step).to_owned(),
+                note,
+            ]);
+        }
+        self.table(builder);
+        let answers = if runbook.scripted { ", by answers from a file" } else { "" };
+        let took = duration(runbook.by_people_ms);
+        self.gap();
+        self.labelled("People", &format!("{took} of the time until the service was restored{answers}"));
+        for text in &runbook.to_take_back {
+            self.labelled("By hand", text);
+        }
     }
 
     fn objectives(&mut self, record: &Record) {

@@ -9,6 +9,7 @@ use drdrill_core::network::{NetworkNode, Via, Way};
 use drdrill_core::scenario::{Inject, Partition};
 use drdrill_engine::revert::Reverters;
 use drdrill_environments::lab::LabReverter;
+use drdrill_machinery::command::CommandReverter;
 use drdrill_faults::backups::fault::BackupFault;
 use drdrill_faults::backups::reverter::BackupReverter;
 use drdrill_faults::dark::SiteNetwork;
@@ -395,6 +396,7 @@ pub(crate) fn reverters(environment: Option<&Arc<dyn Environment>>) -> Reverters
         Arc::new(ReadOnlyReverter),
         Arc::new(DataReverter),
         Arc::new(BackupReverter),
+        Arc::new(CommandReverter),
     ])
 }
 #[cfg(test)]
