@@ -75,8 +75,8 @@ impl CommandUndo {
 }
 
 /// Runs a command to its end; what it says, or why it failed. Dropping the future kills it with all of its group.
-pub(crate) async fn run(command: &NamedCommand, undo: &Undo) -> Result<String, String> {
-    let known = parse(undo);
+pub(crate) async fn run(command: &NamedCommand, undo: Option<&Undo>) -> Result<String, String> {
+    let known = undo.and_then(parse);
     exec::run_marked(&command.command, None, known.as_ref().map(CommandUndo::mark)).await
 }
 

@@ -256,20 +256,16 @@ impl ByRunbook {
         let command = self.commands.iter().find(|one| one.name == name);
         let command = command.ok_or_else(|| format!("there is no command `{name}`"))?;
         let undos = self.told.undos.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let planned = if command.undo.is_some() {
+        let mut undo = None;
+        if command.undo.is_some() {
             let undos = undos.ok_or("there is no ledger for its undo")?;
             let (made_of, harness) = (command.clone(), self.harness.clone());
             let make = Box::new(move |tag: &_| command::CommandUndo::of(tag, &made_of, harness));
-            let (id, undo) = undos.intend(command::KIND, name, make).await?;
+            let (id, planned) = undos.intend(command::KIND, name, make).await?;
             journal.record(Event::CommandPlanned { id, name: name.to_owned() });
-            Some((id, undo, undos))
-        } else {
-            None
-        };
-        let undo = planned.as_ref().map(|(_, undo, _)| undo.clone());
-        if let Some((id, undo, undos)) = planned {
+            undo = Some(planned.clone());
             // Also one that fails may have done half of it.
-            carried.push(Carried::Command { name: name.to_owned(), id, undo, undos });
+            carried.push(Carried::Command { name: name.to_owned(), id, undo: planned, undos });
         }
         match timeout(step.within.0, command::run(command, undo.as_ref())).await {
             Ok(ended) => ended.map(|said| (StepOutcome::Done, said)),
