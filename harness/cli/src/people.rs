@@ -66,6 +66,8 @@ pub(crate) fn of(plan: &Plan, args: &RunArgs) -> Result<Option<Asked>, Failure> 
         );
         return Err(Failure::new(Code::NotReady, message));
     }
+    // Listened to from now on, so that what is typed before a question can be told from its answer.
+    typed();
     let people = Arc::new(Terminal { contacts });
     Ok(Some(Asked { people, scripted: false, participants: Vec::new() }))
 }

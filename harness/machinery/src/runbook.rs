@@ -240,7 +240,7 @@ impl ByRunbook {
             }
         };
         match timeout(step.within.0, all).await {
-            Ok(()) => Ok((StepOutcome::Done, format!("{} work", step.verify.join(", ")))),
+            Ok(()) => Ok((StepOutcome::Done, format!("all work: {}", step.verify.join(", ")))),
             Err(_) if last.is_empty() => Err(format!("not done within {}", step.within)),
             Err(_) => Err(format!("not within {}: {last}", step.within)),
         }

@@ -205,10 +205,13 @@ fn step_failed(record: &Record) -> Vec<Advice> {
 
 fn runbook_failed(record: &Record) -> Vec<Advice> {
     let steps = record.runbook.iter().flat_map(|runbook| &runbook.steps);
-    let wrong = steps.filter(|step| {
-        let never_done = step.outcome.is_none() && step.started_ms.is_some();
-        step.outcome == Some(StepOutcome::Failed) || never_done
-    });
+    // What an operator interrupted says nothing about who was asked.
+    let blamed = |name: &str| {
+        let said = format!("step {name} of the runbook ");
+        let failed = record.findings.iter().filter(|found| found.verdict == Verdict::Fail);
+        failed.filter(|found| found.checker == "runbook").any(|found| found.message.starts_with(&said))
+    };
+    let wrong = steps.filter(|step| blamed(&step.name));
     let advise = |step: &drdrill_core::record::FollowedStep| {
         let text = format!(
             "Change step {} of the runbook so that {} can do it, or give them what they lack; then run the drill again.",

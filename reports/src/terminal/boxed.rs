@@ -126,34 +126,40 @@ impl Page {
         let Some(runbook) = &record.runbook else { return };
         self.gap();
         let mut builder = Builder::default();
-        builder.push_record(["step of the runbook", "by", "within", "took", "outcome", "note"]);
-        // A note may be long; the whole of it stands in the report.
-        let room = self.width.saturating_sub(80).max(20);
-        for step in runbook.steps.iter().filter(|step| step.phase != Phase::Close) {
-            let by = if step.by == StepBy::Person {
-                step.who.as_deref().unwrap_or(&step.owner)
-            } else {
-                step.by.word()
+        builder.push_record(["step", "by", "took", "within", "outcome and note"]);
+        let (begun, others): (Vec<_>, Vec<_>) = runbook
+            .steps
+            .iter()
+            .filter(|step| step.phase != Phase::Close)
+            .partition(|step| step.started_ms.is_some());
+        for step in begun {
+            let by_person = step.by == StepBy::Person;
+            let by = match &step.who {
+                Some(who) if by_person => who,
+                _ => step.by.word(),
             };
-            let note = if step.by == StepBy::Person || step.outcome == Some(StepOutcome::Failed) {
+            let mut outcome = words::followed(step).to_owned();
+            if !step.note.is_empty() && (by_person || step.outcome == Some(StepOutcome::Failed)) {
+                // A note may be long; the whole of it stands in the report.
                 let note = clean(&step.note);
-                wrap(&note, room).into_iter().take(3).collect::<Vec<_>>().join("\n")
-            } else {
-                String::new()
-            };
+                outcome = format!("{outcome}: {}", wrap(&note, 60).join("\n"));
+            }
             builder.push_record([
                 clean(&step.name).into_owned(),
                 clean(by).chars().take(24).collect(),
-                duration(step.within_ms),
                 words::took(step),
-                words::followed(step).to_owned(),
-                note,
+                duration(step.within_ms),
+                outcome.lines().take(4).collect::<Vec<_>>().join("\n"),
             ]);
         }
         self.table(builder);
+        if !others.is_empty() {
+            let names: Vec<&str> = others.iter().map(|step| step.name.as_str()).collect();
+            self.gap();
+            self.labelled("Not reached", &names.join(", "));
+        }
         let answers = if runbook.scripted { ", by answers from a file" } else { "" };
         let took = duration(runbook.by_people_ms);
-        self.gap();
         self.labelled("People", &format!("{took} of the time until the service was restored{answers}"));
         for text in &runbook.to_take_back {
             self.labelled("By hand", text);

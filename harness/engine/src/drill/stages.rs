@@ -49,6 +49,10 @@ struct Background(JoinHandle<Result<(), drdrill_core::action::ActionError>>);
 impl Background {
     /// Ends the task, and waits until it does nothing any more.
     async fn end(mut self) {
+        // One that was waited for to its end must not be asked again.
+        if self.0.is_finished() {
+            return;
+        }
         self.0.abort();
         // One that holds its thread is waited for no longer: what it does is taken back like anything else.
         let _ = tokio::time::timeout(LAST_POLL, &mut self.0).await;
