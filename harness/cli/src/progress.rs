@@ -2,6 +2,7 @@
 //! that standard output carries the result alone.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -143,12 +144,10 @@ impl Progress {
             who,
             step.within
         );
-        for action in &step.actions {
-            text.push_str(&format!("    do      {action}\n"));
-        }
-        text.push_str(&format!("    expect  {}\n", step.expect));
-        if let Some(otherwise) = &step.otherwise {
-            text.push_str(&format!("    else    {otherwise}\n"));
+        let lines = step.actions.iter().map(|action| ("do", action));
+        let lines = lines.chain([("expect", &step.expect)]);
+        for (what, said) in lines.chain(step.otherwise.iter().map(|said| ("else", said))) {
+            let _infallible = writeln!(text, "    {what:<7} {said}");
         }
         text.push_str("    Is it done? d (done), f (failed) or s (skipped), and a note behind it:");
         crate::out::error(&crate::out::harmless(&text));
@@ -181,9 +180,7 @@ impl Progress {
         if let Event::RunbookFollowed { runbook, .. } = &entry.event {
             self.steps.clone_from(&runbook.steps);
         }
-        if self.asking
-            && matches!(entry.event, Event::RunbookStep { .. } | Event::Aborted { .. })
-        {
+        if self.asking && matches!(entry.event, Event::RunbookStep { .. } | Event::Aborted { .. }) {
             self.answered();
         }
         if let Event::Sample(sample) = &entry.event {
@@ -322,7 +319,8 @@ pub(crate) fn words(event: &Event) -> Option<String> {
                 StepOutcome::Failed => red("failed"),
                 StepOutcome::Skipped => "skipped".to_owned(),
             };
-            let note = if note.is_empty() { String::new() } else { format!(" ({})", foreign(note)) };
+            let note =
+                if note.is_empty() { String::new() } else { format!(" ({})", foreign(note)) };
             format!("  {mark}  step {}{note}", foreign(step))
         }
         Event::CommandTakenBack { .. } => format!("  {}", green("command taken back")),

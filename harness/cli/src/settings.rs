@@ -20,8 +20,7 @@ const SETTINGS: [(&str, Change); 20] = [
             "refrain" => Failover::Refrain,
             "runbook" => Failover::Runbook,
             other => {
-                let known =
-                    known_names(other, ["built_in", "own", "none", "refrain", "runbook"]);
+                let known = known_names(other, ["built_in", "own", "none", "refrain", "runbook"]);
                 return Err(format!("`{other}` is no failover; {known}"));
             }
         };

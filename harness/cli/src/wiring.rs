@@ -178,7 +178,8 @@ pub(crate) fn needed(scenario: &Scenario, followed: Option<&FollowedPlan>) -> Ve
     // Who follows a runbook may go back by its words.
     let goes_back = scenario.failback.is_some()
         && followed.is_none_or(|plan| plan.runbook.expected(Phase::FailBack).is_zero());
-    let acts = followed.is_some_and(|plan| plan.runbook.steps.iter().any(|one| one.action.is_some()));
+    let acts =
+        followed.is_some_and(|plan| plan.runbook.steps.iter().any(|one| one.action.is_some()));
     if scenario.recovery.failover.is_ours() || goes_back || acts {
         needed.push(Power::Failover);
     }
@@ -191,7 +192,8 @@ pub(crate) fn needed(scenario: &Scenario, followed: Option<&FollowedPlan>) -> Ve
     if scenario.recovery.restore.is_some_and(|plan| plan.new_credentials) {
         needed.push(Power::Credentials);
     }
-    let tries = followed.is_some_and(|plan| plan.runbook.steps.iter().any(|one| !one.verify.is_empty()));
+    let tries =
+        followed.is_some_and(|plan| plan.runbook.steps.iter().any(|one| !one.verify.is_empty()));
     if !scenario.verify.is_empty() || tries {
         needed.push(Power::Functions);
     }
@@ -257,7 +259,8 @@ fn by_runbook(
     harness: &ProcessIdentity,
 ) -> Result<ByRunbook, ActionError> {
     let functions = functions.unwrap_or_else(|| Arc::new(Checks::new(Vec::new(), None)));
-    let built_in = built_in(inventory, environment, functions.clone()).map(|(_, built_in)| built_in);
+    let built_in =
+        built_in(inventory, environment, functions.clone()).map(|(_, built_in)| built_in);
     if built_in.as_ref().is_some_and(|built_in| runbook::lacks_a_fence(runbook, built_in)) {
         let reason = "it promotes without a fence, and this environment asks for one (`fence: required`): add a step with \
                       `action: fence`";

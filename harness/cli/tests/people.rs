@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support {
+    pub(crate) mod daemon;
     pub(crate) mod drill;
+    pub(crate) mod machine;
     pub(crate) mod record;
     pub(crate) mod sandbox;
     pub(crate) mod undisturbed;
@@ -22,7 +24,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pulldown_cmark::{Event, Options, Parser};
 use serde_json::{Value, json};
+use support::daemon::Daemon;
 use support::drill::Drill;
+use support::machine::{entry, environment, scenario};
 use support::record::record;
 use support::sandbox::{Outcome, Sandbox};
 use support::undisturbed::undisturbed;
@@ -99,8 +103,7 @@ fn sandbox() -> Sandbox {
     }
     let file = |name: &str| sandbox.path(name).display().to_string();
     let mark = program(&sandbox, "mark", &format!("echo marked > {}", file("marked")));
-    let undo =
-        format!("echo undone >> {}; rm -f {}", file("undos"), file("marked"));
+    let undo = format!("echo undone >> {}; rm -f {}", file("undos"), file("marked"));
     let unmark = program(&sandbox, "unmark", &undo);
     let second = program(&sandbox, "second", "exit 0");
     let environment = format!(
@@ -188,7 +191,10 @@ fn a_drill_by_the_runbook_passes_and_the_time_of_people_is_in_its_recovery_time(
         assert!(decided - phases["detected_ms"].as_f64().unwrap() >= 1_800.0, "{phases:#}");
         // A second and a tenth where the runbook gives one second.
         let rules = record["recommendations"].to_string();
-        assert!(rules.contains("manual_steps_slow") && rules.contains("step decide: took 1.1"), "{rules}");
+        assert!(
+            rules.contains("manual_steps_slow") && rules.contains("step decide: took 1.1"),
+            "{rules}"
+        );
         // The way back ended what the command did.
         assert!(marked(&sandbox) && undos(&sandbox) == 0, "the way back was gone");
         sandbox.run("verify last").exits(0);
@@ -198,7 +204,9 @@ fn a_drill_by_the_runbook_passes_and_the_time_of_people_is_in_its_recovery_time(
         }
         for file in ["report.html", "report.md"] {
             let report = evidence(&sandbox, file);
-            for told in ["Steps of the runbook", "Two probes see nothing", "Ada", "came from a file"] {
+            for told in
+                ["Steps of the runbook", "Two probes see nothing", "Ada", "came from a file"]
+            {
                 assert!(report.contains(told), "{file} lacks {told}");
             }
         }
@@ -210,7 +218,12 @@ fn a_drill_by_the_runbook_passes_and_the_time_of_people_is_in_its_recovery_time(
 fn a_person_who_fails_takes_everything_back_in_reverse_order_and_is_named() {
     undisturbed(|| {
         let sandbox = sandbox();
-        replaced(&sandbox, "script.yaml", "result: done, takes: 200ms", "result: failed, takes: 200ms");
+        replaced(
+            &sandbox,
+            "script.yaml",
+            "result: done, takes: 200ms",
+            "result: failed, takes: 200ms",
+        );
         let set = "--set give_up_after=5s --script script.yaml --format json";
         let outcome = sandbox.run(&format!("{RUN} {set}")).exits(10);
         let record = record(&outcome);
@@ -219,7 +232,11 @@ fn a_person_who_fails_takes_everything_back_in_reverse_order_and_is_named() {
             reasons.contains("step tell of the runbook failed: The page was slow"),
             "{reasons}"
         );
-        assert!(outcome.stderr.contains("step tell failed; the runbook says: Call them"), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("step tell failed; the runbook says: Call them"),
+            "{}",
+            outcome.stderr
+        );
         let rolled_back = |name: &str| {
             let steps = record["steps"].as_array().unwrap();
             steps.iter().find(|step| step["name"] == name).unwrap()["rolled_back"] == true
@@ -244,7 +261,10 @@ fn a_person_who_fails_takes_everything_back_in_reverse_order_and_is_named() {
 #[test]
 fn a_command_that_fails_or_takes_too_long_rolls_back_and_is_named() {
     undisturbed(|| {
-        for (script, why) in [("echo no such thing >&2; exit 3", "no such thing"), ("sleep 600", "not done within 2s")] {
+        for (script, why) in [
+            ("echo no such thing >&2; exit 3", "no such thing"),
+            ("sleep 600", "not done within 2s"),
+        ] {
             let sandbox = sandbox();
             program(&sandbox, "second", script);
             let set = "--set give_up_after=6s --set failback=none --script script.yaml";
@@ -277,8 +297,7 @@ fn an_interrupt_while_somebody_is_asked_puts_everything_back_at_once() {
         for asked in ["confirm", "tell"] {
             let sandbox = sandbox();
             nobody_answers(&sandbox, asked);
-            let mut drill =
-                Drill::start(sandbox.command(&format!("{RUN} --script script.yaml")));
+            let mut drill = Drill::start(sandbox.command(&format!("{RUN} --script script.yaml")));
             drill.says(&format!("  step {asked} by Ada"));
             assert_eq!(marked(&sandbox), asked == "tell");
             let began = Instant::now();
@@ -389,13 +408,17 @@ fn where_nobody_can_be_asked_nothing_is_touched() {
     for command in [RUN, "run people.yaml --env env.yaml --ask"] {
         let stderr = sandbox.run(command).exits(13).stderr;
         assert!(
-            stderr.contains("step confirm of the runbook small is for a person, and nobody can be asked")
-                && stderr.contains("--script FILE"),
+            stderr.contains(
+                "step confirm of the runbook small is for a person, and nobody can be asked"
+            ) && stderr.contains("--script FILE"),
             "{stderr}"
         );
     }
     let stderr = sandbox.run("run no_op --script script.yaml").exits(2).stderr;
-    assert!(stderr.contains("nobody is asked anything in no_op: it follows no runbook"), "{stderr}");
+    assert!(
+        stderr.contains("nobody is asked anything in no_op: it follows no runbook"),
+        "{stderr}"
+    );
     // Without the runbook nobody is asked either.
     let stderr = sandbox
         .run("run people.yaml --env env.yaml --set failover=built_in --script script.yaml")
@@ -464,7 +487,14 @@ fn a_mistake_in_what_is_followed_is_placed_and_answered() {
             "runbook.yaml:6:",
             "says `action: fail_back`",
         ),
-        ("people.yaml", "runbook: runbook.yaml\n", "", 14, "people.yaml:", "the scenario names none"),
+        (
+            "people.yaml",
+            "runbook: runbook.yaml\n",
+            "",
+            14,
+            "people.yaml:",
+            "the scenario names none",
+        ),
         ("script.yaml", "step: tell", "step: tel", 14, "script.yaml:5:", "no step `tel`"),
     ] {
         let sandbox = sandbox();
@@ -482,7 +512,10 @@ fn a_command_that_somebody_else_could_change_is_refused() {
     let sandbox = sandbox();
     fs::set_permissions(sandbox.path("unmark"), fs::Permissions::from_mode(0o777)).unwrap();
     let stderr = sandbox.run(&format!("{RUN} --script script.yaml")).exits(13).stderr;
-    assert!(stderr.contains("command mark: ") && stderr.contains("others can write to it"), "{stderr}");
+    assert!(
+        stderr.contains("command mark: ") && stderr.contains("others can write to it"),
+        "{stderr}"
+    );
     assert!(runs(&sandbox.state).is_empty() && !marked(&sandbox));
 }
 
@@ -515,7 +548,12 @@ fn notes_are_shown_and_not_obeyed() {
     undisturbed(|| {
         let sandbox = sandbox();
         let attack = serde_json::to_string(&ATTACKS.join(" ")).unwrap();
-        replaced(&sandbox, "script.yaml", "decision: Two probes see nothing", &format!("decision: {attack}"));
+        replaced(
+            &sandbox,
+            "script.yaml",
+            "decision: Two probes see nothing",
+            &format!("decision: {attack}"),
+        );
         replaced(&sandbox, "script.yaml", "name: Ada", &format!("name: {attack}"));
         let set = "--set failback=none --script script.yaml";
         let outcome = sandbox.run(&format!("{RUN} {set}")).exits(0);
@@ -553,7 +591,9 @@ impl AtATerminal {
     fn start(sandbox: &Sandbox, arguments: &str) -> Self {
         let drdrill = env!("CARGO_BIN_EXE_drdrill");
         let mut command = sandbox.program("script".as_ref());
-        command.args(["-qec", &format!("exec {drdrill} {arguments}"), "/dev/null"]).env("TERM", "xterm");
+        command
+            .args(["-qec", &format!("exec {drdrill} {arguments}"), "/dev/null"])
+            .env("TERM", "xterm");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let keys = child.stdin.take().unwrap();
         let screen = Arc::new(Mutex::new(Vec::new()));
@@ -588,8 +628,7 @@ impl AtATerminal {
 
     #[track_caller]
     fn end(mut self) -> Outcome {
-        let status =
-            until("the end", Duration::from_mins(1), || self.child.try_wait().unwrap());
+        let status = until("the end", Duration::from_mins(1), || self.child.try_wait().unwrap());
         Outcome { code: status.code(), stdout: self.shown(), stderr: String::new() }
     }
 }
@@ -643,6 +682,63 @@ fn a_person_at_a_terminal_may_skip_or_interrupt() {
         let record = last_record(&sandbox);
         assert_eq!(step(&record, "confirm")["outcome"], "skipped");
         let reasons = record["reasons"].to_string();
-        assert!(reasons.contains("step confirm of the runbook was skipped: nobody on site"), "{reasons}");
+        assert!(
+            reasons.contains("step confirm of the runbook was skipped: nobody on site"),
+            "{reasons}"
+        );
+    });
+}
+
+const BY_HAND: &str = "\
+runbook: by_hand
+title: The daemon is gone
+triggers: [A call]
+contacts: [{ role: lead, name: Rota, reach: phone 1 }]
+steps:
+  - { name: notice, phase: detect, owner: lead, within: 5min, do: [Notice it], expect: It is gone }
+  - { name: start, phase: fail_over, owner: lead, within: 10s, do: [Start it], expect: It runs, run: start_db }
+  - { name: tell, phase: verify, owner: lead, within: 5min, do: [Tell], expect: They know }
+rollback: [Leave it running]
+";
+
+/// Where drdrill has no power over sites there is no monitor either: the steps begin with the fault, and people and
+/// commands do all of them.
+#[test]
+fn on_a_system_that_is_already_there_people_and_commands_do_all_of_it() {
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let (db, web) = (Daemon::start("127.47.1.1:7000"), Daemon::start("127.47.1.2:7000"));
+        let processes = [entry(&db, "db", "primary"), entry(&web, "web", "dr")].concat();
+        let script = format!("setsid -f {} </dev/null >/dev/null 2>&1", db.script().display());
+        let start = program(&sandbox, "start_db", &script);
+        let commands = format!("commands: [{{ name: start_db, command: [{start}] }}]\n");
+        fs::write(sandbox.path("env.yaml"), environment(&db, &web, &processes) + &commands)
+            .unwrap();
+        let drill = scenario("process_kill: { on: primary, component: db }")
+            .replace("failover: own, give_up_after: 2s", "failover: runbook, give_up_after: 20s")
+            .replace("kind:", "runbook: by_hand.yaml\nkind:");
+        fs::write(sandbox.path("end.yaml"), drill).unwrap();
+        fs::write(sandbox.path("by_hand.yaml"), BY_HAND).unwrap();
+        let answers = "participants: [{ name: Ada, role: lead, present: true }]\nsteps:\n  \
+            - { step: notice, result: done, takes: 1300ms }\n  - { step: tell, result: done, takes: 100ms }\n";
+        fs::write(sandbox.path("script.yaml"), answers).unwrap();
+        let (before, other) = (db.pid(), web.pid());
+        let outcome =
+            sandbox.run("run end.yaml --env env.yaml --script script.yaml --format json").exits(0);
+        assert!(db.pid() != before && web.pid() == other);
+        let record = record(&outcome);
+        let rto = record["services"][0]["rto"]["at_least_ms"].as_f64().unwrap();
+        assert!((1_200.0..8_000.0).contains(&rto), "{rto}");
+        let phases = &record["phases"];
+        let fault = phases["fault_ms"].as_f64().unwrap();
+        // Nobody but people noticed.
+        assert!(phases["detected_ms"].as_f64().unwrap() - fault >= 1_300.0, "{phases:#}");
+        assert_eq!(step(&record, "start")["by"], "command");
+        assert!(db.starts() == 2 && db.listens(), "the command started it, and nobody else");
+        // What the machinery would do it cannot do here.
+        replaced(&sandbox, "by_hand.yaml", "run: start_db", "action: fail_over");
+        let stderr =
+            sandbox.run("run end.yaml --env env.yaml --script script.yaml").exits(13).stderr;
+        assert!(stderr.contains("cannot run on machine, which cannot: "), "{stderr}");
     });
 }

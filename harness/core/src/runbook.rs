@@ -380,7 +380,9 @@ fn can_be_followed(steps: &[RunbookStep], known: &RunbookNames) -> garde::Result
         );
     }
     if !steps.iter().any(|step| step.phase.counts_to_recovery()) {
-        return refused("some step must belong to the recovery: detect, decide, fail_over or verify");
+        return refused(
+            "some step must belong to the recovery: detect, decide, fail_over or verify",
+        );
     }
     let actions: Vec<MachineAction> = steps.iter().filter_map(|step| step.action).collect();
     for (index, action) in actions.iter().enumerate() {
@@ -390,7 +392,9 @@ fn can_be_followed(steps: &[RunbookStep], known: &RunbookNames) -> garde::Result
     }
     let parts = actions.iter().filter(|action| **action < MachineAction::FailOver);
     if actions.contains(&MachineAction::FailOver) && parts.count() > 0 {
-        return refused("`action: fail_over` is all of the failover, and its parts stand in no other step");
+        return refused(
+            "`action: fail_over` is all of the failover, and its parts stand in no other step",
+        );
     }
     let of_failover = actions.iter().filter(|action| **action < MachineAction::FailOver);
     if !of_failover.is_sorted() {
@@ -398,7 +402,9 @@ fn can_be_followed(steps: &[RunbookStep], known: &RunbookNames) -> garde::Result
     }
     let promotes = actions.contains(&MachineAction::Promote);
     if actions.contains(&MachineAction::Redirect) && !promotes {
-        return refused("`action: redirect` comes after `action: promote`: nobody would take writes");
+        return refused(
+            "`action: redirect` comes after `action: promote`: nobody would take writes",
+        );
     }
     let goes_back = steps.iter().any(|step| step.phase == Phase::FailBack);
     let fails_over = promotes || actions.contains(&MachineAction::FailOver);

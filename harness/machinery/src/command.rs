@@ -46,8 +46,7 @@ impl CommandUndo {
         let Some(undo) = command.undo.clone() else {
             return Undo::Nothing { because: "the command changes nothing".to_owned() };
         };
-        let known =
-            Self { tag: tag.as_str().to_owned(), name: command.name.clone(), undo, run_by };
+        let known = Self { tag: tag.as_str().to_owned(), name: command.name.clone(), undo, run_by };
         Undo::Revert {
             kind: KIND.to_owned(),
             node: command.name.clone(),
@@ -136,9 +135,8 @@ impl Reverter for CommandReverter {
     async fn residue(&self, node: &str, params: &Value) -> Result<Vec<String>, ActionError> {
         let known: CommandUndo = serde_json::from_value(params.clone())
             .map_err(|error| ActionError::new("read the undo of", node, error))?;
-        let running = known
-            .running(&[MARK])
-            .map_err(|error| ActionError::new("look for", node, error))?;
+        let running =
+            known.running(&[MARK]).map_err(|error| ActionError::new("look for", node, error))?;
         Ok(running
             .iter()
             .map(|process| format!("process {} of the command {node} still runs", process.pid))

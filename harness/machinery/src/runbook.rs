@@ -152,12 +152,11 @@ impl ByRunbook {
     /// The steps that fail over are done.
     fn is_over(&self, over: &mut Over, journal: &dyn Journal) {
         over.said = true;
-        match (&self.built_in, &over.plan) {
-            (Some(built_in), Some(_)) => built_in.says_it_is_over(journal),
-            _ => {
-                let milestone = Milestone::FailedOver;
-                journal.record(Event::Milestone { milestone, at: journal.now() });
-            }
+        if let (Some(built_in), Some(_)) = (&self.built_in, &over.plan) {
+            built_in.says_it_is_over(journal);
+        } else {
+            let milestone = Milestone::FailedOver;
+            journal.record(Event::Milestone { milestone, at: journal.now() });
         }
     }
 

@@ -209,7 +209,9 @@ fn runbook_failed(record: &Record) -> Vec<Advice> {
     let blamed = |name: &str| {
         let said = format!("step {name} of the runbook ");
         let failed = record.findings.iter().filter(|found| found.verdict == Verdict::Fail);
-        failed.filter(|found| found.checker == "runbook").any(|found| found.message.starts_with(&said))
+        failed
+            .filter(|found| found.checker == "runbook")
+            .any(|found| found.message.starts_with(&said))
     };
     let wrong = steps.filter(|step| blamed(&step.name));
     let advise = |step: &drdrill_core::record::FollowedStep| {

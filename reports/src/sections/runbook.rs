@@ -37,8 +37,7 @@ fn steps(runbook: &FollowedRunbook) -> Section {
             Cell::text(words::otherwise(step)),
         ]
     };
-    let answers =
-        if runbook.scripted { "came from a file" } else { "were given at a terminal" };
+    let answers = if runbook.scripted { "came from a file" } else { "were given at a terminal" };
     let people = figures::duration(runbook.by_people_ms);
     Section {
         id: "runbook",
@@ -49,7 +48,15 @@ fn steps(runbook: &FollowedRunbook) -> Section {
             runbook.name, runbook.sha256
         ),
         columns: &[
-            "Step", "Phase", "Owner", "By", "Began", "Took", "Within", "Outcome", "Note",
+            "Step",
+            "Phase",
+            "Owner",
+            "By",
+            "Began",
+            "Took",
+            "Within",
+            "Outcome",
+            "Note",
             "Otherwise",
         ],
         rows: runbook.steps.iter().map(row).collect(),

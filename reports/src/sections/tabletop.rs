@@ -9,7 +9,12 @@ use crate::{figures, words};
 /// All tables about an exercise; none of a drill.
 pub(super) fn sections(record: &Record) -> Vec<Section> {
     let Some(tabletop) = &record.tabletop else { return Vec::new() };
-    vec![participants(&tabletop.participants), steps(tabletop), remarks(tabletop), follow_ups(tabletop)]
+    vec![
+        participants(&tabletop.participants),
+        steps(tabletop),
+        remarks(tabletop),
+        follow_ups(tabletop),
+    ]
 }
 
 /// Who was to take part, and who did.

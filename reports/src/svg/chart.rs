@@ -91,8 +91,7 @@ fn markers(record: &Record, time: Time) -> Vec<Marker> {
     // What people did is part of where the time went.
     let steps = record.runbook.iter().flat_map(|runbook| &runbook.steps);
     let by_people = steps.filter(|step| step.by == StepBy::Person);
-    let by_people =
-        by_people.filter_map(|step| Some((step.name.as_str(), step.finished_ms?)));
+    let by_people = by_people.filter_map(|step| Some((step.name.as_str(), step.finished_ms?)));
     phases::moments(&record.phases)
         .into_iter()
         .chain(by_people)

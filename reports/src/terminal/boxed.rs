@@ -1,7 +1,7 @@
 //! The page for a terminal.
 
 use drdrill_core::event::{StepOutcome, When};
-use drdrill_core::record::{Record, Service, Tabletop};
+use drdrill_core::record::{FollowedStep, Record, Service, Tabletop};
 use drdrill_core::runbook::{Phase, StepBy};
 use drdrill_core::verdict::Verdict;
 use tabled::builder::Builder;
@@ -132,24 +132,31 @@ impl Page {
             .iter()
             .filter(|step| step.phase != Phase::Close)
             .partition(|step| step.started_ms.is_some());
-        for step in begun {
-            let by_person = step.by == StepBy::Person;
+        let by = |step: &FollowedStep| -> String {
             let by = match &step.who {
-                Some(who) if by_person => who,
+                Some(who) if step.by == StepBy::Person => who,
                 _ => step.by.word(),
             };
+            clean(by).chars().take(24).collect()
+        };
+        // What the other columns leave.
+        let longest = |of: &dyn Fn(&FollowedStep) -> usize| begun.iter().map(|one| of(one)).max();
+        let names = longest(&|step| step.name.len()).unwrap_or(0);
+        let others_take = names + longest(&|step| by(step).chars().count()).unwrap_or(0) + 36;
+        let room = self.width.saturating_sub(others_take).max(14);
+        for step in &begun {
+            let by_person = step.by == StepBy::Person;
             let mut outcome = words::followed(step).to_owned();
             if !step.note.is_empty() && (by_person || step.outcome == Some(StepOutcome::Failed)) {
                 // A note may be long; the whole of it stands in the report.
-                let note = clean(&step.note);
-                outcome = format!("{outcome}: {}", wrap(&note, 60).join("\n"));
+                outcome = format!("{outcome}: {}", clean(&step.note));
             }
             builder.push_record([
                 clean(&step.name).into_owned(),
-                clean(by).chars().take(24).collect(),
+                by(step),
                 words::took(step),
                 duration(step.within_ms),
-                outcome.lines().take(4).collect::<Vec<_>>().join("\n"),
+                wrap(&outcome, room).into_iter().take(4).collect::<Vec<_>>().join("\n"),
             ]);
         }
         self.table(builder);
@@ -160,7 +167,10 @@ impl Page {
         }
         let answers = if runbook.scripted { ", by answers from a file" } else { "" };
         let took = duration(runbook.by_people_ms);
-        self.labelled("People", &format!("{took} of the time until the service was restored{answers}"));
+        self.labelled(
+            "People",
+            &format!("{took} of the time until the service was restored{answers}"),
+        );
         for text in &runbook.to_take_back {
             self.labelled("By hand", text);
         }

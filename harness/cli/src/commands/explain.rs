@@ -114,6 +114,18 @@ fn words(Plan { scenario, inventory, followed, .. }: &Plan) -> String {
             ));
         }
     }
+    told(inventory, &mut text);
+    if !scenario.proves.is_empty() {
+        text.head("A pass proves");
+        for proof in &scenario.proves {
+            text.item(proof);
+        }
+    }
+    text.0
+}
+
+/// Who is told of it.
+fn told(inventory: &Inventory, text: &mut Text) {
     if let Some(notify) = &inventory.notify {
         text.head("Who is told");
         for one in &notify.to {
@@ -130,13 +142,6 @@ fn words(Plan { scenario, inventory, followed, .. }: &Plan) -> String {
             notify.update_every
         ));
     }
-    if !scenario.proves.is_empty() {
-        text.head("A pass proves");
-        for proof in &scenario.proves {
-            text.item(proof);
-        }
-    }
-    text.0
 }
 
 /// Who does a step of a runbook.

@@ -92,7 +92,8 @@ fn scenario_row(shipped: &Shipped) -> Result<ScenarioRow, Failure> {
         format: FormatArgs { format: Format::Json },
     };
     let runs_on = ENVIRONMENTS.iter().filter(|environment| {
-        wiring::plan(shipped.name, &on(environment.name)).is_ok_and(|plan| wiring::check_powers(&plan).is_ok())
+        wiring::plan(shipped.name, &on(environment.name))
+            .is_ok_and(|plan| wiring::check_powers(&plan).is_ok())
     });
     let lab = wiring::plan(shipped.name, &on(ENVIRONMENTS[0].name));
     let followed = lab.ok().and_then(|plan| plan.followed);

@@ -25,8 +25,8 @@ use crate::adapters::{History, Probes, make_probe, restore_watch};
 use crate::args::RunArgs;
 use crate::evidence::{self, EVENTS_FILE};
 use crate::exit::{Code, Failure};
-use crate::wiring::{self, Plan};
 use crate::people::{self, Asked};
+use crate::wiring::{self, Plan};
 use crate::{checks, guards, notices, progress};
 
 /// Descriptors of a small drill. With fewer it would only find out on its way.

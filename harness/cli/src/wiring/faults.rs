@@ -9,7 +9,6 @@ use drdrill_core::network::{NetworkNode, Via, Way};
 use drdrill_core::scenario::{Inject, Partition};
 use drdrill_engine::revert::Reverters;
 use drdrill_environments::lab::LabReverter;
-use drdrill_machinery::command::CommandReverter;
 use drdrill_faults::backups::fault::BackupFault;
 use drdrill_faults::backups::reverter::BackupReverter;
 use drdrill_faults::dark::SiteNetwork;
@@ -41,6 +40,7 @@ use drdrill_faults::qdisc::Delay;
 use drdrill_faults::site_loss::SiteLoss;
 use drdrill_faults::site_reverter::{Restart, Scope, SiteReverter};
 use drdrill_faults::stolen::CredentialsStolen;
+use drdrill_machinery::command::CommandReverter;
 
 /// Makes a fault of a scenario on an environment that is up.
 pub(crate) fn fault(

@@ -101,10 +101,12 @@ pub struct NamedCommand {
     /// its end unless the way back was gone. It has 10 s, may be run although the command was not or only half, and may
     /// be run twice. It stands in the undo ledger: no secrets. Without one nothing has to be taken back.
     #[serde(default)]
-    #[garde(custom(some_argv))]
+    #[garde(inner(custom(an_argv)))]
     pub undo: Option<Vec<String>>,
 }
 
-fn some_argv<C>(words: &Option<Vec<String>>, context: &C) -> garde::Result {
-    words.as_ref().map_or(Ok(()), |words| argv(words, context))
+/// A command behind an option.
+#[expect(clippy::ptr_arg, reason = "what garde calls it with")]
+fn an_argv<C>(words: &Vec<String>, context: &C) -> garde::Result {
+    argv(words, context)
 }

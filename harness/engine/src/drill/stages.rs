@@ -231,7 +231,8 @@ impl<'a> Stages<'a> {
             }
             let id = self.guard.ledger.next_id();
             // Not cut short by an interrupt: between the intent and the proof only a whole fault can be told from none.
-            let seen = faults::inject(&drill.run_id, &*fault, self.guard.ledger, &*self.journal).await;
+            let seen =
+                faults::inject(&drill.run_id, &*fault, self.guard.ledger, &*self.journal).await;
             let (from, at) = seen.map_err(Abort::failure)?;
             self.watch.fault(from, at);
             self.faults.push((id, fault));

@@ -44,7 +44,8 @@ fn look(case: &Case<'_>) -> Vec<Finding> {
                 reached = false;
             }
             None => {
-                let text = format!("step {} of the runbook was never done ({})", step.name, walked.who);
+                let text =
+                    format!("step {} of the runbook was never done ({})", step.name, walked.who);
                 found.push(critical(NAME, text));
                 reached = false;
             }

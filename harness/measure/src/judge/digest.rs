@@ -371,7 +371,8 @@ impl<'a> Digest<'a> {
         let shots = self.streams.iter().flat_map(|stream| &stream.shots);
         let stages = self.stages.iter().map(|(at, _)| *at);
         let steps = self.steps.iter().map(|step| step.finished);
-        let walked = self.walked.iter().map(|walked| walked.ended.map_or(walked.started, |(at, ..)| at));
+        let walked =
+            self.walked.iter().map(|walked| walked.ended.map_or(walked.started, |(at, ..)| at));
         let all = shots.map(|shot| shot.done).chain(stages).chain(steps).chain(walked);
         all.max().unwrap_or_default()
     }

@@ -41,14 +41,13 @@ pub(crate) fn record(case: &Case<'_>) -> Option<FollowedRunbook> {
         followed.runbook.steps.iter().map(|step| of_step(digest, step)).collect();
     let by_people = steps.iter().filter(|step| step.by == StepBy::Person);
     let did_something = by_people.clone().any(|step| {
-        step.phase == Phase::FailOver && step.outcome != Some(StepOutcome::Skipped) && step.started_ms.is_some()
+        step.phase == Phase::FailOver
+            && step.outcome != Some(StepOutcome::Skipped)
+            && step.started_ms.is_some()
     });
     let went_back = digest.milestone(drdrill_core::event::Milestone::FailbackFinished).is_some();
-    let to_take_back = if did_something && !went_back {
-        followed.runbook.rollback.clone()
-    } else {
-        Vec::new()
-    };
+    let to_take_back =
+        if did_something && !went_back { followed.runbook.rollback.clone() } else { Vec::new() };
     Some(FollowedRunbook {
         name: followed.runbook.runbook.clone(),
         sha256: followed.sha256.to_owned(),
@@ -66,9 +65,8 @@ fn by_people_took(case: &Case<'_>, digest: &Digest<'_>, steps: &[FollowedStep]) 
         case.services.iter().map(|service: &ServiceStory<'_>| service.rto.restored_by).collect();
     let restored = restored.and_then(|all| all.into_iter().max()).unwrap_or(digest.end).ms();
     let waited = digest.waited_until().unwrap_or(digest.end).ms();
-    let people = steps.iter().filter(|step| {
-        step.by == StepBy::Person && step.phase.counts_to_recovery()
-    });
+    let people =
+        steps.iter().filter(|step| step.by == StepBy::Person && step.phase.counts_to_recovery());
     let took = people.filter_map(|step| {
         let until = step.finished_ms.unwrap_or(waited).min(restored);
         Some((until - step.started_ms?).max(0.0))
