@@ -533,6 +533,28 @@ fn an_environment_that_asks_for_a_fence_gets_one() {
     nothing_is_left(&sandbox);
 }
 
+#[test]
+fn a_command_that_cannot_be_taken_back_is_said_and_recover_tries_again() {
+    undisturbed(|| {
+        let sandbox = sandbox();
+        program(&sandbox, "unmark", "exit 7");
+        let set = "--set failback=none --script script.yaml --format json";
+        let outcome = sandbox.run(&format!("{RUN} {set}")).exits(12);
+        let left = &record(&outcome)["leftovers"][0];
+        assert_eq!((&left["kind"], &left["target"]), (&json!("command"), &json!("mark")));
+        assert!(left["error"].as_str().unwrap().contains("exit status: 7"), "{left:#}");
+        assert!(left["by_hand"].as_str().unwrap().ends_with("/unmark"), "{left:#}");
+        // No other drill begins over it.
+        sandbox.run(&format!("{RUN} {set}")).exits(12);
+        sandbox.run("recover").exits(12);
+        assert!(marked(&sandbox));
+        program(&sandbox, "unmark", &format!("rm {}", sandbox.path("marked").display()));
+        sandbox.run("recover").exits(0);
+        assert!(!marked(&sandbox));
+        nothing_is_left(&sandbox);
+    });
+}
+
 /// What would be obeyed where it is shown as it is.
 const ATTACKS: [&str; 6] = [
     "\u{1b}[2J\u{1b}]0;title\u{7}",

@@ -157,3 +157,65 @@ fn quoted(word: &str) -> String {
     }
     format!("'{}'", word.replace('\'', r"'\''"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(undo: Option<&str>) -> NamedCommand {
+        let undo = undo.map(|file| vec!["/bin/rm".to_owned(), file.to_owned()]);
+        NamedCommand { name: "mark".into(), command: vec!["/bin/true".into()], undo }
+    }
+
+    fn by(pid: i32) -> ProcessIdentity {
+        ProcessIdentity { node: "harness".into(), pid, start_time: 1 }
+    }
+
+    fn params(undo: &Undo) -> Value {
+        let Undo::Revert { kind, node, params } = undo else { panic!("{undo:?}") };
+        assert_eq!((kind.as_str(), node.as_str()), (KIND, "mark"));
+        params.clone()
+    }
+
+    #[tokio::test]
+    async fn an_undo_of_another_boot_runs_nothing_and_says_what_to_type() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a file");
+        std::fs::write(&file, "").unwrap();
+        let name = file.to_str().unwrap();
+        // What the engine makes of a process of another boot.
+        let undo = CommandUndo::of(&Tag::new("r", 1), &command(Some(name)), by(0));
+        let error = CommandReverter.revert("mark", &params(&undo)).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("run it by hand: /bin/rm '{name}'")), "{error}");
+        assert!(file.exists());
+        let undo = CommandUndo::of(&Tag::new("r", 1), &command(Some(name)), by(1));
+        CommandReverter.revert("mark", &params(&undo)).await.unwrap();
+        assert!(!file.exists());
+        let error = CommandReverter.revert("mark", &params(&undo)).await.unwrap_err().to_string();
+        assert!(error.contains("exit status: 1"), "an undo that fails has failed: {error}");
+    }
+
+    #[tokio::test]
+    async fn what_still_runs_of_a_command_is_seen_and_ended_first() {
+        let undo = CommandUndo::of(&Tag::new("residue", 7), &command(Some("/nowhere")), by(1));
+        let (params, tag) = (params(&undo), Tag::new("residue", 7));
+        let mut child = std::process::Command::new("/bin/sleep");
+        let mut child = child.arg("600").env(MARK, tag.as_str()).spawn().unwrap();
+        let give_up = Instant::now() + Duration::from_secs(10);
+        while CommandReverter.residue("mark", &params).await.unwrap().is_empty() {
+            assert!(Instant::now() < give_up, "it was never seen");
+            sleep(LOOK_AGAIN).await;
+        }
+        let waits = tokio::task::spawn_blocking(move || child.wait().unwrap());
+        let error = CommandReverter.revert("mark", &params).await.unwrap_err().to_string();
+        assert!(error.contains("exit status: 1"), "there is no such file: {error}");
+        assert!(!waits.await.unwrap().success(), "it was killed");
+        assert!(CommandReverter.residue("mark", &params).await.unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_command_without_an_undo_has_nothing_to_take_back() {
+        let undo = CommandUndo::of(&Tag::new("r", 1), &command(None), by(1));
+        assert!(matches!(undo, Undo::Nothing { .. }));
+    }
+}

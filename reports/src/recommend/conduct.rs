@@ -221,7 +221,8 @@ fn runbook_failed(record: &Record) -> Vec<Advice> {
         );
         let said = (!step.note.is_empty()).then(|| format!("said: {}", step.note));
         let otherwise = step.otherwise.as_ref().map(|text| format!("otherwise: {text}"));
-        Advice::new(text, said.into_iter().chain(otherwise))
+        let by = format!("by {} ({})", step.by.word(), step.who.as_deref().unwrap_or(&step.owner));
+        Advice::new(text, [by].into_iter().chain(said).chain(otherwise))
     };
     wrong.map(advise).collect()
 }

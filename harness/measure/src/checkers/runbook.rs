@@ -226,7 +226,8 @@ rollback: [undo it]
         );
         let record = crate::judge::judge(&story.entries).unwrap();
         assert_ne!(record.verdict, Verdict::Pass);
-        let premature = record.findings.iter().find(|found| found.checker == "premature").unwrap();
+        let premature =
+            record.findings.iter().find(|found| found.checker == "failover_after_fault").unwrap();
         assert_eq!(premature.verdict, Verdict::Unknown, "{premature:?}");
     }
 }
