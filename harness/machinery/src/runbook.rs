@@ -398,6 +398,8 @@ impl Recovery for ByRunbook {
             })?;
             return built_in.go_back(journal, plan).await;
         }
+        let milestone = Milestone::FailbackStarted;
+        journal.record(Event::Milestone { milestone, at: journal.now() });
         let mut over = Over { trigger: Trigger::Fault, plan: None, said: true, decided: true };
         let mut carried = Vec::new();
         for (number, step) in steps {
