@@ -180,6 +180,9 @@ fn a_drill_by_the_runbook_passes_and_the_time_of_people_is_in_its_recovery_time(
             assert_eq!((&step["by"], &step["outcome"]), (&json!(by), &json!("done")), "{step:#}");
         }
         assert_eq!(step(&record, "back")["outcome"], "done");
+        // The lost site could not be fenced, and the step does not claim it.
+        let over = step(&record, "over")["note"].as_str().unwrap();
+        assert!(over.starts_with("fence the lost site: not possible, and not needed, "), "{over}");
         assert_eq!(step(&record, "review")["started_ms"], Value::Null);
         // The steps follow one another in the order of the file.
         let steps = record["runbook"]["steps"].as_array().unwrap();
@@ -327,6 +330,47 @@ fn halt_ends_the_waiting_too() {
         drill.end().exits(15);
         assert!(began.elapsed() < UNDONE, "{:?}", began.elapsed());
         sandbox.run("halt lab --release").exits(0);
+        nothing_is_left(&sandbox);
+    });
+}
+
+#[test]
+fn a_stop_condition_ends_the_waiting_too() {
+    undisturbed(|| {
+        let sandbox = sandbox();
+        nobody_answers(&sandbox, "confirm");
+        let stop = "stop_when: [{ probe: write, success_below: 50%, over: 1s }]\nsoak:";
+        replaced(&sandbox, "people.yaml", "soak:", stop);
+        let began = Instant::now();
+        let outcome = sandbox.run(&format!("{RUN} --script script.yaml --format json")).exits(15);
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+        let record = record(&outcome);
+        assert!(record["reasons"].to_string().contains("probe write: "), "{record:#}");
+        assert!(step(&record, "confirm")["started_ms"].is_number());
+        nothing_is_left(&sandbox);
+    });
+}
+
+/// Half a way back: it is not waited for without an end, and what commands did is taken back in its place.
+#[test]
+fn who_does_not_answer_on_the_way_back_is_not_waited_for_either() {
+    undisturbed(|| {
+        let sandbox = sandbox();
+        let agree = "  - { name: agree, phase: fail_back, owner: lead, within: 1min, do: [Agree], expect: It is agreed }";
+        replaced(
+            &sandbox,
+            "runbook.yaml",
+            "  - { name: back,",
+            &format!("{agree}\n  - {{ name: back,"),
+        );
+        let answer = "  - { step: agree, result: done, takes: 10min }\n";
+        let script = fs::read_to_string(sandbox.path("script.yaml")).unwrap();
+        fs::write(sandbox.path("script.yaml"), script + answer).unwrap();
+        let set = "--set give_up_after=8s --script script.yaml --format json";
+        let outcome = sandbox.run(&format!("{RUN} {set}")).exits(10);
+        let reasons = record(&outcome)["reasons"].to_string();
+        assert!(reasons.contains("step agree of the runbook was never done (Ada)"), "{reasons}");
+        assert!(!marked(&sandbox) && undos(&sandbox) == 1, "{} undos", undos(&sandbox));
         nothing_is_left(&sandbox);
     });
 }

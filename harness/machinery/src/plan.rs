@@ -291,7 +291,7 @@ pub async fn carry_out(
     journal: &dyn Journal,
 ) -> Result<(), ActionError> {
     match forward(steps, powers, step_timeout, journal).await {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         Err((reached, error)) => {
             roll_back(&steps[..reached], powers, step_timeout, journal).await;
             Err(error)
@@ -299,7 +299,7 @@ pub async fn carry_out(
     }
 }
 
-/// Carries a plan out as far as it goes, and takes nothing back.
+/// Carries a plan out as far as it goes, and takes nothing back. Returns how each step ended.
 ///
 /// # Errors
 /// The error of the step that failed, and how many steps were begun: those are to be taken back.
@@ -308,7 +308,8 @@ pub(crate) async fn forward(
     powers: &Powers,
     step_timeout: Duration,
     journal: &dyn Journal,
-) -> Result<(), (usize, ActionError)> {
+) -> Result<Vec<StepOutcome>, (usize, ActionError)> {
+    let mut outcomes = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         let started = journal.now();
         let limit = step_timeout + step.act.lasts();
@@ -319,6 +320,7 @@ pub(crate) async fn forward(
             Err(_) if step.on_failure == OnFailure::Skip => StepOutcome::Skipped,
             Err(_) => StepOutcome::Failed,
         };
+        outcomes.push(outcome);
         let detail = done.as_ref().map_or_else(ToString::to_string, Clone::clone);
         journal.record(entry(step, started, journal, outcome, false, detail));
         if let Err(error) = done
@@ -327,7 +329,7 @@ pub(crate) async fn forward(
             return Err((index + 1, error));
         }
     }
-    Ok(())
+    Ok(outcomes)
 }
 
 /// Takes steps back, the last first.

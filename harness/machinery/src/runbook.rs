@@ -299,17 +299,22 @@ impl ByRunbook {
             ));
         }
         let done = plan::forward(&steps, built_in.powers(), built_in.step_timeout(), journal).await;
-        let begun = done.as_ref().map_or_else(|(reached, _)| *reached, |()| steps.len());
+        let begun = done.as_ref().map_or_else(|(reached, _)| *reached, Vec::len);
         carried.push(Carried::Plan(steps[..begun].to_vec()));
-        done.map_err(|(_, error)| error.to_string())?;
+        let outcomes = done.map_err(|(_, error)| error.to_string())?;
         if matches!(action, MachineAction::Promote | MachineAction::FailOver) {
             built_in.is_over(plan);
             if built_in.stays_decided() {
                 carried.retain(|one| !matches!(one, Carried::Plan(_)));
             }
         }
-        let names: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
-        Ok((StepOutcome::Done, names.join(", ")))
+        // Not all of them need to have been possible: a lost site cannot be told anything.
+        let ended = steps.iter().zip(outcomes).map(|(step, outcome)| match outcome {
+            StepOutcome::Done => step.name.clone(),
+            StepOutcome::Skipped => format!("{}: not possible, and not needed", step.name),
+            StepOutcome::Failed => format!("{}: FAILED, and what comes before stays", step.name),
+        });
+        Ok((StepOutcome::Done, ended.collect::<Vec<_>>().join(", ")))
     }
 
     async fn go_back(
