@@ -217,6 +217,39 @@ fn a_drill_by_the_runbook_passes_and_the_time_of_people_is_in_its_recovery_time(
     });
 }
 
+/// As it is shipped, where each part of the failover is a step of its own.
+#[test]
+fn the_shipped_scenario_is_carried_out_part_by_part() {
+    undisturbed(|| {
+        let sandbox = Sandbox::new();
+        let set = "--set failback=none --set soak=1s --set sustained=1s --format json";
+        let outcome = sandbox.run(&format!("run site_loss_by_runbook {set}")).exits(0);
+        let record = record(&outcome);
+        let rto = record["services"][0]["rto"]["at_least_ms"].as_f64().unwrap();
+        assert!(rto >= 2_000.0, "two people took a second each: {rto}");
+        let plan = record["steps"].as_array().unwrap();
+        for (name, part) in [
+            ("fence_primary", "fence the lost site"),
+            ("start_dr", "activate the DR site"),
+            ("promote_dr", "promote the DR site"),
+            ("redirect_traffic", "redirect the traffic"),
+            ("look_at_dr", "see that it serves"),
+        ] {
+            let step = step(&record, name);
+            assert_eq!((&step["by"], &step["outcome"]), (&json!("machinery"), &json!("done")));
+            // That part of the plan, and only that, was carried out during the step.
+            let during = |one: &&Value| {
+                one["started_ms"].as_f64() >= step["started_ms"].as_f64()
+                    && one["finished_ms"].as_f64() <= step["finished_ms"].as_f64()
+            };
+            let names: Vec<&str> =
+                plan.iter().filter(during).map(|one| one["name"].as_str().unwrap()).collect();
+            assert_eq!(names, [part], "{name}");
+        }
+        nothing_is_left(&sandbox);
+    });
+}
+
 #[test]
 fn a_person_who_fails_takes_everything_back_in_reverse_order_and_is_named() {
     undisturbed(|| {
