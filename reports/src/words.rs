@@ -7,6 +7,7 @@ use drdrill_core::event::{Milestone, StepOutcome, When};
 use drdrill_core::notice::NoticeKind;
 use drdrill_core::probe::Connection;
 use drdrill_core::record::{FollowedStep, Record, Rpo, Samples, Service};
+use drdrill_core::runbook::Phase;
 use drdrill_core::tabletop::StepResult;
 
 use crate::figures::{self, count, counted, is_measured};
@@ -34,6 +35,7 @@ pub(crate) const fn followed(step: &FollowedStep) -> &'static str {
         (Some(StepOutcome::Failed), _) => "FAILED",
         (Some(StepOutcome::Skipped), _) => "skipped",
         (None, Some(_)) => "NEVER DONE",
+        (None, None) if matches!(step.phase, Phase::Close) => "comes after the drill",
         (None, None) => "not reached",
     }
 }

@@ -29,7 +29,8 @@ pub(super) fn summary(record: &Record, report: Option<&str>) -> String {
     if let Some(runbook) = &record.runbook {
         lines.extend(runbook.steps.iter().map(followed));
         let took = duration(runbook.by_people_ms);
-        lines.push(format!("people: {took} of the time until the service was restored"));
+        let answers = if runbook.scripted { ", by answers from a file" } else { "" };
+        lines.push(format!("people: {took} of the time until the service was restored{answers}"));
         lines.extend(runbook.to_take_back.iter().map(|text| format!("by hand: {text}")));
     }
     lines.extend(record.functionality.iter().map(|check| {
@@ -76,11 +77,11 @@ fn followed(step: &FollowedStep) -> String {
     let within = duration(step.within_ms);
     let who = step.who.as_deref().unwrap_or(&step.owner);
     let note = if step.note.is_empty() { String::new() } else { format!("; {}", step.note) };
+    let took = step.finished_ms.map_or_else(String::new, |_| format!(" in {}", words::took(step)));
     format!(
-        "runbook step {}: {} in {}, within {within}, by {} ({who}){note}",
+        "runbook step {}: {}{took}, within {within}, by {} ({who}){note}",
         step.name,
         words::followed(step),
-        words::took(step),
         step.by.word()
     )
 }
