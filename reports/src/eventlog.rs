@@ -32,6 +32,7 @@ fn line(entry: &Entry) -> Option<Line> {
         | Event::FaultReverted { at, .. }
         | Event::Milestone { at, .. }
         | Event::Step { finished: at, .. }
+        | Event::RunbookStep { finished: at, .. }
         | Event::FunctionChecked { finished: at, .. } => at.ms(),
         _ => entry.at.ms(),
     };
@@ -80,7 +81,8 @@ fn tell(event: &Event) -> Option<(&'static str, String)> {
         fault => {
             return tell_fault(fault)
                 .or_else(|| tell_recovery(fault))
-                .or_else(|| tell_exercise(fault));
+                .or_else(|| tell_exercise(fault))
+                .or_else(|| tell_runbook(fault));
         }
     };
     Some(told)
@@ -103,6 +105,31 @@ fn tell_exercise(event: &Event) -> Option<(&'static str, String)> {
         _ => return None,
     };
     Some(("exercise", text))
+}
+
+fn tell_runbook(event: &Event) -> Option<(&'static str, String)> {
+    let text = match event {
+        Event::RunbookFollowed { runbook, scripted, .. } => {
+            let answers = if *scripted { "come from a file" } else { "are given at a terminal" };
+            format!("{} is followed; answers {answers}", runbook.runbook)
+        }
+        Event::RunbookStepStarted { step, by, who, .. } => {
+            format!("step {step} begins, by {} ({who})", by.word())
+        }
+        Event::RunbookStep { step, started, finished, outcome, note } => {
+            let took = duration(drdrill_core::time::millis(finished.since(*started)));
+            format!("step {step}: {} in {took}; {note}", words::step(*outcome))
+        }
+        Event::CommandPlanned { id, name } => {
+            format!("{id}: the undo of command {name} is on disk")
+        }
+        Event::CommandTakenBack { id, .. } => format!("{id}: command taken back"),
+        Event::CommandStuck { name, error, .. } => {
+            format!("command {name} COULD NOT BE TAKEN BACK: {error}")
+        }
+        _ => return None,
+    };
+    Some(("runbook", text))
 }
 
 fn tell_fault(event: &Event) -> Option<(&'static str, String)> {

@@ -89,6 +89,13 @@ fn one(out: &mut String, number: u32, step: &RunbookStep) {
     if let Some(otherwise) = &step.otherwise {
         let _infallible = write!(out, "\nOtherwise: {}\n", inline(otherwise));
     }
+    let by = match (step.action, &step.run) {
+        (Some(action), _) => format!("the machinery ({})", code(action.word())),
+        (None, Some(command)) => format!("the command {}", code(command)),
+        (None, None) if step.verify.is_empty() => return,
+        (None, None) => format!("functionality checks ({})", code(&step.verify.join(", "))),
+    };
+    let _infallible = write!(out, "\nIn a drill: done by {by}\n");
 }
 
 #[cfg(test)]

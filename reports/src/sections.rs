@@ -3,6 +3,7 @@
 mod conduct;
 mod identity;
 mod outcome;
+mod runbook;
 mod tabletop;
 
 use drdrill_core::reporter::Run;
@@ -67,7 +68,7 @@ pub(crate) fn sections(run: Run<'_>) -> Vec<Section> {
     if record.tabletop.is_some() {
         return of_exercise(run);
     }
-    let all = [
+    let before = [
         outcome::phases(record),
         outcome::functionality(record),
         outcome::writes(record),
@@ -76,6 +77,8 @@ pub(crate) fn sections(run: Run<'_>) -> Vec<Section> {
         outcome::outages(run.history),
         conduct::faults(record),
         conduct::leftovers(record),
+    ];
+    let after = [
         conduct::steps(record),
         conduct::split_brain(record),
         conduct::findings(record),
@@ -85,7 +88,8 @@ pub(crate) fn sections(run: Run<'_>) -> Vec<Section> {
         conduct::log(run.history),
     ];
     let told = |section: &Section| !section.rows.is_empty() || !section.note.is_empty();
-    all.into_iter().filter(told).collect()
+    let all = before.into_iter().chain(runbook::sections(record)).chain(after);
+    all.filter(told).collect()
 }
 
 /// Of a tabletop exercise: nothing was broken and nothing was measured.

@@ -6,7 +6,8 @@ use drdrill_core::checker::Severity;
 use drdrill_core::event::{Milestone, StepOutcome, When};
 use drdrill_core::notice::NoticeKind;
 use drdrill_core::probe::Connection;
-use drdrill_core::record::{Record, Rpo, Samples, Service};
+use drdrill_core::record::{FollowedStep, Record, Rpo, Samples, Service};
+use drdrill_core::runbook::Phase;
 use drdrill_core::tabletop::StepResult;
 
 use crate::figures::{self, count, counted, is_measured};
@@ -25,6 +26,30 @@ pub(crate) const fn step(outcome: StepOutcome) -> &'static str {
         StepOutcome::Failed => "failed",
         StepOutcome::Skipped => "skipped",
     }
+}
+
+/// How a step of a runbook that was followed ended, if it did.
+pub(crate) const fn followed(step: &FollowedStep) -> &'static str {
+    match (step.outcome, step.started_ms) {
+        (Some(StepOutcome::Done), _) => "done",
+        (Some(StepOutcome::Failed), _) => "FAILED",
+        (Some(StepOutcome::Skipped), _) => "skipped",
+        (None, Some(_)) => "NEVER DONE",
+        (None, None) if matches!(step.phase, Phase::Close) => "comes after the drill",
+        (None, None) => "not reached",
+    }
+}
+
+/// How long it took.
+pub(crate) fn took(step: &FollowedStep) -> String {
+    let took = step.finished_ms.zip(step.started_ms).map(|(to, from)| figures::duration(to - from));
+    took.unwrap_or_else(|| "-".to_owned())
+}
+
+/// What the runbook says of a step that did not work; nothing of one that did.
+pub(crate) fn otherwise(step: &FollowedStep) -> &str {
+    let worked = step.started_ms.is_none() || step.outcome == Some(StepOutcome::Done);
+    if worked { "" } else { step.otherwise.as_deref().unwrap_or_default() }
 }
 
 pub(crate) const fn step_result(result: StepResult) -> &'static str {

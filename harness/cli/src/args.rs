@@ -171,6 +171,12 @@ pub(crate) struct RunArgs {
     /// states.
     #[arg(long, conflicts_with_all = ["scenarios", "all"])]
     pub(crate) must_fail: bool,
+    /// Take what people answer, where the drill follows a runbook, from this file (`drdrill schema script`).
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "tags", "must_fail"])]
+    pub(crate) script: Option<String>,
+    /// Ask people at this terminal, although the scenario brings answers of its own.
+    #[arg(long, conflicts_with_all = ["script", "all", "tags", "must_fail"])]
+    pub(crate) ask: bool,
     #[command(flatten)]
     pub(crate) on: OnArgs,
     /// Break this environment although it is production; the name as in its file.

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use drdrill_core::inventory::Inventory;
 use drdrill_core::names::known_names;
-use drdrill_core::runbook::Runbook;
+use drdrill_core::runbook::{Followed, Runbook};
 use drdrill_core::scenario::{self, Known, Scenario};
 use drdrill_core::tabletop::{Names, Script};
 use sha2::{Digest, Sha256};
@@ -34,7 +34,7 @@ macro_rules! shipped {
 }
 
 /// The scenarios shipped in the program.
-pub(crate) const SCENARIOS: [Shipped; 35] = [
+pub(crate) const SCENARIOS: [Shipped; 38] = [
     shipped!("scenarios", "complete_site_failure", false),
     shipped!("scenarios", "az_failure", false),
     shipped!("scenarios", "az_failure_standby", false),
@@ -51,8 +51,11 @@ pub(crate) const SCENARIOS: [Shipped; 35] = [
     shipped!("scenarios", "cyber_attack_simulation", false),
     shipped!("scenarios", "complete_infrastructure_loss", false),
     shipped!("scenarios", "region_outage", false),
+    shipped!("scenarios", "site_loss_by_runbook", false),
     shipped!("scenarios", "no_op", false),
     shipped!("scenarios/must_fail", "site_lost_nobody_fails_over", true),
+    shipped!("scenarios/must_fail", "runbook_step_fails", true),
+    shipped!("scenarios/must_fail", "runbook_people_too_slow", true),
     shipped!("scenarios/must_fail", "az_failure_with_lag", true),
     shipped!("scenarios/must_fail", "az_failure_standby_nobody_decides", true),
     shipped!("scenarios/must_fail", "site_frozen_nobody_fails_over", true),
@@ -83,7 +86,15 @@ pub(crate) const ENVIRONMENTS: [Shipped; 6] = [
 ];
 
 /// The runbooks shipped in the program.
-pub(crate) const RUNBOOKS: [Shipped; 1] = [shipped!("runbooks", "site_loss", false)];
+pub(crate) const RUNBOOKS: [Shipped; 2] =
+    [shipped!("runbooks", "site_loss", false), shipped!("runbooks", "site_loss_lab", false)];
+
+/// What people answer in shipped scenarios that follow a runbook.
+const SCRIPTS: [Shipped; 3] = [
+    shipped!("runbooks/answers", "site_loss_by_runbook", false),
+    shipped!("runbooks/answers", "runbook_step_fails", false),
+    shipped!("runbooks/answers", "runbook_people_too_slow", false),
+];
 
 /// The text of a file, and how to call it in errors.
 pub(crate) struct Source {
@@ -104,6 +115,11 @@ impl Source {
 
     pub(crate) fn runbook(&self) -> Result<Runbook, Failure> {
         scenario::parse_runbook(&self.path, &self.text).map_err(Failure::with(Code::InvalidFile))
+    }
+
+    pub(crate) fn followed(&self, followed: Followed) -> Result<Runbook, Failure> {
+        scenario::parse_followed(&self.path, &self.text, followed)
+            .map_err(Failure::with(Code::InvalidFile))
     }
 
     pub(crate) fn script(&self, known: &Names) -> Result<Script, Failure> {
@@ -133,24 +149,39 @@ pub(crate) fn runbook(name: &str) -> Result<Source, Failure> {
 
 /// The runbook that a scenario names; `None` when it names none.
 pub(crate) fn runbook_of(scenario: &Scenario, file: &Source) -> Result<Option<Source>, Failure> {
-    let Some(name) = &scenario.runbook else { return Ok(None) };
+    named_by(file, "runbook", scenario.runbook.as_deref(), &RUNBOOKS)
+}
+
+/// What people answer, where a scenario says so.
+pub(crate) fn script_of(scenario: &Scenario, file: &Source) -> Result<Option<Source>, Failure> {
+    named_by(file, "script", scenario.script.as_deref(), &SCRIPTS)
+}
+
+/// A file that a scenario names: a shipped one, or one beside it.
+fn named_by(
+    file: &Source,
+    what: &str,
+    name: Option<&str>,
+    shipped: &[Shipped],
+) -> Result<Option<Source>, Failure> {
+    let Some(name) = name else { return Ok(None) };
     let wrong = |failure: Failure| {
-        let message = format!("{}: the runbook of the scenario: {}", file.path, failure.message);
+        let message = format!("{}: the {what} of the scenario: {}", file.path, failure.message);
         Failure::new(Code::InvalidFile, message)
     };
     if !is_path(name) {
-        return runbook(name).map(Some).map_err(wrong);
+        return find(what, name, shipped).map(Some).map_err(wrong);
     }
-    let beside = beside(Path::new(&file.path), name);
+    let beside = beside(Path::new(&file.path), what, name);
     let path = beside.map_err(|why| {
-        Failure::new(Code::InvalidFile, format!("{}: the runbook {name}: {why}", file.path))
+        Failure::new(Code::InvalidFile, format!("{}: the {what} {name}: {why}", file.path))
     })?;
     self::file(&path.to_string_lossy()).map(Some).map_err(wrong)
 }
 
 /// The file `name` in or below the directory of `file`: one that was moved with its runbook still finds it. Nowhere else,
 /// because who wrote a scenario is not always who runs it, and an error shows lines of the file.
-fn beside(file: &Path, name: &str) -> Result<PathBuf, String> {
+fn beside(file: &Path, what: &str, name: &str) -> Result<PathBuf, String> {
     let directory = match file.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -163,7 +194,7 @@ fn beside(file: &Path, name: &str) -> Result<PathBuf, String> {
     match (real, top) {
         (Ok(real), Ok(top)) if below && real.starts_with(&top) => Ok(path),
         (Err(error), _) | (_, Err(error)) if below => Err(error.to_string()),
-        _ => Err("a scenario's runbook stands in its own directory, or below".to_owned()),
+        _ => Err(format!("a scenario's {what} stands in its own directory, or below")),
     }
 }
 
@@ -211,7 +242,10 @@ mod tests {
             let scenario = source.scenario(&Known::default()).unwrap();
             assert_eq!(scenario.scenario, one.name);
             if let Some(runbook) = runbook_of(&scenario, &source).unwrap() {
-                runbook.runbook().unwrap();
+                let runbook = runbook.runbook().unwrap();
+                if let Some(script) = script_of(&scenario, &source).unwrap() {
+                    crate::people::script(&script, &runbook).unwrap();
+                }
             }
         }
         for one in RUNBOOKS {

@@ -11,6 +11,8 @@ use drdrill_environments::secrets;
 use drdrill_faults::process::starter;
 use drdrill_machinery::checks::{Checks, NamedTry, Try};
 
+use crate::wiring::Plan;
+
 /// All functionality checks that scenarios may ask for on an environment; `None` when there are none.
 pub(crate) fn functions(
     inventory: &Inventory,
@@ -49,13 +51,25 @@ fn probe(name: &str, call: &Call) -> Result<Try, ActionError> {
     probe.map(Try::Probe).map_err(|error| ActionError::new("make the check", name, error))
 }
 
-/// Refuses programs that somebody else could have put there, of the checks that are asked for.
-pub(crate) fn programs_are_ours(inventory: &Inventory, asked: &[String]) -> Result<(), String> {
-    for check in inventory.checks.iter().filter(|check| asked.contains(&check.name)) {
+/// Refuses programs that somebody else could have put there, of the checks and commands that a drill asks for.
+pub(crate) fn programs_are_ours(plan: &Plan) -> Result<(), String> {
+    let inventory = &plan.inventory;
+    let steps = plan.followed.iter().flat_map(|followed| &followed.runbook.steps);
+    let tried: Vec<&String> =
+        plan.scenario.verify.iter().chain(steps.clone().flat_map(|step| &step.verify)).collect();
+    for check in inventory.checks.iter().filter(|check| tried.contains(&&check.name)) {
         let CheckSpec::Exec(exec) = &check.check else { continue };
         let program = exec.command.first().map_or("", String::as_str);
         starter::check_program(Path::new(program))
             .map_err(|error| format!("check {}: {error}", check.name))?;
+    }
+    let run: Vec<&String> = steps.filter_map(|step| step.run.as_ref()).collect();
+    for command in inventory.commands.iter().filter(|one| run.contains(&&one.name)) {
+        let programs = [Some(&command.command), command.undo.as_ref()].into_iter().flatten();
+        for program in programs.filter_map(|words| words.first()) {
+            starter::check_program(Path::new(program))
+                .map_err(|error| format!("command {}: {error}", command.name))?;
+        }
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! - [`catalog`] — scenarios and environments, shipped and on disk; [`settings`] — `--set`.
 //! - [`wiring`], [`adapters`], [`archive`] and [`checks`] — a drill put together from the crates; [`guards`] — what is
 //!   refused before it.
+//! - [`people`] — who is asked in a drill that follows a runbook.
 //! - [`progress`] — what is shown while it runs; [`evidence`] — what it leaves behind.
 //! - [`commands`] — one file a command; [`selftest`] — defects that must be noticed.
 
@@ -18,6 +19,7 @@ mod exit;
 mod guards;
 mod notices;
 mod out;
+mod people;
 mod progress;
 mod selftest;
 mod settings;

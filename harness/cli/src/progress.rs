@@ -2,19 +2,22 @@
 //! that standard output carries the result alone.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use console::style;
+use console::{Term, style};
 use drdrill_core::event::{Entry, Event, Milestone, Stage, StepOutcome, StreamFacts};
 use drdrill_core::probe::{Connection, Purpose};
+use drdrill_core::runbook::{RunbookStep, StepBy};
 use drdrill_core::sample::Sample;
+use drdrill_core::secret::redacted;
 use drdrill_core::time::At;
 use drdrill_core::verdict::Verdict;
 use drdrill_engine::history::Observer;
 use drdrill_reports::escape;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The live line shows the availability of so much time.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -35,13 +38,13 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Begins with `intro`.
-    pub(crate) fn start(intro: &str) -> Self {
+    /// Begins with `intro`. `by_people`: steps of a runbook are asked for here, and answered.
+    pub(crate) fn start(intro: &str, by_people: bool) -> Self {
         let (lines, shown) = sync_channel::<Box<Entry>>(WAITING);
         let (ended, over) = sync_channel(1);
         let intro = intro.to_owned();
         std::thread::spawn(move || {
-            let mut progress = Progress::new();
+            let mut progress = Progress::new(by_people);
             progress.say(&intro);
             while let Ok(entry) = shown.recv() {
                 progress.show(&entry);
@@ -79,11 +82,16 @@ struct Progress {
     failed: u64,
     stage: &'static str,
     drawn: At,
+    /// The runbook that is followed.
+    steps: Vec<RunbookStep>,
+    by_people: bool,
+    /// Whether somebody is asked now: the live line would be in the way of what they type.
+    asking: bool,
 }
 
 impl Progress {
     /// A live line where standard error is a terminal and nobody says that this is a CI job; else plain lines.
-    fn new() -> Self {
+    fn new(by_people: bool) -> Self {
         let live = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
         let live = live.then(|| {
             let bar = ProgressBar::new_spinner();
@@ -102,14 +110,55 @@ impl Progress {
             failed: 0,
             stage: "starting",
             drawn: At::default(),
+            steps: Vec::new(),
+            by_people,
+            asking: false,
         }
     }
 
     /// Shows what happens before the history begins.
     fn say(&self, text: &str) {
         match &self.live {
-            Some(bar) => bar.println(text),
-            None => crate::out::error(text),
+            Some(bar) if !self.asking => bar.println(redacted(text)),
+            _ => crate::out::error(text),
+        }
+    }
+
+    /// Shows somebody what to do, and leaves the last line of the terminal to them.
+    fn ask(&mut self, name: &str, who: &str) {
+        self.asking = true;
+        if let Some(bar) = &self.live {
+            bar.disable_steady_tick();
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+            // A terminal that is gone needs no clean line.
+            let _ = Term::stderr().clear_line();
+        }
+        let Some(step) = self.steps.iter().find(|step| step.name == name) else { return };
+        let number = 1 + self.steps.iter().take_while(|step| step.name != name).count();
+        let mut text = format!(
+            "\n{number}/{}  {}: {}   by {} ({}), within {}\n",
+            self.steps.len(),
+            step.phase.word(),
+            step.name,
+            step.owner,
+            who,
+            step.within
+        );
+        let lines = step.actions.iter().map(|action| ("do", action));
+        let lines = lines.chain([("expect", &step.expect)]);
+        for (what, said) in lines.chain(step.otherwise.iter().map(|said| ("else", said))) {
+            let _infallible = writeln!(text, "    {what:<7} {said}");
+        }
+        text.push_str("    Is it done? d (done), f (failed) or s (skipped), and a note behind it:");
+        crate::out::error(&crate::out::harmless(&text));
+    }
+
+    /// Nobody is asked any more.
+    fn answered(&mut self) {
+        self.asking = false;
+        if let Some(bar) = &self.live {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.enable_steady_tick(REDRAW);
         }
     }
 
@@ -128,6 +177,12 @@ impl Progress {
             };
             self.deciding = started.streams.iter().filter(decides).cloned().collect();
         }
+        if let Event::RunbookFollowed { runbook, .. } = &entry.event {
+            self.steps.clone_from(&runbook.steps);
+        }
+        if self.asking && matches!(entry.event, Event::RunbookStep { .. } | Event::Aborted { .. }) {
+            self.answered();
+        }
         if let Event::Sample(sample) = &entry.event {
             self.count(sample);
         } else if let Some(text) = words(&entry.event) {
@@ -136,6 +191,15 @@ impl Progress {
         }
         if let Event::StageStarted(stage) = entry.event {
             self.stage = stage.word();
+            if self.asking {
+                // The drill went on without an answer.
+                self.answered();
+            }
+        }
+        if let Event::RunbookStepStarted { step, by: StepBy::Person, who, .. } = &entry.event
+            && self.by_people
+        {
+            self.ask(step, who);
         }
         if entry.at.since(self.drawn) >= REDRAW {
             self.drawn = entry.at;
@@ -176,6 +240,15 @@ impl Progress {
             self.acknowledged,
             self.failed,
         ));
+    }
+}
+
+fn by_whom(by: StepBy, who: &str) -> String {
+    match by {
+        StepBy::Person => who.to_owned(),
+        StepBy::Machinery => "the machinery".to_owned(),
+        StepBy::Command => "a command".to_owned(),
+        StepBy::Checks => "functionality checks".to_owned(),
     }
 }
 
@@ -233,6 +306,25 @@ pub(crate) fn words(event: &Event) -> Option<String> {
             let rollback = if *rollback { "rollback of " } else { "" };
             format!("  {mark}  {rollback}{} ({})", foreign(name), foreign(detail))
         }
+        Event::RunbookFollowed { runbook, scripted, .. } => {
+            let answers = if *scripted { "; what people answer comes from a file" } else { "" };
+            format!("  the runbook {} is followed{answers}", foreign(&runbook.runbook))
+        }
+        Event::RunbookStepStarted { step, by, who, .. } => {
+            format!("  step {} by {}", foreign(step), by_whom(*by, &foreign(who)))
+        }
+        Event::RunbookStep { step, outcome, note, .. } => {
+            let mark = match outcome {
+                StepOutcome::Done => green("done"),
+                StepOutcome::Failed => red("failed"),
+                StepOutcome::Skipped => "skipped".to_owned(),
+            };
+            let note =
+                if note.is_empty() { String::new() } else { format!(" ({})", foreign(note)) };
+            format!("  {mark}  step {}{note}", foreign(step))
+        }
+        Event::CommandTakenBack { .. } => format!("  {}", green("command taken back")),
+        Event::CommandStuck { error, .. } => format!("  {}: {}", red("STUCK"), foreign(error)),
         Event::FunctionChecked { name, verdict, detail, .. } => {
             let mark = if *verdict == Verdict::Pass { green("works") } else { red("fails") };
             format!("  {mark}  {} ({})", foreign(name), foreign(detail))

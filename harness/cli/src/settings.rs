@@ -18,8 +18,9 @@ const SETTINGS: [(&str, Change); 20] = [
             "own" => Failover::Own,
             "none" => Failover::None,
             "refrain" => Failover::Refrain,
+            "runbook" => Failover::Runbook,
             other => {
-                let known = known_names(other, ["built_in", "own", "none", "refrain"]);
+                let known = known_names(other, ["built_in", "own", "none", "refrain", "runbook"]);
                 return Err(format!("`{other}` is no failover; {known}"));
             }
         };

@@ -7,17 +7,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use drdrill_core::action::ActionError;
-use drdrill_core::environment::{Environment, Functions, Power, Vantage};
+use drdrill_core::environment::{Environment, Functions, Power, ProcessIdentity, Vantage};
 use drdrill_core::inventory::{EnvironmentFacts, Inventory, Pin, Provider, Strategy, ZONES};
 use drdrill_core::parts::Recovery;
 use drdrill_core::record::Tool;
-use drdrill_core::scenario::{Inject, Known, Scenario};
+use drdrill_core::runbook::{Followed, Phase, Runbook};
+use drdrill_core::scenario::{Failover, Inject, Known, Scenario};
+use drdrill_core::tabletop::Script;
 use drdrill_environments::host::{self, Host};
 use drdrill_environments::lab::{self, Lab, Tools};
 use drdrill_faults::links::Links;
 use drdrill_machinery::builtin::BuiltIn;
+use drdrill_machinery::checks::Checks;
 use drdrill_machinery::plan::Powers;
 use drdrill_machinery::restore::Restore;
+use drdrill_machinery::runbook::{self, ByRunbook, Told};
 use drdrill_machinery::standing::Standing;
 use drdrill_machinery::verify::LookOnly;
 
@@ -25,6 +29,7 @@ use crate::archive::LabArchive;
 use crate::args::OnArgs;
 use crate::catalog::{self, Source};
 use crate::exit::{Code, Failure};
+use crate::people::{self, Asked};
 use crate::{checks, guards, settings};
 
 pub(crate) use faults::{delay, disk_full, fault, reverters, targets, via};
@@ -34,6 +39,16 @@ pub(crate) struct Plan {
     pub(crate) source: Source,
     pub(crate) scenario: Scenario,
     pub(crate) inventory: Inventory,
+    /// The runbook that the drill follows as its recovery plan.
+    pub(crate) followed: Option<FollowedPlan>,
+}
+
+/// A runbook that a drill follows.
+pub(crate) struct FollowedPlan {
+    pub(crate) sha256: String,
+    pub(crate) runbook: Runbook,
+    /// What people answer, where the scenario says so.
+    pub(crate) script: Option<Script>,
 }
 
 /// Reads what the command line names, applies its settings, and checks that scenario and environment fit.
@@ -42,10 +57,30 @@ pub(crate) fn plan(scenario: &str, on: &OnArgs) -> Result<Plan, Failure> {
     let source = catalog::scenario(scenario)?;
     let mut scenario = source.scenario(&names_of(&inventory))?;
     settings::apply(&on.settings, &mut scenario, &mut inventory)?;
-    if let Some(runbook) = catalog::runbook_of(&scenario, &source)? {
-        runbook.runbook()?;
-    }
-    Ok(Plan { source, scenario, inventory })
+    let followed = followed(&source, &scenario, &inventory)?;
+    Ok(Plan { source, scenario, inventory, followed })
+}
+
+/// The runbook of a scenario, checked; given back where the drill follows it.
+fn followed(
+    source: &Source,
+    scenario: &Scenario,
+    inventory: &Inventory,
+) -> Result<Option<FollowedPlan>, Failure> {
+    let Some(file) = catalog::runbook_of(scenario, source)? else { return Ok(None) };
+    let follows = scenario.recovery.failover == Failover::Runbook;
+    let runbook = if follows {
+        file.followed(Followed {
+            commands: inventory.commands.iter().map(|one| one.name.clone()).collect(),
+            functions: names_of(inventory).functions.unwrap_or_default(),
+            failback: scenario.failback.is_some(),
+        })?
+    } else {
+        file.runbook()?
+    };
+    let script = catalog::script_of(scenario, source)?;
+    let script = script.map(|script| people::script(&script, &runbook)).transpose()?;
+    Ok(follows.then(|| FollowedPlan { sha256: file.sha256(), runbook, script }))
 }
 
 /// The names that scenarios may use on an environment.
@@ -104,7 +139,7 @@ pub(crate) fn environment(
 }
 
 /// The powers a scenario needs.
-pub(crate) fn needed(scenario: &Scenario) -> Vec<Power> {
+pub(crate) fn needed(scenario: &Scenario, followed: Option<&FollowedPlan>) -> Vec<Power> {
     let mut needed = Vec::new();
     for fault in &scenario.faults {
         match &fault.inject {
@@ -140,7 +175,12 @@ pub(crate) fn needed(scenario: &Scenario) -> Vec<Power> {
             Inject::BackupDamage(_) => needed.push(Power::Backups),
         }
     }
-    if scenario.recovery.failover.is_ours() || scenario.failback.is_some() {
+    // Who follows a runbook may go back by its words.
+    let goes_back = scenario.failback.is_some()
+        && followed.is_none_or(|plan| plan.runbook.expected(Phase::FailBack).is_zero());
+    let acts =
+        followed.is_some_and(|plan| plan.runbook.steps.iter().any(|one| one.action.is_some()));
+    if scenario.recovery.failover.is_ours() || goes_back || acts {
         needed.push(Power::Failover);
     }
     if scenario.recovery.restore.is_some() {
@@ -152,7 +192,9 @@ pub(crate) fn needed(scenario: &Scenario) -> Vec<Power> {
     if scenario.recovery.restore.is_some_and(|plan| plan.new_credentials) {
         needed.push(Power::Credentials);
     }
-    if !scenario.verify.is_empty() {
+    let tries =
+        followed.is_some_and(|plan| plan.runbook.steps.iter().any(|one| !one.verify.is_empty()));
+    if !scenario.verify.is_empty() || tries {
         needed.push(Power::Functions);
     }
     needed.sort_unstable();
@@ -165,7 +207,7 @@ pub(crate) fn check_powers(plan: &Plan) -> Result<(), Failure> {
     let nowhere = Path::new("");
     let environment = environment(&plan.inventory, "", nowhere, nowhere, 0)?;
     let has = environment.powers();
-    let lacks: Vec<&str> = needed(&plan.scenario)
+    let lacks: Vec<&str> = needed(&plan.scenario, plan.followed.as_ref())
         .into_iter()
         .filter(|power| !has.contains(power))
         .map(Power::word)
@@ -182,11 +224,17 @@ pub(crate) fn check_powers(plan: &Plan) -> Result<(), Failure> {
 
 /// The machinery of an environment, where it has what that needs; else what looks at its functions, where it has checks.
 pub(crate) fn recovery(
-    scenario: &Scenario,
-    inventory: &Inventory,
+    Plan { scenario, inventory, followed, .. }: &Plan,
     environment: &Arc<dyn Environment>,
+    asked: Option<Asked>,
+    harness: &ProcessIdentity,
 ) -> Result<Option<Arc<dyn Recovery>>, ActionError> {
-    let Some(functions) = checks::functions(inventory, environment)? else { return Ok(None) };
+    let functions = checks::functions(inventory, environment)?;
+    if let (Some(followed), Some(asked)) = (followed, asked) {
+        let by_runbook = by_runbook(inventory, environment, functions, followed, asked, harness)?;
+        return Ok(Some(Arc::new(by_runbook)));
+    }
+    let Some(functions) = functions else { return Ok(None) };
     let Some((powers, built_in)) = built_in(inventory, environment, functions.clone()) else {
         return Ok(Some(Arc::new(LookOnly::new(environment.name(), functions))));
     };
@@ -199,6 +247,38 @@ pub(crate) fn recovery(
         }
         _ => Arc::new(built_in),
     }))
+}
+
+/// A runbook followed as the recovery plan.
+fn by_runbook(
+    inventory: &Inventory,
+    environment: &Arc<dyn Environment>,
+    functions: Option<Arc<dyn Functions>>,
+    FollowedPlan { sha256, runbook, .. }: &FollowedPlan,
+    Asked { people, scripted, participants }: Asked,
+    harness: &ProcessIdentity,
+) -> Result<ByRunbook, ActionError> {
+    let functions = functions.unwrap_or_else(|| Arc::new(Checks::new(Vec::new(), None)));
+    let built_in =
+        built_in(inventory, environment, functions.clone()).map(|(_, built_in)| built_in);
+    if built_in.as_ref().is_some_and(|built_in| runbook::lacks_a_fence(runbook, built_in)) {
+        let reason = "it promotes without a fence, and this environment asks for one (`fence: required`): add a step with \
+                      `action: fence`";
+        return Err(ActionError::new("follow the runbook", &runbook.runbook, reason));
+    }
+    Ok(ByRunbook {
+        environment: inventory.environment.clone(),
+        runbook: runbook.clone(),
+        runbook_sha256: sha256.clone(),
+        scripted,
+        participants,
+        people,
+        commands: inventory.commands.clone(),
+        functions,
+        built_in,
+        harness: harness.clone(),
+        told: Told::default(),
+    })
 }
 
 /// The machinery that fails over and back, with what it acts on; `None` where the environment has not what that needs.

@@ -75,7 +75,11 @@ fn the_committed_schemas_are_those_of_the_program() {
 #[test]
 fn what_is_shipped_fits_its_schema() {
     let scenarios = [files("scenarios"), files("scenarios/must_fail")].concat();
-    let others = [("environment", files("environments")), ("runbook", files("runbooks"))];
+    let others = [
+        ("environment", files("environments")),
+        ("runbook", files("runbooks")),
+        ("script", files("runbooks/answers")),
+    ];
     for (format, files) in [("scenario", scenarios)].into_iter().chain(others) {
         let judge = Judge::of(format);
         for file in files {

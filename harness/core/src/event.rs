@@ -8,7 +8,7 @@ use crate::inventory::EnvironmentFacts;
 use crate::notice::{NoticeKind, Severity};
 use crate::probe::{Connection, Purpose};
 use crate::record::Tool;
-use crate::runbook::Runbook;
+use crate::runbook::{Runbook, StepBy};
 use crate::sample::{Sample, StreamId};
 use crate::scenario::Scenario;
 use crate::secret;
@@ -432,6 +432,68 @@ pub enum Event {
     TabletopConcluded {
         /// Issues, lessons, and what is to be done.
         conclusion: Conclusion,
+    },
+    /// A drill follows a runbook as its recovery plan.
+    RunbookFollowed {
+        /// The runbook.
+        runbook: Box<Runbook>,
+        /// SHA-256 of its file, in hexadecimal.
+        runbook_sha256: String,
+        /// Whether what people answer comes from a file, and not from somebody at a terminal.
+        scripted: bool,
+        /// Who takes part, where somebody said so.
+        participants: Vec<Participant>,
+    },
+    /// A step of the runbook began: somebody is asked to do it, or drdrill does.
+    RunbookStepStarted {
+        /// Its name.
+        step: String,
+        /// Who does it.
+        by: StepBy,
+        /// The person, or the role.
+        who: String,
+        /// How long it may take, in nanoseconds.
+        within_ns: u64,
+    },
+    /// A step of the runbook ended.
+    RunbookStep {
+        /// Its name.
+        step: String,
+        /// When it began.
+        started: At,
+        /// When it was answered, or done.
+        finished: At,
+        /// How.
+        outcome: StepOutcome,
+        /// What was said, or seen.
+        note: String,
+    },
+    /// The undo of a command is on disk; it was not run yet.
+    CommandPlanned {
+        /// Entry of the undo ledger.
+        id: u32,
+        /// Its name.
+        name: String,
+    },
+    /// What a command did was taken back.
+    CommandTakenBack {
+        /// Entry of the undo ledger.
+        id: u32,
+        /// When.
+        at: At,
+    },
+    /// What a command did could not be taken back.
+    CommandStuck {
+        /// Entry of the undo ledger.
+        id: u32,
+        /// Its name.
+        name: String,
+        /// Why.
+        error: String,
+        /// What is left, a line each.
+        residue: Vec<String>,
+        /// What a person would type.
+        by_hand: String,
     },
     /// The wall clock moved against the monotonic clock by more than a millisecond.
     ClockStepped {

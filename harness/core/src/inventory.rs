@@ -10,7 +10,7 @@ mod strategy;
 mod url;
 mod window;
 
-pub use checks::{CheckSpec, ExecCheck, NamedCheck, SqliteCheck};
+pub use checks::{CheckSpec, ExecCheck, NamedCheck, NamedCommand, SqliteCheck};
 pub use headers::{HeaderSource, Headers, SecretSource};
 pub use host::{HostDirectory, HostProcess};
 pub use machinery::{Fence, Machinery, Monitor};
@@ -76,6 +76,10 @@ pub struct Inventory {
     #[serde(default)]
     #[garde(length(max = 100), custom(distinct(|one: &NamedCheck| &one.name)), dive)]
     pub checks: Vec<NamedCheck>,
+    /// Commands of the operator's own, which steps of runbooks may ask for by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(length(max = 100), custom(distinct(|one: &NamedCommand| &one.name)), dive)]
+    pub commands: Vec<NamedCommand>,
     /// How recovery is recognised.
     #[serde(default)]
     #[garde(dive)]

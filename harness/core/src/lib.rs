@@ -12,8 +12,8 @@
 //!    backups; [`intruder`] — who must not be let in.
 //! 6. [`parts`] — what the engine is put together from.
 //! 7. [`sample`] and [`event`] — the one history everything writes to and everything is judged from.
-//! 8. [`runbook`] and [`tabletop`] — what people do, and exercises in which they walk through it; [`notice`] — what they
-//!    are told meanwhile.
+//! 8. [`runbook`] and [`tabletop`] — what people do, and exercises in which they walk through it; [`people`] — who is
+//!    asked to do it in a drill; [`notice`] — what they are told meanwhile.
 //! 9. [`checker`], [`record`] and [`reporter`] — judging and telling.
 
 pub mod action;
@@ -31,6 +31,7 @@ pub mod names;
 pub mod network;
 pub mod notice;
 pub mod parts;
+pub mod people;
 pub mod probe;
 pub mod process;
 pub mod ranges;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::action::ActionError;
+use crate::action::{ActionError, Tag, Undo};
 use crate::event::{Entry, Journal, StreamFacts};
 use crate::probe::Probe;
 use crate::sample::Sample;
@@ -83,6 +83,28 @@ pub trait Recovery: fmt::Debug + Send + Sync {
     async fn rejoin(&self, journal: Arc<dyn Journal>) -> Result<(), ActionError>;
     /// The site that decides about writes now, in the eyes of the machinery.
     fn serving_site(&self) -> String;
+    /// The drill is about to break something: what is noticed before that has another cause.
+    fn about_to_break(&self) {}
+    /// The last fault is in effect.
+    fn broken(&self) {}
+    /// Where it writes down how what it changes is taken back, when that outlives the environment.
+    fn use_ledger(&self, _: Arc<dyn Undos>) {}
+}
+
+/// Makes the undo of a change from the name that the change has.
+pub type MakeUndo = Box<dyn FnOnce(&Tag) -> Undo + Send>;
+
+/// The undo ledger, as machinery may use it.
+#[async_trait]
+pub trait Undos: fmt::Debug + Send + Sync {
+    /// Writes down how a change is taken back, before it is made. Returns its number in the ledger and the undo.
+    ///
+    /// # Errors
+    /// When it could not be written: the change must not be made.
+    async fn intend(&self, kind: &str, target: &str, make: MakeUndo)
+    -> Result<(u32, Undo), String>;
+    /// It was seen to be taken back.
+    async fn taken_back(&self, id: u32);
 }
 
 /// Says whether the target may be broken now. Reads only.

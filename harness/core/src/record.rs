@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::checker::Finding;
 use crate::event::{StepOutcome, When};
 use crate::notice::{NoticeKind, Severity};
-use crate::runbook::Phase;
+use crate::runbook::{Phase, StepBy};
 use crate::scenario::Kind;
 use crate::tabletop::{Conclusion, Participant, StepResult};
 use crate::verdict::Verdict;
@@ -68,6 +68,9 @@ pub struct Record {
     /// What people did; only of tabletop exercises, which measure nothing.
     #[serde(default)]
     pub tabletop: Option<Tabletop>,
+    /// The runbook that the drill followed as its recovery plan, and what came of its steps.
+    #[serde(default)]
+    pub runbook: Option<FollowedRunbook>,
     /// Who was told of the drill, or could not be.
     #[serde(default)]
     pub notices: Vec<ToldOf>,
@@ -95,6 +98,52 @@ pub struct Tabletop {
     pub judged_recovery_ms: Option<f64>,
     /// Issues, lessons and actions of the exercise as a whole.
     pub conclusion: Conclusion,
+}
+
+/// A runbook that a drill followed.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct FollowedRunbook {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its file, in hexadecimal.
+    pub sha256: String,
+    /// Whether what people answered came from a file, and not from somebody at a terminal.
+    pub scripted: bool,
+    /// Who took part, where somebody said so.
+    pub participants: Vec<Participant>,
+    /// Each of its steps, also those that the drill did not come to.
+    pub steps: Vec<FollowedStep>,
+    /// How long people took for their steps until the service was restored, together.
+    pub by_people_ms: f64,
+    /// How to give up and go back by hand, as the runbook says; only where what people did may have to be taken back.
+    pub to_take_back: Vec<String>,
+}
+
+/// A step of a runbook, as a drill carried it out.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct FollowedStep {
+    /// Its name.
+    pub name: String,
+    /// The stretch of the recovery that it belongs to.
+    pub phase: Phase,
+    /// The role that owns it.
+    pub owner: String,
+    /// Who does it.
+    pub by: StepBy,
+    /// The person who was asked, or the role; absent when the drill did not come to it.
+    pub who: Option<String>,
+    /// How long it may take, by the runbook.
+    pub within_ms: f64,
+    /// When it began; absent when the drill did not come to it.
+    pub started_ms: Option<f64>,
+    /// When it was done or answered; absent when it never was.
+    pub finished_ms: Option<f64>,
+    /// How it ended; absent when it did not.
+    pub outcome: Option<StepOutcome>,
+    /// What was said, or seen.
+    pub note: String,
+    /// What to do when it does not work, by the runbook.
+    pub otherwise: Option<String>,
 }
 
 /// A step of a runbook, as people walked through it.

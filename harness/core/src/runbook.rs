@@ -1,4 +1,7 @@
 //! Runbooks (requirement C12): who does what, in what order, how long it may take, and what to do when it does not work.
+//!
+//! A drill may follow one as its recovery plan. A step is then done by a person, unless it says that the machinery, a
+//! command of the environment or its functionality checks do it.
 
 use std::time::Duration;
 
@@ -12,7 +15,7 @@ use crate::units::Span;
 /// A runbook, as written in a file.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
-#[garde(context(Owners))]
+#[garde(context(RunbookNames))]
 pub struct Runbook {
     /// Name: lower-case letters, digits, `_` and `-`.
     #[garde(custom(simple_name))]
@@ -40,7 +43,12 @@ pub struct Runbook {
     #[garde(dive)]
     pub checklists: Checklists,
     /// What to do, in order.
-    #[garde(length(min = 1, max = 200), custom(distinct(|one: &RunbookStep| &one.name)), dive)]
+    #[garde(
+        length(min = 1, max = 200),
+        custom(distinct(|one: &RunbookStep| &one.name)),
+        custom(can_be_followed),
+        dive
+    )]
     pub steps: Vec<RunbookStep>,
     /// How to give up and go back, in order.
     #[serde(default)]
@@ -48,13 +56,30 @@ pub struct Runbook {
     pub rollback: Vec<String>,
 }
 
-/// Roles that own steps, which must be among the contacts; `None` when they are not compared.
-pub type Owners = Option<Vec<String>>;
+/// Names that a runbook may use; what is `None` is not compared.
+#[derive(Clone, Debug, Default)]
+pub struct RunbookNames {
+    /// Roles that own steps: they are among the contacts.
+    pub roles: Option<Vec<String>>,
+    /// What the environment has where a drill follows the runbook.
+    pub followed: Option<Followed>,
+}
+
+/// What an environment has for the steps of a runbook that a drill follows.
+#[derive(Clone, Debug, Default)]
+pub struct Followed {
+    /// Commands.
+    pub commands: Vec<String>,
+    /// Functionality checks.
+    pub functions: Vec<String>,
+    /// Whether the scenario asks for a way back.
+    pub failback: bool,
+}
 
 /// Somebody who takes part.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
-#[garde(context(Owners))]
+#[garde(context(RunbookNames))]
 pub struct Contact {
     /// The role by which steps know them, such as `incident_commander`.
     #[garde(custom(simple_name))]
@@ -75,7 +100,7 @@ pub struct Contact {
 /// Whom to call when it takes too long.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
-#[garde(context(Owners))]
+#[garde(context(RunbookNames))]
 pub struct Escalation {
     /// So long after the trigger.
     #[garde(custom(crate::units::within(Duration::from_secs(1), LONGEST)))]
@@ -91,7 +116,7 @@ pub struct Escalation {
 /// What to tick off before, while and after the steps are followed.
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields, default)]
-#[garde(context(Owners))]
+#[garde(context(RunbookNames))]
 pub struct Checklists {
     /// Before.
     #[garde(length(max = 100), inner(length(min = 1, max = 1000)))]
@@ -148,7 +173,7 @@ impl Phase {
 /// Something to do.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
-#[garde(context(Owners))]
+#[garde(context(RunbookNames))]
 pub struct RunbookStep {
     /// Its name.
     #[garde(custom(simple_name))]
@@ -174,18 +199,219 @@ pub struct RunbookStep {
     #[serde(default)]
     #[garde(inner(length(min = 1, max = 2000)))]
     pub otherwise: Option<String>,
+    /// In a drill, the machinery does this. A person does the step where this, `run` and `verify` are absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(custom(belongs_to(self.phase)))]
+    pub action: Option<MachineAction>,
+    /// In a drill, this command of the environment file is run, for at most `within`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(custom(one_way(self.action.is_some())), inner(custom(known_command)))]
+    pub run: Option<String>,
+    /// In a drill, these functionality checks are tried until all work, for at most `within`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(
+        length(max = 50),
+        custom(one_way(self.action.is_some() || self.run.is_some())),
+        inner(custom(known_function))
+    )]
+    pub verify: Vec<String>,
+}
+
+/// What the machinery can do as a step of a runbook. Each is a part of its failover plan, rolled back like it.
+#[derive(
+    Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum MachineAction {
+    /// Make the lost site refuse writes, where it can be reached.
+    Fence,
+    /// Start what of the site that takes over does not run, from backups where it has no data.
+    Activate,
+    /// Make it the primary.
+    Promote,
+    /// Send the clients there.
+    Redirect,
+    /// See that it serves.
+    Check,
+    /// All of the above, in this order.
+    FailOver,
+    /// The way back to the original site, as the scenario's `failback` says.
+    FailBack,
+}
+
+impl MachineAction {
+    /// Its name in files and records.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Fence => "fence",
+            Self::Activate => "activate",
+            Self::Promote => "promote",
+            Self::Redirect => "redirect",
+            Self::Check => "check",
+            Self::FailOver => "fail_over",
+            Self::FailBack => "fail_back",
+        }
+    }
+}
+
+/// Who does a step of a runbook in a drill.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepBy {
+    /// Somebody who was asked to.
+    Person,
+    /// drdrill's machinery.
+    Machinery,
+    /// A command of the environment file.
+    Command,
+    /// The functionality checks.
+    Checks,
+}
+
+impl StepBy {
+    /// Who, in a word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Machinery => "machinery",
+            Self::Command => "command",
+            Self::Checks => "checks",
+        }
+    }
+}
+
+impl RunbookStep {
+    /// Who does it in a drill.
+    #[must_use]
+    pub const fn by(&self) -> StepBy {
+        if self.action.is_some() {
+            StepBy::Machinery
+        } else if self.run.is_some() {
+            StepBy::Command
+        } else if self.verify.is_empty() {
+            StepBy::Person
+        } else {
+            StepBy::Checks
+        }
+    }
 }
 
 /// Longest time in a runbook.
 const LONGEST: Duration = Duration::from_hours(24 * 30);
 
-fn known_owner(role: &str, known: &Owners) -> garde::Result {
+fn known_owner(role: &str, known: &RunbookNames) -> garde::Result {
+    among("no contact has the role", role, known.roles.as_deref())
+}
+
+fn known_command(name: &str, known: &RunbookNames) -> garde::Result {
+    let known = known.followed.as_ref().map(|known| known.commands.as_slice());
+    among("the environment has no command", name, known)
+}
+
+fn known_function(name: &str, known: &RunbookNames) -> garde::Result {
+    let known = known.followed.as_ref().map(|known| known.functions.as_slice());
+    among("the environment has no functionality check", name, known)
+}
+
+fn among(what: &str, name: &str, known: Option<&[String]>) -> garde::Result {
     let Some(known) = known else { return Ok(()) };
-    if known.iter().any(|one| one == role) {
+    if known.iter().any(|one| one == name) {
         return Ok(());
     }
-    let known = known_names(role, known.iter().map(String::as_str));
-    Err(garde::Error::new(format!("no contact has the role `{role}`; {known}")))
+    let known = known_names(name, known.iter().map(String::as_str));
+    Err(garde::Error::new(format!("{what} `{name}`; {known}")))
+}
+
+/// What machinery does belongs where drills time it.
+fn belongs_to<C>(phase: Phase) -> impl Fn(&Option<MachineAction>, &C) -> garde::Result {
+    move |action, _| match (action, phase) {
+        (None, _)
+        | (Some(MachineAction::FailBack), Phase::FailBack)
+        | (Some(MachineAction::Check), Phase::Verify) => Ok(()),
+        (Some(action), Phase::FailOver) if *action != MachineAction::FailBack => Ok(()),
+        (Some(MachineAction::FailBack), _) => {
+            Err(garde::Error::new("`fail_back` belongs to a step of the phase fail_back"))
+        }
+        (Some(action), _) => Err(garde::Error::new(format!(
+            "`{}` belongs to a step of the phase fail_over",
+            action.word()
+        ))),
+    }
+}
+
+/// A step is done in one way.
+fn one_way<T: Present, C>(otherwise: bool) -> impl Fn(&T, &C) -> garde::Result {
+    move |way, _| {
+        if otherwise && way.is_present() {
+            return Err(garde::Error::new(
+                "a step is done in one way: give `action`, `run` or `verify`, not several",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether something is said at all.
+trait Present {
+    fn is_present(&self) -> bool;
+}
+
+impl Present for Option<String> {
+    fn is_present(&self) -> bool {
+        self.is_some()
+    }
+}
+
+impl Present for Vec<String> {
+    fn is_present(&self) -> bool {
+        !self.is_empty()
+    }
+}
+
+/// Whether the steps make a recovery plan, where a drill follows them.
+fn can_be_followed(steps: &[RunbookStep], known: &RunbookNames) -> garde::Result {
+    let Some(followed) = &known.followed else { return Ok(()) };
+    let refused = |why: &str| Err(garde::Error::new(format!("to be followed by a drill, {why}")));
+    if !steps.is_sorted_by_key(|step| step.phase) {
+        return refused(
+            "steps stand in the order of their phases: detect, decide, fail_over, verify, fail_back, close",
+        );
+    }
+    if !steps.iter().any(|step| step.phase.counts_to_recovery()) {
+        return refused(
+            "some step must belong to the recovery: detect, decide, fail_over or verify",
+        );
+    }
+    let actions: Vec<MachineAction> = steps.iter().filter_map(|step| step.action).collect();
+    for (index, action) in actions.iter().enumerate() {
+        if actions[..index].contains(action) {
+            return refused(&format!("`action: {}` stands in one step only", action.word()));
+        }
+    }
+    let parts = actions.iter().filter(|action| **action < MachineAction::FailOver);
+    if actions.contains(&MachineAction::FailOver) && parts.count() > 0 {
+        return refused(
+            "`action: fail_over` is all of the failover, and its parts stand in no other step",
+        );
+    }
+    let of_failover = actions.iter().filter(|action| **action < MachineAction::FailOver);
+    if !of_failover.is_sorted() {
+        return refused("actions stand in this order: fence, activate, promote, redirect, check");
+    }
+    let promotes = actions.contains(&MachineAction::Promote);
+    if actions.contains(&MachineAction::Redirect) && !promotes {
+        return refused(
+            "`action: redirect` comes after `action: promote`: nobody would take writes",
+        );
+    }
+    let goes_back = steps.iter().any(|step| step.phase == Phase::FailBack);
+    let fails_over = promotes || actions.contains(&MachineAction::FailOver);
+    if followed.failback && goes_back && fails_over && !actions.contains(&MachineAction::FailBack) {
+        return refused("one of its steps in the phase fail_back says `action: fail_back`");
+    }
+    Ok(())
 }
 
 impl Runbook {

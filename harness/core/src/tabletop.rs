@@ -1,4 +1,5 @@
-//! Tabletop exercises: people walk through a scenario with the runbook in hand, and nothing is touched.
+//! Tabletop exercises: people walk through a scenario with the runbook in hand, and nothing is touched. The same file of
+//! answers can speak for people in a drill that follows the runbook.
 
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ pub struct Answer {
     /// What people say of it.
     #[garde(custom(said_how_long(self.takes)))]
     pub result: StepResult,
-    /// How long it would take, in the judgement of those who would do it.
+    /// How long it would take, in the judgement of those who would do it. In a drill the answer comes so much later.
     #[serde(default)]
     #[garde(inner(custom(within(Duration::ZERO, Duration::from_hours(24 * 30)))))]
     pub takes: Option<Span>,

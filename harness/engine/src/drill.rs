@@ -2,6 +2,7 @@
 
 mod faults;
 mod guard;
+mod requests;
 mod stages;
 
 use std::path::PathBuf;
@@ -128,10 +129,8 @@ pub async fn run(
     };
     let journal = recorder.journal();
     journal.record(drdrill_core::event::Event::DrillStarted(Box::new(started(drill, &streams))));
-    let guard = guard::Guard::new(drill, &streams, recorder, keeper.as_ref());
-    stages::Stages::new(drill, &streams, recorder, &mut ledger, guard)
-        .run(sampling, streams, environment)
-        .await;
+    let guard = guard::Guard::new(drill, &streams, recorder, keeper.as_ref(), &mut ledger);
+    stages::Stages::new(drill, &streams, recorder, guard).run(sampling, streams, environment).await;
     close(drill, ledger, keeper);
     Ok(())
 }

@@ -185,6 +185,10 @@ const fn must_be_durable(event: &Event) -> bool {
             | Event::FaultEnded { .. }
             | Event::FaultStuck { .. }
             | Event::EnvironmentStuck { .. }
+            | Event::CommandPlanned { .. }
+            | Event::CommandTakenBack { .. }
+            | Event::CommandStuck { .. }
+            | Event::RunbookStep { .. }
             | Event::Aborted { .. }
             | Event::DrillFinished { .. }
     )

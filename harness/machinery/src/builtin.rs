@@ -36,6 +36,13 @@ pub struct Decided {
     reason: String,
 }
 
+/// A failover for somebody else to carry out.
+pub(crate) struct Piecemeal {
+    lost: Lost,
+    /// Its steps, in order.
+    pub(crate) steps: Vec<Step>,
+}
+
 /// Built-in machinery for a primary site and its DR site.
 #[derive(Debug)]
 pub struct BuiltIn {
@@ -435,13 +442,79 @@ impl BuiltIn {
         Decided { from, reason }: Decided,
         journal: &dyn Journal,
     ) -> Result<(), ActionError> {
-        let lost = if from == *self.heir() {
+        journal.record(Event::Milestone { milestone: Milestone::Decided, at: journal.now() });
+        let (lost, plan) = self.plan_from(&from).await;
+        self.go_over(lost, &plan, &reason, journal).await
+    }
+
+    /// Who takes over from a site that was lost, and how, as things are now.
+    async fn plan_from(&self, from: &SiteName) -> (Lost, Vec<Step>) {
+        let lost = if from == self.heir() {
             Lost { alone: false, to: self.primary.clone() }
         } else {
             self.lost().await
         };
-        let plan = if lost.alone { self.alone_plan() } else { self.failover_plan(&from, &lost.to) };
-        self.go_over(lost, &plan, &reason, journal).await
+        let plan = if lost.alone { self.alone_plan() } else { self.failover_plan(from, &lost.to) };
+        (lost, plan)
+    }
+
+    /// As [`BuiltIn::fail_over_from`], but step by step: what would be done, for somebody else to carry it out.
+    pub(crate) async fn piecemeal(&self, decided: &Decided) -> Piecemeal {
+        let (lost, steps) = self.plan_from(&decided.from).await;
+        Piecemeal { lost, steps }
+    }
+
+    /// A failover begins.
+    pub(crate) fn begins(&self, decided: &Decided, journal: &dyn Journal) {
+        self.state.change(SystemState::FailingOver, &decided.reason, journal);
+    }
+
+    /// A failover came to nothing.
+    pub(crate) fn came_to_nothing(&self, error: &ActionError, journal: &dyn Journal) {
+        if self.stays_decided() && self.failed_over.load(Ordering::Relaxed) {
+            return;
+        }
+        self.failed_over.store(false, Ordering::Relaxed);
+        self.alone.store(false, Ordering::Relaxed);
+        self.now_serves(&self.primary);
+        self.state.change(SystemState::Degraded, &error.to_string(), journal);
+    }
+
+    /// Others took over, or the primary goes on alone.
+    pub(crate) fn is_over(&self, plan: &Piecemeal) {
+        if plan.lost.alone {
+            self.alone.store(true, Ordering::Relaxed);
+        } else {
+            self.now_serves(&plan.lost.to);
+        }
+        self.failed_over.store(true, Ordering::Relaxed);
+    }
+
+    /// It is said that they did.
+    pub(crate) fn says_it_is_over(&self, journal: &dyn Journal) {
+        journal.record(Event::Milestone { milestone: Milestone::FailedOver, at: journal.now() });
+        self.state.change(SystemState::FailedOver, "the failover plan was carried out", journal);
+    }
+
+    /// Whether what was decided is not taken back: of two sites that take writes, the one that was lost would have to be
+    /// waited for.
+    pub(crate) const fn stays_decided(&self) -> bool {
+        self.standing.both_decide
+    }
+
+    /// What its plans act on.
+    pub(crate) const fn powers(&self) -> &Powers {
+        &self.powers
+    }
+
+    /// Time that a step of its plans has.
+    pub(crate) const fn step_timeout(&self) -> Duration {
+        self.settings.step_timeout.0
+    }
+
+    /// Whether it goes on only where the lost site was fenced.
+    pub(crate) fn needs_a_fence(&self) -> bool {
+        self.settings.fence == Fence::Required
     }
 
     /// Brings the original site back as the primary.
@@ -466,7 +539,7 @@ impl BuiltIn {
 
     async fn go_over(
         &self,
-        Lost { alone, to }: Lost,
+        lost: Lost,
         plan: &[Step],
         reason: &str,
         journal: &dyn Journal,
@@ -476,14 +549,8 @@ impl BuiltIn {
             self.state.change(SystemState::Degraded, &error.to_string(), journal);
             return Err(error);
         }
-        if alone {
-            self.alone.store(true, Ordering::Relaxed);
-        } else {
-            self.now_serves(&to);
-        }
-        self.failed_over.store(true, Ordering::Relaxed);
-        journal.record(Event::Milestone { milestone: Milestone::FailedOver, at: journal.now() });
-        self.state.change(SystemState::FailedOver, "the failover plan was carried out", journal);
+        self.is_over(&Piecemeal { lost, steps: Vec::new() });
+        self.says_it_is_over(journal);
         Ok(())
     }
 

@@ -11,7 +11,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use crate::state::State;
 
-/// Looks at `site` round after round; returns with the reason when a failover is decided.
+/// Looks at `site` round after round; returns with the reason for which something has to be done. Whoever does it says
+/// when that was decided.
 pub(crate) async fn watch(
     site: &str,
     health: &Arc<dyn HealthSource>,
@@ -42,7 +43,6 @@ pub(crate) async fn watch(
             journal.record(Event::Milestone { milestone: Milestone::Detected, at: journal.now() });
         }
         if let Some(reason) = tally.decide(settings) {
-            journal.record(Event::Milestone { milestone: Milestone::Decided, at: journal.now() });
             return reason;
         }
     }

@@ -290,6 +290,26 @@ pub async fn carry_out(
     step_timeout: Duration,
     journal: &dyn Journal,
 ) -> Result<(), ActionError> {
+    match forward(steps, powers, step_timeout, journal).await {
+        Ok(_) => Ok(()),
+        Err((reached, error)) => {
+            roll_back(&steps[..reached], powers, step_timeout, journal).await;
+            Err(error)
+        }
+    }
+}
+
+/// Carries a plan out as far as it goes, and takes nothing back. Returns how each step ended.
+///
+/// # Errors
+/// The error of the step that failed, and how many steps were begun: those are to be taken back.
+pub(crate) async fn forward(
+    steps: &[Step],
+    powers: &Powers,
+    step_timeout: Duration,
+    journal: &dyn Journal,
+) -> Result<Vec<StepOutcome>, (usize, ActionError)> {
+    let mut outcomes = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         let started = journal.now();
         let limit = step_timeout + step.act.lasts();
@@ -300,19 +320,25 @@ pub async fn carry_out(
             Err(_) if step.on_failure == OnFailure::Skip => StepOutcome::Skipped,
             Err(_) => StepOutcome::Failed,
         };
+        outcomes.push(outcome);
         let detail = done.as_ref().map_or_else(ToString::to_string, Clone::clone);
         journal.record(entry(step, started, journal, outcome, false, detail));
         if let Err(error) = done
             && step.on_failure == OnFailure::RollBack
         {
-            roll_back(&steps[..=index], powers, step_timeout, journal).await;
-            return Err(error);
+            return Err((index + 1, error));
         }
     }
-    Ok(())
+    Ok(outcomes)
 }
 
-async fn roll_back(steps: &[Step], powers: &Powers, step_timeout: Duration, journal: &dyn Journal) {
+/// Takes steps back, the last first.
+pub(crate) async fn roll_back(
+    steps: &[Step],
+    powers: &Powers,
+    step_timeout: Duration,
+    journal: &dyn Journal,
+) {
     for step in steps.iter().rev() {
         let started = journal.now();
         let done = timeout(step_timeout, step.act.take_back(&step.site, powers)).await;

@@ -3,6 +3,7 @@
 use drdrill_core::checker::Severity;
 use drdrill_core::event::StepOutcome;
 use drdrill_core::record::Record;
+use drdrill_core::runbook::StepBy;
 use drdrill_core::verdict::Verdict;
 
 use super::{Advice, Rule};
@@ -39,6 +40,16 @@ pub(super) const RULES: &[Rule] = &[
         advise: functionality,
     },
     Rule { id: "step_failed", when: "a step of a plan failed", advise: step_failed },
+    Rule {
+        id: "runbook_step_failed",
+        when: "a step of the runbook failed, or was never done",
+        advise: runbook_failed,
+    },
+    Rule {
+        id: "manual_steps_slow",
+        when: "people took longer for a step than the runbook gives, or most of the recovery",
+        advise: manual_slow,
+    },
     Rule {
         id: "failback_lost_writes",
         when: "writes were lost on the way back",
@@ -190,6 +201,58 @@ fn step_failed(record: &Record) -> Vec<Advice> {
             Advice::new(text, [format!("after {took}: {}", step.detail)])
         })
         .collect()
+}
+
+fn runbook_failed(record: &Record) -> Vec<Advice> {
+    let steps = record.runbook.iter().flat_map(|runbook| &runbook.steps);
+    // What an operator interrupted says nothing about who was asked.
+    let blamed = |name: &str| {
+        let said = format!("step {name} of the runbook ");
+        let failed = record.findings.iter().filter(|found| found.verdict == Verdict::Fail);
+        failed
+            .filter(|found| found.checker == "runbook")
+            .any(|found| found.message.starts_with(&said))
+    };
+    let wrong = steps.filter(|step| blamed(&step.name));
+    let advise = |step: &drdrill_core::record::FollowedStep| {
+        let text = format!(
+            "Change step {} of the runbook so that {} can do it, or give them what they lack; then run the drill again.",
+            step.name, step.owner
+        );
+        let said = (!step.note.is_empty()).then(|| format!("said: {}", step.note));
+        let otherwise = step.otherwise.as_ref().map(|text| format!("otherwise: {text}"));
+        let by = format!("by {} ({})", step.by.word(), step.who.as_deref().unwrap_or(&step.owner));
+        Advice::new(text, [by].into_iter().chain(said).chain(otherwise))
+    };
+    wrong.map(advise).collect()
+}
+
+fn manual_slow(record: &Record) -> Vec<Advice> {
+    let Some(runbook) = &record.runbook else { return Vec::new() };
+    let mut slow = Vec::new();
+    for step in runbook.steps.iter().filter(|step| step.by == StepBy::Person) {
+        if let Some((to, from)) = step.finished_ms.zip(step.started_ms)
+            && to - from > step.within_ms
+        {
+            let (took, within) = (figures::duration(to - from), figures::duration(step.within_ms));
+            slow.push(format!("step {}: took {took}, within {within}", step.name));
+        }
+    }
+    let recovery = record.phases.restored_ms.zip(record.phases.fault_ms);
+    if let Some((restored, fault)) = recovery
+        && 2.0 * runbook.by_people_ms > restored - fault
+    {
+        slow.push(format!(
+            "people took {} of the {} until the service was restored",
+            figures::duration(runbook.by_people_ms),
+            figures::duration(restored - fault)
+        ));
+    }
+    if slow.is_empty() {
+        return Vec::new();
+    }
+    let text = "Manual steps are slow: prepare or automate them, settle beforehand who decides, or plan with the longer time.";
+    vec![Advice::new(text, slow)]
 }
 
 fn failback_lost(record: &Record) -> Vec<Advice> {

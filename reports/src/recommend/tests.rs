@@ -1,6 +1,9 @@
 use std::collections::BTreeSet;
 
-use drdrill_core::record::{Interval, Record, SplitBrain};
+use drdrill_core::checker::{Finding, Severity};
+use drdrill_core::event::StepOutcome;
+use drdrill_core::record::{FollowedRunbook, FollowedStep, Interval, Record, SplitBrain};
+use drdrill_core::runbook::{Phase, StepBy};
 use drdrill_core::verdict::Verdict;
 
 use super::*;
@@ -26,6 +29,32 @@ fn flawless() -> Record {
     rpo.at_least_ms = Some(0.0);
     rpo.at_most_ms = Some(0.0);
     record
+}
+
+/// A runbook of one step, for which somebody took so long and has one second.
+fn followed(outcome: StepOutcome, took_ms: f64) -> FollowedRunbook {
+    let step = FollowedStep {
+        name: "tell".to_owned(),
+        phase: Phase::Verify,
+        owner: "lead".to_owned(),
+        by: StepBy::Person,
+        who: Some("Ada".to_owned()),
+        within_ms: 1_000.0,
+        started_ms: Some(6_000.0),
+        finished_ms: Some(6_000.0 + took_ms),
+        outcome: Some(outcome),
+        note: String::new(),
+        otherwise: None,
+    };
+    FollowedRunbook {
+        name: "r".to_owned(),
+        sha256: "00".to_owned(),
+        scripted: true,
+        participants: Vec::new(),
+        steps: vec![step],
+        by_people_ms: took_ms,
+        to_take_back: Vec::new(),
+    }
 }
 
 /// A rule, and what makes a flawless record one that it applies to.
@@ -56,6 +85,13 @@ const FLAWS: &[Flaw] = &[
         r.services[0].rto.verdict = Verdict::Unknown;
     }),
     ("rpo_missed", |r| r.services[0].rpo.as_mut().unwrap().verdict = Verdict::Fail),
+    ("runbook_step_failed", |r| {
+        r.runbook = Some(followed(StepOutcome::Failed, 100.0));
+        let message = "step tell of the runbook failed".to_owned();
+        let (verdict, severity) = (Verdict::Fail, Severity::Info);
+        r.findings.push(Finding { checker: "runbook".to_owned(), verdict, severity, message });
+    }),
+    ("manual_steps_slow", |r| r.runbook = Some(followed(StepOutcome::Done, 1_001.0))),
     ("writes_lost", |r| r.services[0].rpo.as_mut().unwrap().writes.lost = 1),
     ("writes_lost_after_fault", |r| r.services[0].rpo.as_mut().unwrap().lost_after_fault = 1),
     ("rlo_missed", |r| r.services[0].rlo.verdict = Verdict::Fail),
@@ -137,6 +173,19 @@ fn a_recovery_whose_end_was_not_established_is_not_said_to_have_failed() {
     record.services[0].rto.at_most_ms = None;
     record.services[0].rto.verdict = Verdict::Unknown;
     assert_eq!(ids(&record), BTreeSet::from(["rto_not_established".to_owned()]));
+}
+
+#[test]
+fn people_who_are_in_time_are_given_no_advice_unless_they_are_most_of_the_recovery() {
+    let mut record = flawless();
+    record.runbook = Some(followed(StepOutcome::Done, 1_000.0));
+    assert!(ids(&record).is_empty(), "{:?}", ids(&record));
+    // Of the whole recovery more than half.
+    let took = record.phases.restored_ms.unwrap() - record.phases.fault_ms.unwrap();
+    record.runbook.as_mut().unwrap().by_people_ms = took / 2.0 + 1.0;
+    let advice = recommend(&record);
+    assert_eq!(advice[0].rule, "manual_steps_slow");
+    assert!(advice[0].evidence[0].starts_with("people took "), "{:?}", advice[0].evidence);
 }
 
 #[test]

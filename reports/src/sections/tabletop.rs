@@ -1,6 +1,7 @@
 //! What people said in a tabletop exercise.
 
 use drdrill_core::record::{Record, Tabletop};
+use drdrill_core::tabletop::Participant;
 
 use super::{Cell, Section};
 use crate::{figures, words};
@@ -8,19 +9,25 @@ use crate::{figures, words};
 /// All tables about an exercise; none of a drill.
 pub(super) fn sections(record: &Record) -> Vec<Section> {
     let Some(tabletop) = &record.tabletop else { return Vec::new() };
-    vec![participants(tabletop), steps(tabletop), remarks(tabletop), follow_ups(tabletop)]
+    vec![
+        participants(&tabletop.participants),
+        steps(tabletop),
+        remarks(tabletop),
+        follow_ups(tabletop),
+    ]
 }
 
-fn participants(tabletop: &Tabletop) -> Section {
+/// Who was to take part, and who did.
+pub(super) fn participants(participants: &[Participant]) -> Section {
     let yes = |said: bool| Cell::text(if said { "yes" } else { "no" });
-    let rows = tabletop.participants.iter();
+    let rows = participants.iter();
     let rows = rows.map(|one| {
         vec![Cell::text(&one.name), Cell::code(&one.role), yes(one.planned), yes(one.present)]
     });
     Section {
         id: "participants",
         title: "Participants",
-        note: if tabletop.participants.is_empty() { "Nobody." } else { "" }.to_owned(),
+        note: if participants.is_empty() { "Nobody." } else { "" }.to_owned(),
         columns: &["Name", "Role", "Planned", "Present"],
         rows: rows.collect(),
     }

@@ -1,6 +1,7 @@
 //! The timeline: every stream over the whole drill, with the fault, the failback and the moments of the recovery.
 
 use drdrill_core::record::Record;
+use drdrill_core::runbook::StepBy;
 
 use super::Svg;
 use super::lanes::{self, LANE, PANEL};
@@ -87,8 +88,13 @@ fn block(number: usize) -> f64 {
 }
 
 fn markers(record: &Record, time: Time) -> Vec<Marker> {
+    // What people did is part of where the time went.
+    let steps = record.runbook.iter().flat_map(|runbook| &runbook.steps);
+    let by_people = steps.filter(|step| step.by == StepBy::Person);
+    let by_people = by_people.filter_map(|step| Some((step.name.as_str(), step.finished_ms?)));
     phases::moments(&record.phases)
         .into_iter()
+        .chain(by_people)
         .map(|(name, ms)| Marker {
             x: time.x(ms),
             label: format!("{name} {}", instant(rounded(ms))),

@@ -1,7 +1,8 @@
 //! The page for a terminal.
 
-use drdrill_core::event::When;
-use drdrill_core::record::{Record, Service, Tabletop};
+use drdrill_core::event::{StepOutcome, When};
+use drdrill_core::record::{FollowedStep, Record, Service, Tabletop};
+use drdrill_core::runbook::{Phase, StepBy};
 use drdrill_core::verdict::Verdict;
 use tabled::builder::Builder;
 use tabled::settings::{Alignment, Padding, Style, Width};
@@ -38,6 +39,7 @@ pub(super) fn summary(record: &Record, look: Look, report: Option<&str>) -> Stri
     } else {
         page.objectives(record);
         page.phases(record);
+        page.followed(record);
         page.functionality(record);
         page.services(record);
     }
@@ -117,6 +119,61 @@ impl Page {
             ]);
         }
         self.table(builder);
+    }
+
+    /// The steps of a runbook that was followed.
+    fn followed(&mut self, record: &Record) {
+        let Some(runbook) = &record.runbook else { return };
+        self.gap();
+        let mut builder = Builder::default();
+        builder.push_record(["step", "by", "took", "within", "outcome and note"]);
+        let (begun, others): (Vec<_>, Vec<_>) = runbook
+            .steps
+            .iter()
+            .filter(|step| step.phase != Phase::Close)
+            .partition(|step| step.started_ms.is_some());
+        let by = |step: &FollowedStep| -> String {
+            let by = match &step.who {
+                Some(who) if step.by == StepBy::Person => who,
+                _ => step.by.word(),
+            };
+            clean(by).chars().take(24).collect()
+        };
+        // What the other columns leave.
+        let longest = |of: &dyn Fn(&FollowedStep) -> usize| begun.iter().map(|one| of(one)).max();
+        let names = longest(&|step| step.name.len()).unwrap_or(0);
+        let others_take = names + longest(&|step| by(step).chars().count()).unwrap_or(0) + 36;
+        let room = self.width.saturating_sub(others_take).max(14);
+        for step in &begun {
+            let by_person = step.by == StepBy::Person;
+            let mut outcome = words::followed(step).to_owned();
+            if !step.note.is_empty() && (by_person || step.outcome == Some(StepOutcome::Failed)) {
+                // A note may be long; the whole of it stands in the report.
+                outcome = format!("{outcome}: {}", clean(&step.note));
+            }
+            builder.push_record([
+                clean(&step.name).into_owned(),
+                by(step),
+                words::took(step),
+                duration(step.within_ms),
+                wrap(&outcome, room).into_iter().take(4).collect::<Vec<_>>().join("\n"),
+            ]);
+        }
+        self.table(builder);
+        if !others.is_empty() {
+            let names: Vec<&str> = others.iter().map(|step| step.name.as_str()).collect();
+            self.gap();
+            self.labelled("Not reached", &names.join(", "));
+        }
+        let answers = if runbook.scripted { ", by answers from a file" } else { "" };
+        let took = duration(runbook.by_people_ms);
+        self.labelled(
+            "People",
+            &format!("{took} of the time until the service was restored{answers}"),
+        );
+        for text in &runbook.to_take_back {
+            self.labelled("By hand", text);
+        }
     }
 
     fn objectives(&mut self, record: &Record) {

@@ -1,6 +1,6 @@
 //! One fact a line, for pipes and logs.
 
-use drdrill_core::record::{Record, Service, TabletopStep};
+use drdrill_core::record::{FollowedStep, Record, Service, TabletopStep};
 use drdrill_core::verdict::Verdict;
 
 use super::facts::{clients, kept, kept_line};
@@ -26,6 +26,13 @@ pub(super) fn summary(record: &Record, report: Option<&str>) -> String {
             .iter()
             .map(|span| format!("phase {}: {}", span.phase.word(), span.took())),
     );
+    if let Some(runbook) = &record.runbook {
+        lines.extend(runbook.steps.iter().map(followed));
+        let took = duration(runbook.by_people_ms);
+        let answers = if runbook.scripted { ", by answers from a file" } else { "" };
+        lines.push(format!("people: {took} of the time until the service was restored{answers}"));
+        lines.extend(runbook.to_take_back.iter().map(|text| format!("by hand: {text}")));
+    }
     lines.extend(record.functionality.iter().map(|check| {
         let (word, when) = (check.outcome.word(), words::when(check.when));
         let took = duration(check.took_ms);
@@ -63,6 +70,20 @@ fn step(step: &TabletopStep) -> String {
     let takes = step.takes_ms.map_or_else(String::new, |ms| format!(", takes {}", duration(ms)));
     let (result, within) = (words::step_result(step.result), duration(step.within_ms));
     format!("step {}: {result}{takes}, within {within}, by {}", step.name, step.owner)
+}
+
+/// A step of a runbook that was followed.
+fn followed(step: &FollowedStep) -> String {
+    let within = duration(step.within_ms);
+    let who = step.who.as_deref().unwrap_or(&step.owner);
+    let note = if step.note.is_empty() { String::new() } else { format!("; {}", step.note) };
+    let took = step.finished_ms.map_or_else(String::new, |_| format!(" in {}", words::took(step)));
+    format!(
+        "runbook step {}: {}{took}, within {within}, by {} ({who}){note}",
+        step.name,
+        words::followed(step),
+        step.by.word()
+    )
 }
 
 fn service(record: &Record, service: &Service) -> Vec<String> {

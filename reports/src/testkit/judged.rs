@@ -68,6 +68,7 @@ pub(super) fn record(case: Case, history: &[Entry]) -> Record {
         split_brain: Vec::new(),
         findings: findings(case),
         tabletop: None,
+        runbook: None,
         notices: notices(case),
         recommendations: Vec::new(),
         leftovers,

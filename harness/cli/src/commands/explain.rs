@@ -3,6 +3,7 @@
 use drdrill_core::inventory::{Inventory, Pin, Provider, Strategy, Zones};
 use drdrill_core::network::{Via, Way};
 use drdrill_core::notice::Severity;
+use drdrill_core::runbook::{Phase, RunbookStep, StepBy};
 use drdrill_core::scenario::{
     Destruction, Failover, Inject, Limit, NetworkDelay, RestorePlan, Scenario,
 };
@@ -11,6 +12,7 @@ use serde_json::json;
 
 use crate::args::{DrillArgs, Format};
 use crate::exit::{Code, Outcome};
+use crate::wiring::Plan;
 use crate::{guards, out, wiring};
 
 /// Says what a drill would do.
@@ -29,11 +31,11 @@ pub(crate) fn explain(args: &DrillArgs) -> Outcome {
         out::json(&json!({ "scenario": plan.scenario, "environment": plan.inventory }));
         return Ok(Code::Passed);
     }
-    out::line(&out::harmless(&words(&plan.scenario, &plan.inventory)));
+    out::line(&out::harmless(&words(&plan)));
     Ok(Code::Passed)
 }
 
-fn words(scenario: &Scenario, inventory: &Inventory) -> String {
+fn words(Plan { scenario, inventory, followed, .. }: &Plan) -> String {
     let mut text = Text(String::new());
     text.line(&format!("{} on {}", scenario.title, inventory.environment));
     if !scenario.description.is_empty() {
@@ -71,6 +73,9 @@ fn words(scenario: &Scenario, inventory: &Inventory) -> String {
         step(&format!("At {}: {}. {undo}", fault.at, what(&fault.inject)));
     }
     step(&healed_by(scenario, inventory));
+    for one in followed.iter().flat_map(|followed| &followed.runbook.steps) {
+        step(&format!("Step {} of the runbook, {}.", one.name, done_by(one)));
+    }
     if let Some(standing) = standing(inventory) {
         step(standing);
     }
@@ -109,6 +114,18 @@ fn words(scenario: &Scenario, inventory: &Inventory) -> String {
             ));
         }
     }
+    told(inventory, &mut text);
+    if !scenario.proves.is_empty() {
+        text.head("A pass proves");
+        for proof in &scenario.proves {
+            text.item(proof);
+        }
+    }
+    text.0
+}
+
+/// Who is told of it.
+fn told(inventory: &Inventory, text: &mut Text) {
     if let Some(notify) = &inventory.notify {
         text.head("Who is told");
         for one in &notify.to {
@@ -125,13 +142,20 @@ fn words(scenario: &Scenario, inventory: &Inventory) -> String {
             notify.update_every
         ));
     }
-    if !scenario.proves.is_empty() {
-        text.head("A pass proves");
-        for proof in &scenario.proves {
-            text.item(proof);
+}
+
+/// Who does a step of a runbook.
+fn done_by(step: &RunbookStep) -> String {
+    let within = step.within;
+    match (step.by(), step.action, &step.run) {
+        _ if step.phase == Phase::Close => "which comes after the drill".to_owned(),
+        (_, Some(action), _) => format!("by the machinery: {}", action.word()),
+        (_, _, Some(command)) => format!("by the command {command}, killed after {within}"),
+        (StepBy::Checks, ..) => {
+            format!("when these work, within {within}: {}", step.verify.join(", "))
         }
+        _ => format!("by a person: {}, within {within}", step.owner),
     }
-    text.0
 }
 
 /// Who heals the system, and how.
@@ -147,6 +171,15 @@ fn healed_by(scenario: &Scenario, inventory: &Inventory) -> String {
                 "The health monitor looks every {}; after {} failures in a row {word} {} kinds of check failed it fails over: \
                  fence, activate, promote, redirect, see that it serves; rolled back in reverse order when a step fails.{at}",
                 monitor.interval, monitor.failures, monitor.kinds
+            )
+        }
+        Failover::Runbook => {
+            let when = match inventory.provider {
+                Provider::Lab(_) => "when the health monitor decides that a site is lost",
+                Provider::Host(_) => "as soon as the last fault is in effect",
+            };
+            format!(
+                "The runbook is followed {when}; when a step fails, what machinery and commands did is taken back in reverse order."
             )
         }
         Failover::Own => "The system fails over by itself; drdrill only watches.".to_owned(),

@@ -86,22 +86,25 @@ pub(crate) fn list(args: FormatArgs) -> Outcome {
 
 fn scenario_row(shipped: &Shipped) -> Result<ScenarioRow, Failure> {
     let scenario = catalog::scenario(shipped.name)?.scenario(&Known::default())?;
-    let needs = wiring::needed(&scenario).into_iter().map(Power::word).collect();
+    let on = |environment: &str| OnArgs {
+        env: environment.to_owned(),
+        settings: Vec::new(),
+        format: FormatArgs { format: Format::Json },
+    };
     let runs_on = ENVIRONMENTS.iter().filter(|environment| {
-        let on = OnArgs {
-            env: environment.name.to_owned(),
-            settings: Vec::new(),
-            format: FormatArgs { format: Format::Json },
-        };
-        wiring::plan(shipped.name, &on).is_ok_and(|plan| wiring::check_powers(&plan).is_ok())
+        wiring::plan(shipped.name, &on(environment.name))
+            .is_ok_and(|plan| wiring::check_powers(&plan).is_ok())
     });
+    let lab = wiring::plan(shipped.name, &on(ENVIRONMENTS[0].name));
+    let followed = lab.ok().and_then(|plan| plan.followed);
+    let needs = wiring::needed(&scenario, followed.as_ref());
     Ok(ScenarioRow {
         group: scenario.tags.first().cloned().unwrap_or_else(|| OTHER.to_owned()),
         name: scenario.scenario,
         title: scenario.title,
         targets: targets(scenario.targets),
         runs_on: runs_on.map(|environment| environment.name.to_owned()).collect(),
-        needs,
+        needs: needs.into_iter().map(Power::word).collect(),
         tags: scenario.tags,
         must_fail: shipped.must_fail,
     })

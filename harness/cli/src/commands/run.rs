@@ -25,6 +25,7 @@ use crate::adapters::{History, Probes, make_probe, restore_watch};
 use crate::args::RunArgs;
 use crate::evidence::{self, EVENTS_FILE};
 use crate::exit::{Code, Failure};
+use crate::people::{self, Asked};
 use crate::wiring::{self, Plan};
 use crate::{checks, guards, notices, progress};
 
@@ -92,6 +93,7 @@ pub(super) fn run(
     guards::production::confirmed(&plan, args.yes_production.as_deref())?;
     let permit = Arc::new(guards::permit::Rules::of(&plan.inventory)?);
     guards::production::fits_the_window(&plan, chrono::Utc::now())?;
+    let asked = people::of(&plan, args)?;
     state.prepare().map_err(Failure::with(Code::NotReady))?;
     let now = chrono::Utc::now();
     let run_id = new_run_id(now);
@@ -111,8 +113,7 @@ pub(super) fn run(
     let seed = u64::from(rand::random::<u32>());
     let environment = wiring::environment(&plan.inventory, &run_id, &run_dir, &program, seed)?;
     guards::rights(&plan.scenario, &*environment)?;
-    checks::programs_are_ours(&plan.inventory, &plan.scenario.verify)
-        .map_err(Failure::with(Code::NotReady))?;
+    checks::programs_are_ours(&plan).map_err(Failure::with(Code::NotReady))?;
     // Evidence that cannot be signed is no evidence: better known before anything is broken.
     let key = args.key.clone().unwrap_or_else(|| state.root().join("signing_key"));
     let signer = Signer::load_or_create(&key).map_err(Failure::with(Code::NotReady))?;
@@ -134,6 +135,7 @@ pub(super) fn run(
         permit,
         signer,
         session,
+        asked,
     };
     run.run(environment, recipients)
 }
@@ -172,6 +174,8 @@ struct Prepared<'a> {
     permit: Arc<guards::permit::Rules>,
     signer: Signer,
     session: &'a Session,
+    /// Who answers, where the drill follows a runbook.
+    asked: Option<Asked>,
 }
 
 /// The undo ledger of a run that is over.
@@ -196,7 +200,7 @@ struct Made {
 
 impl Prepared<'_> {
     fn run(
-        self,
+        mut self,
         environment: Arc<dyn drdrill_core::environment::Environment>,
         recipients: Vec<Recipient>,
     ) -> Result<Ran, Failure> {
@@ -207,8 +211,10 @@ impl Prepared<'_> {
             self.plan.scenario.scenario,
             self.plan.inventory.environment
         );
-        let screen = progress::Screen::start(&intro);
-        let made = self.drill(environment, screen.observer(), recipients);
+        let asked = self.asked.take();
+        let by_people = asked.as_ref().is_some_and(|asked| !asked.scripted);
+        let screen = progress::Screen::start(&intro, by_people);
+        let made = self.drill(environment, screen.observer(), recipients, asked);
         screen.end();
         let made = match made {
             Ok(made) => made,
@@ -228,6 +234,7 @@ impl Prepared<'_> {
         environment: Arc<dyn drdrill_core::environment::Environment>,
         show: Observer,
         recipients: Vec<Recipient>,
+        asked: Option<Asked>,
     ) -> Result<Made, Failure> {
         let not_ready = |error: io::Error| {
             Failure::new(Code::NotReady, format!("write to {}: {error}", self.run_dir.display()))
@@ -239,10 +246,10 @@ impl Prepared<'_> {
         let first = Line::Opened {
             run_id: self.run_id.clone(),
             environment: self.plan.inventory.environment.clone(),
-            harness,
+            harness: harness.clone(),
             boot_id: drdrill_process::boot_id().map_err(not_ready)?,
         };
-        let recovery = wiring::recovery(&self.plan.scenario, &self.plan.inventory, &environment)
+        let recovery = wiring::recovery(&self.plan, &environment, asked, &harness)
             .map_err(Failure::with(Code::NotReady))?;
         let (sink, head) = History::start(&self.run_dir.join(EVENTS_FILE)).map_err(not_ready)?;
         let recorder = Recorder::start(Box::new(sink)).map_err(not_ready)?;

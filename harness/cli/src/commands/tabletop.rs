@@ -4,14 +4,14 @@
 mod people;
 
 use std::fs;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::Path;
 use std::sync::PoisonError;
 
 use drdrill_core::event::{AbortCause, DrillStarted, Event, Journal};
 use drdrill_core::runbook::{Runbook, RunbookStep};
 use drdrill_core::scenario::{Kind, Scenario};
-use drdrill_core::tabletop::{Answer, Conclusion, Names, Participant, Script};
+use drdrill_core::tabletop::{Answer, Conclusion, Participant, Script};
 use drdrill_engine::history::Recorder;
 use drdrill_engine::state::{StateDir, new_run_id};
 use drdrill_reports::evidence::Signer;
@@ -22,6 +22,7 @@ use crate::args::TabletopArgs;
 use crate::catalog::{self, Source};
 use crate::evidence::{self, EVENTS_FILE};
 use crate::exit::{Code, Failure, Outcome};
+use crate::people as people_of;
 use crate::wiring::{self, Plan};
 use people::People;
 
@@ -64,8 +65,9 @@ impl Answers<'_> {
 pub(crate) fn tabletop(state: &StateDir, args: &TabletopArgs) -> Outcome {
     let plan = wiring::plan(&args.scenario, &args.on)?;
     let (source, runbook) = runbook(args, &plan)?;
-    let script = args.script.as_deref().map(|path| script(path, &runbook)).transpose()?;
-    if script.is_none() && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    let script = args.script.as_deref().map(catalog::file).transpose()?;
+    let script = script.map(|file| people_of::script(&file, &runbook)).transpose()?;
+    if script.is_none() && !people_of::at_a_terminal() {
         let hint = "an exercise asks people: run it at a terminal, or give their answers with --script FILE";
         return Err(Failure::new(Code::Usage, hint));
     }
@@ -116,12 +118,6 @@ fn runbook(args: &TabletopArgs, plan: &Plan) -> Result<(Source, Runbook), Failur
     };
     let runbook = source.runbook()?;
     Ok((source, runbook))
-}
-
-fn script(path: &str, runbook: &Runbook) -> Result<Script, Failure> {
-    let steps = runbook.steps.iter().map(|step| step.name.clone()).collect();
-    let known = Names { steps: Some(steps), roles: Some(runbook.roles()) };
-    catalog::file(path)?.script(&known)
 }
 
 fn started(

@@ -40,6 +40,7 @@ use drdrill_faults::qdisc::Delay;
 use drdrill_faults::site_loss::SiteLoss;
 use drdrill_faults::site_reverter::{Restart, Scope, SiteReverter};
 use drdrill_faults::stolen::CredentialsStolen;
+use drdrill_machinery::command::CommandReverter;
 
 /// Makes a fault of a scenario on an environment that is up.
 pub(crate) fn fault(
@@ -395,6 +396,7 @@ pub(crate) fn reverters(environment: Option<&Arc<dyn Environment>>) -> Reverters
         Arc::new(ReadOnlyReverter),
         Arc::new(DataReverter),
         Arc::new(BackupReverter),
+        Arc::new(CommandReverter),
     ])
 }
 #[cfg(test)]

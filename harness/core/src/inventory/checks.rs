@@ -83,3 +83,30 @@ pub struct SqliteCheck {
     #[garde(length(max = 1000))]
     pub equals: Option<String>,
 }
+
+/// A command that a step of a runbook may ask for by its name (`run: NAME`). It runs as the user of drdrill, without a
+/// shell, with nothing of its environment but a `PATH`, for at most the time that the step has.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct NamedCommand {
+    /// Its name.
+    #[garde(custom(simple_name))]
+    #[schemars(regex(pattern = r"^[a-z0-9_-]{1,64}$"))]
+    pub name: String,
+    /// An absolute path of a program, and its arguments. It must end with exit code 0. Anybody can read it in the
+    /// process list: no secrets.
+    #[garde(custom(argv))]
+    pub command: Vec<String>,
+    /// What takes back what the command did: run when a later step fails, when the drill is aborted or killed, and at
+    /// its end unless the way back was gone. It has 10 s, may be run although the command was not or only half, and may
+    /// be run twice. It stands in the undo ledger: no secrets. Without one nothing has to be taken back.
+    #[serde(default)]
+    #[garde(inner(custom(an_argv)))]
+    pub undo: Option<Vec<String>>,
+}
+
+/// A command behind an option.
+#[expect(clippy::ptr_arg, reason = "what garde calls it with")]
+fn an_argv<C>(words: &Vec<String>, context: &C) -> garde::Result {
+    argv(words, context)
+}

@@ -14,7 +14,8 @@ pub use expect::Expect;
 pub use known::Known;
 pub use node::{DiskFull, FilesReadOnly, Kill, Pause, ReplicationStall, Stop, ZoneLoss};
 pub use parse::{
-    FileError, LARGEST_FILE_BYTES, parse_inventory, parse_runbook, parse_scenario, parse_script,
+    FileError, LARGEST_FILE_BYTES, parse_followed, parse_inventory, parse_runbook, parse_scenario,
+    parse_script,
 };
 pub use restore::RestorePlan;
 
@@ -57,6 +58,11 @@ pub struct Scenario {
     #[serde(default)]
     #[garde(inner(length(min = 1, max = 1000)))]
     pub runbook: Option<String>,
+    /// What people answer in a drill that follows its runbook, where they are not asked at a terminal: the name of a
+    /// shipped script, or the path of a file, from where this file is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(length(min = 1, max = 1000)))]
+    pub script: Option<String>,
     /// How a scenario that must fail has to end; only those have it.
     #[serde(default)]
     #[garde(dive)]
@@ -77,7 +83,7 @@ pub struct Scenario {
     pub faults: Vec<FaultAt>,
     /// What heals it.
     #[serde(default)]
-    #[garde(dive)]
+    #[garde(custom(follows_a_runbook(self.runbook.is_some())), dive)]
     pub recovery: Recovery,
     /// Functions that must work again after the recovery (requirement C10).
     #[serde(default)]
@@ -496,7 +502,19 @@ impl Recovery {
     /// Whether drdrill's own machinery watches the system, and acts.
     #[must_use]
     pub fn acts(&self) -> bool {
-        self.failover.is_ours() || self.restore.is_some()
+        self.failover.is_ours() || self.failover == Failover::Runbook || self.restore.is_some()
+    }
+}
+
+/// Who follows a runbook has one.
+fn follows_a_runbook<C>(has_one: bool) -> impl Fn(&Recovery, &C) -> garde::Result {
+    move |recovery, _| {
+        if recovery.failover == Failover::Runbook && !has_one {
+            return Err(garde::Error::new(
+                "says `failover: runbook`, and the scenario names none; write `runbook: NAME_OR_FILE` into it",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -523,6 +541,9 @@ pub enum Failover {
     /// drdrill's health monitor and failover plan are at work and have to hold back: the service never goes away, and a
     /// failover is a failure.
     Refrain,
+    /// The steps of the scenario's runbook, in order, by people, by commands and by drdrill's machinery. They begin when
+    /// the health monitor decides that something was lost, and where there is none as soon as the last fault is in effect.
+    Runbook,
 }
 
 impl Failover {

@@ -9,7 +9,7 @@ use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
 use super::{Known, Scenario};
 use crate::inventory::Inventory;
 use crate::names::known_names;
-use crate::runbook::Runbook;
+use crate::runbook::{Followed, Runbook, RunbookNames};
 use crate::secret::NOT_IN_FILES;
 use crate::tabletop::{Names, Script};
 
@@ -49,8 +49,23 @@ pub fn parse_inventory(name: &str, text: impl AsRef<[u8]>) -> Result<Inventory, 
 /// When it is no runbook; the message says where and what to write instead.
 pub fn parse_runbook(name: &str, text: impl AsRef<[u8]>) -> Result<Runbook, FileError> {
     // Who may own a step stands in the same file, so it is read twice.
-    let alone: Runbook = parse(name, text.as_ref(), &None)?;
-    parse(name, text.as_ref(), &Some(alone.roles()))
+    let alone: Runbook = parse(name, text.as_ref(), &RunbookNames::default())?;
+    parse(name, text.as_ref(), &RunbookNames { roles: Some(alone.roles()), followed: None })
+}
+
+/// Reads a runbook that a drill is to follow from what stands in the file `name`: besides, what its steps name must be
+/// there, and they must make a plan.
+///
+/// # Errors
+/// As [`parse_runbook`].
+pub fn parse_followed(
+    name: &str,
+    text: impl AsRef<[u8]>,
+    followed: Followed,
+) -> Result<Runbook, FileError> {
+    let alone = parse_runbook(name, text.as_ref())?;
+    let known = RunbookNames { roles: Some(alone.roles()), followed: Some(followed) };
+    parse(name, text.as_ref(), &known)
 }
 
 /// Reads the answers to a tabletop exercise from what stands in the file `name`, whose names must be among the `known`.

@@ -62,7 +62,7 @@ pub(super) fn instead_of<C>(
     failover: Failover,
 ) -> impl FnOnce(&Option<RestorePlan>, &C) -> garde::Result {
     move |restore, _| match (restore, failover) {
-        (Some(_), Failover::BuiltIn | Failover::Own) => Err(garde::Error::new(
+        (Some(_), Failover::BuiltIn | Failover::Own | Failover::Runbook) => Err(garde::Error::new(
             "is done where nobody fails over; write `failover: none` beside it",
         )),
         _ => Ok(()),

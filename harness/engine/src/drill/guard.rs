@@ -1,7 +1,8 @@
 //! Watches, whatever the drill does, whether it must end: interrupts, stop conditions, `drdrill halt`, a permit that is
-//! over, lost evidence, a lost keeper.
+//! over, lost evidence, a lost keeper. Meanwhile it serves the machinery's requests to the undo ledger.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use drdrill_core::event::AbortCause;
@@ -10,8 +11,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Drill;
+use super::requests::{Request, Requests, served};
 use crate::history::Recorder;
 use crate::keeper::Keeper;
+use crate::ledger::Ledger;
 use crate::stop::StopConditions;
 use crate::stop::halt::Levers;
 
@@ -36,6 +39,7 @@ impl Abort {
 }
 
 pub(super) struct Guard<'a> {
+    run_id: &'a str,
     interrupt: &'a CancellationToken,
     recorder: &'a Recorder,
     keeper: Option<&'a Keeper>,
@@ -43,6 +47,9 @@ pub(super) struct Guard<'a> {
     stop: mpsc::UnboundedReceiver<String>,
     /// `None` where nothing is broken, or no longer.
     permit: Option<&'a dyn Permit>,
+    /// What can be taken back. Written to by the drill, and between its own steps for the machinery.
+    pub(super) ledger: &'a mut Ledger,
+    requests: mpsc::UnboundedReceiver<Request>,
 }
 
 impl<'a> Guard<'a> {
@@ -51,6 +58,7 @@ impl<'a> Guard<'a> {
         streams: &[StreamPlan],
         recorder: &'a Recorder,
         keeper: Option<&'a Keeper>,
+        ledger: &'a mut Ledger,
     ) -> Self {
         let facts: Vec<_> = streams.iter().map(|stream| stream.facts.clone()).collect();
         let conditions = StopConditions::new(&drill.scenario.stop_when, &facts);
@@ -64,7 +72,12 @@ impl<'a> Guard<'a> {
         let levers = Levers::of(&drill.state, &drill.facts.name);
         let breaks = !drill.scenario.faults.is_empty();
         let permit = breaks.then_some(&*drill.permit);
-        Self { interrupt: &drill.interrupt, recorder, keeper, levers, stop, permit }
+        let (handle, requests) = Requests::new();
+        if let Some(recovery) = &drill.recovery {
+            recovery.use_ledger(Arc::new(handle));
+        }
+        let (run_id, interrupt) = (drill.run_id.as_str(), &drill.interrupt);
+        Self { run_id, interrupt, recorder, keeper, levers, stop, permit, ledger, requests }
     }
 
     /// Waits until all that must hold right before a fault was looked at, and held.
@@ -97,6 +110,9 @@ impl<'a> Guard<'a> {
                     return Err(Abort { cause: AbortCause::StopCondition, reason });
                 }
                 done = &mut work => return Ok(done),
+                Some(request) = self.requests.recv() => {
+                    served(request, self.run_id, self.ledger);
+                }
                 () = tokio::time::sleep(LOOK) => self.look()?,
             }
         }

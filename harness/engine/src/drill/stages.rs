@@ -16,11 +16,15 @@ use tokio::time::sleep;
 use super::guard::{Abort, Guard};
 use super::{Drill, faults};
 use crate::history::Recorder;
-use crate::ledger::{Intent, Ledger, LedgerError};
+use crate::ledger::{Intent, LedgerError};
 use crate::revert::{Stuck, TOTAL_TIMEOUT, revert_one};
 
 /// Time between two looks at whether the drill may go on.
 const POLL: Duration = Duration::from_millis(10);
+/// A task that was ended may take so long until it does nothing any more.
+const LAST_POLL: Duration = Duration::from_secs(1);
+/// Kind of what a command of a runbook did, in the ledger.
+const COMMAND: &str = "command";
 /// A wall clock that moved by more than this against the monotonic clock was stepped. Source: measurement, section 2.
 const CLOCK_STEP_NS: i64 = 1_000_000;
 
@@ -28,7 +32,6 @@ pub(super) struct Stages<'a> {
     drill: &'a Drill,
     journal: Arc<dyn Journal>,
     origin_nanos: u64,
-    ledger: &'a mut Ledger,
     guard: Guard<'a>,
     watch: Arc<dyn RestoreWatch>,
     /// The service whose writes are accounted for.
@@ -36,10 +39,25 @@ pub(super) struct Stages<'a> {
     failover: Option<Background>,
     /// Faults in effect, with their numbers in the ledger.
     faults: Vec<(u32, Arc<dyn Action>)>,
+    /// What could not be taken back so far.
+    stuck: Vec<u32>,
 }
 
 /// A task that ends with its owner.
 struct Background(JoinHandle<Result<(), drdrill_core::action::ActionError>>);
+
+impl Background {
+    /// Ends the task, and waits until it does nothing any more.
+    async fn end(mut self) {
+        // One that was waited for to its end must not be asked again.
+        if self.0.is_finished() {
+            return;
+        }
+        self.0.abort();
+        // One that holds its thread is waited for no longer: what it does is taken back like anything else.
+        let _ = tokio::time::timeout(LAST_POLL, &mut self.0).await;
+    }
+}
 
 impl Drop for Background {
     fn drop(&mut self) {
@@ -52,7 +70,6 @@ impl<'a> Stages<'a> {
         drill: &'a Drill,
         streams: &[StreamPlan],
         recorder: &'a Recorder,
-        ledger: &'a mut Ledger,
         guard: Guard<'a>,
     ) -> Self {
         let facts: Vec<_> = streams.iter().map(|stream| stream.facts.clone()).collect();
@@ -72,12 +89,12 @@ impl<'a> Stages<'a> {
             drill,
             journal,
             origin_nanos,
-            ledger,
             guard,
             watch,
             written,
             failover: None,
             faults: Vec::new(),
+            stuck: Vec::new(),
         }
     }
 
@@ -92,12 +109,17 @@ impl<'a> Stages<'a> {
         let broken = self.until_restored(sampling, streams).await;
         let aborted = self.note_abort(broken);
         // Nothing cancels this part: neither an interrupt nor a stop condition.
-        self.failover = None;
-        self.undo_faults().await;
+        if let Some(failover) = self.failover.take() {
+            failover.end().await;
+        }
+        // What commands of a runbook did stays for a way back that is to be gone: its end takes their place.
+        let goes_back = !aborted && self.drill.scenario.failback.is_some();
+        self.undo(|intent| intent.kind != COMMAND || !goes_back).await;
         self.guard.nothing_is_broken();
         if !aborted {
             let back = self.fail_back().await;
             let aborted = self.note_abort(back);
+            self.undo(|_| true).await;
             let stopped = stop(sampling);
             let aborted = self.note_abort(stopped) || aborted;
             if !aborted {
@@ -204,13 +226,20 @@ impl<'a> Stages<'a> {
             self.guard.permits_a_fault().await?;
             let fault = (drill.make_fault)(&planned.inject, &drill.environment)
                 .map_err(|error| Abort::failure(error.to_string()))?;
-            let id = self.ledger.next_id();
+            if let Some(recovery) = &drill.recovery {
+                recovery.about_to_break();
+            }
+            let id = self.guard.ledger.next_id();
             // Not cut short by an interrupt: between the intent and the proof only a whole fault can be told from none.
-            let seen = faults::inject(&drill.run_id, &*fault, self.ledger, &*self.journal).await;
+            let seen =
+                faults::inject(&drill.run_id, &*fault, self.guard.ledger, &*self.journal).await;
             let (from, at) = seen.map_err(Abort::failure)?;
             self.watch.fault(from, at);
             self.faults.push((id, fault));
             last = Some(at);
+        }
+        if let Some(recovery) = &drill.recovery {
+            recovery.broken();
         }
         last.ok_or_else(|| Abort::failure("no fault was injected"))
     }
@@ -228,10 +257,22 @@ impl<'a> Stages<'a> {
             let outcome = match ended {
                 Ok(Ok(outcome)) => outcome.map_err(|error| error.to_string()),
                 Ok(Err(panic)) => Err(panic.to_string()),
-                Err(_) => Err(format!("not done within {}", scenario.recovery.give_up_after)),
+                Err(_) => {
+                    if scenario.recovery.failover == Failover::Runbook
+                        && let Some(waiting) = self.failover.take()
+                    {
+                        // Nobody is asked any more.
+                        waiting.end().await;
+                    }
+                    Err(format!("not done within {}", scenario.recovery.give_up_after))
+                }
             };
             if let Err(error) = outcome {
-                let what = if scenario.recovery.restore.is_some() { "restore" } else { "failover" };
+                let what = match scenario.recovery {
+                    plan if plan.restore.is_some() => "restore",
+                    plan if plan.failover == Failover::Runbook => "recovery by the runbook",
+                    _ => "failover",
+                };
                 let text = format!("the {what} did not succeed: {error}");
                 self.journal.record(Event::Note { text });
                 // Rolled back or not, the service may still return by itself.
@@ -267,17 +308,34 @@ impl<'a> Stages<'a> {
         Ok(())
     }
 
-    /// Takes the faults back, newest first, and looks that they are gone.
-    async fn undo_faults(&mut self) {
-        let faults: Vec<Intent> =
-            self.ledger.open().into_iter().filter(|intent| intent.kind != "environment").collect();
-        if faults.is_empty() {
+    /// Takes faults, and what commands did, back, newest first, and looks that they are gone.
+    async fn undo(&mut self, meant: impl Fn(&Intent) -> bool) {
+        let open = self.guard.ledger.open().into_iter();
+        let meant = |intent: &Intent| intent.kind != "environment" && meant(intent);
+        let intents: Vec<Intent> = open.filter(meant).collect();
+        // The last one that failed is tried again by whoever comes later.
+        let intents: Vec<Intent> =
+            intents.into_iter().filter(|intent| !self.stuck.contains(&intent.id)).collect();
+        if intents.is_empty() {
             return;
         }
         self.journal.record(Event::StageStarted(Stage::Undo));
         let give_up = Instant::now() + TOTAL_TIMEOUT;
-        for intent in faults {
+        for intent in intents {
             self.take_back(&intent, give_up).await;
+        }
+    }
+
+    /// What commands did is part of what the way back has ended.
+    fn commands_are_settled(&mut self) {
+        for intent in self.guard.ledger.open() {
+            if intent.kind == COMMAND {
+                let noted = self.guard.ledger.reverted(intent.id);
+                self.note_of_ledger(noted);
+                let name = &intent.target;
+                let text = format!("the way back was gone: what the command {name} did is settled");
+                self.journal.record(Event::Note { text });
+            }
         }
     }
 
@@ -285,8 +343,16 @@ impl<'a> Stages<'a> {
         let id = intent.id;
         let from = self.journal.now();
         let result = self.revert(intent, give_up).await;
+        if result.is_err() {
+            self.stuck.push(id);
+        }
+        let (command, name) = (intent.kind == COMMAND, intent.target.clone());
         self.journal.record(match result {
+            Ok(()) if command => Event::CommandTakenBack { id, at: self.journal.now() },
             Ok(()) => Event::FaultReverted { id, from, at: self.journal.now() },
+            Err(Stuck { error, residue, by_hand, .. }) if command => {
+                Event::CommandStuck { id, name, error, residue, by_hand }
+            }
             Err(Stuck { error, residue, by_hand, .. }) => {
                 Event::FaultStuck { id, error, residue, by_hand }
             }
@@ -297,8 +363,8 @@ impl<'a> Stages<'a> {
     async fn revert(&mut self, intent: &Intent, give_up: Instant) -> Result<(), Stuck> {
         let result = revert_one(intent, &self.drill.reverters, give_up).await;
         let noted = match &result {
-            Ok(()) => self.ledger.reverted(intent.id),
-            Err(stuck) => self.ledger.stuck(intent.id, &stuck.error),
+            Ok(()) => self.guard.ledger.reverted(intent.id),
+            Err(stuck) => self.guard.ledger.stuck(intent.id, &stuck.error),
         };
         self.note_of_ledger(noted);
         result.map_err(|stuck| *stuck)
@@ -312,8 +378,8 @@ impl<'a> Stages<'a> {
     }
 
     async fn fail_back(&mut self) -> Result<(), Abort> {
-        let (Some(plan), Some(recovery)) = (&self.drill.scenario.failback, &self.drill.recovery)
-        else {
+        let drill = self.drill;
+        let (Some(plan), Some(recovery)) = (&drill.scenario.failback, &drill.recovery) else {
             return Ok(());
         };
         let failed_over = self.drill.scenario.recovery.failover != Failover::None;
@@ -321,20 +387,29 @@ impl<'a> Stages<'a> {
             return Ok(());
         }
         self.journal.record(Event::StageStarted(Stage::Failback));
-        let back =
-            self.guard.unless_stopped(recovery.fail_back(self.journal.clone(), plan)).await?;
+        let patience = self.drill.scenario.recovery.give_up_after;
+        let going = recovery.fail_back(self.journal.clone(), plan);
+        let back = if self.drill.scenario.recovery.failover == Failover::Runbook {
+            // Nobody is waited for without an end.
+            let limited = tokio::time::timeout(patience.0, going);
+            let ended = self.guard.unless_stopped(limited).await?;
+            ended.map_err(|_| format!("not done within {patience}"))
+        } else {
+            Ok(self.guard.unless_stopped(going).await?)
+        };
+        let back = back.and_then(|back| back.map_err(|error| error.to_string()));
         if let Err(error) = back {
             self.journal
                 .record(Event::Note { text: format!("the failback did not succeed: {error}") });
             return Ok(());
         }
+        self.commands_are_settled();
         self.journal.record(Event::Milestone {
             milestone: Milestone::FailbackFinished,
             at: self.journal.now(),
         });
         let verify = &self.drill.scenario.verify;
-        let patience = self.drill.scenario.recovery.give_up_after.0;
-        let work = recovery.verify(self.journal.clone(), verify, When::AfterFailback, patience);
+        let work = recovery.verify(self.journal.clone(), verify, When::AfterFailback, patience.0);
         self.guard.unless_stopped(work).await?;
         // The last thing that clients do is seen as well.
         self.guard.unless_stopped(sleep(self.drill.facts.measure.sustained.0)).await
@@ -405,7 +480,7 @@ impl<'a> Stages<'a> {
         if let Some(text) = trouble {
             self.journal.record(Event::Note { text });
         }
-        let intent = self.ledger.open().into_iter().find(|intent| intent.id == environment);
+        let intent = self.guard.ledger.open().into_iter().find(|intent| intent.id == environment);
         let Some(intent) = intent else { return };
         let give_up = Instant::now() + TOTAL_TIMEOUT;
         if let Err(Stuck { error, residue, by_hand, .. }) = self.revert(&intent, give_up).await {
@@ -414,13 +489,17 @@ impl<'a> Stages<'a> {
             return;
         }
         // A fault that could not be taken back may have gone with the environment it was in.
-        for fault in self.ledger.open() {
+        for fault in self.guard.ledger.open() {
             let from = self.journal.now();
             if revert_one(&fault, &self.drill.orphan_reverters, give_up).await.is_ok() {
-                let noted = self.ledger.reverted(fault.id);
+                let noted = self.guard.ledger.reverted(fault.id);
                 self.note_of_ledger(noted);
                 let (id, at) = (fault.id, self.journal.now());
-                self.journal.record(Event::FaultReverted { id, from, at });
+                self.journal.record(if fault.kind == COMMAND {
+                    Event::CommandTakenBack { id, at }
+                } else {
+                    Event::FaultReverted { id, from, at }
+                });
             }
         }
     }

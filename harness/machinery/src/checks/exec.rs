@@ -34,12 +34,25 @@ impl Drop for Group {
 
 /// Runs it to its end: it is over when it has ended and nothing it started holds its output open.
 pub(super) async fn run(check: &ExecCheck) -> Result<String, String> {
-    let [program, arguments @ ..] = check.command.as_slice() else {
+    run_marked(&check.command, check.output_contains.as_deref(), None).await
+}
+
+/// As [`run`], of a command that carries a variable, name and value, in its environment.
+pub(crate) async fn run_marked(
+    command: &[String],
+    output_contains: Option<&str>,
+    mark: Option<(&str, &str)>,
+) -> Result<String, String> {
+    let [program, arguments @ ..] = command else {
         return Err("no program is named".to_owned());
     };
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    command.env_clear();
+    if let Some((name, value)) = mark {
+        command.env(name, value);
+    }
+    let child = command
         .args(arguments)
-        .env_clear()
         .env("PATH", PATH)
         .env("LANG", "C.UTF-8")
         .current_dir("/")
@@ -64,8 +77,8 @@ pub(super) async fn run(check: &ExecCheck) -> Result<String, String> {
         let text = if err.trim().is_empty() { &out } else { &err };
         return Err(format!("{status}{}", said(text)));
     }
-    if let Some(wanted) = &check.output_contains
-        && !out.contains(wanted.as_str())
+    if let Some(wanted) = output_contains
+        && !out.contains(wanted)
     {
         return Err(format!("it printed no `{wanted}`{}", said(&out)));
     }

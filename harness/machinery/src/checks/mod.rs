@@ -1,6 +1,6 @@
 //! Functionality checks of the operator's own: a probe's attempt, a program, a query.
 
-mod exec;
+pub(crate) mod exec;
 mod sqlite;
 
 use std::sync::Arc;

@@ -222,6 +222,7 @@ impl Recovery for Restore {
             both: true,
         };
         let reason = monitor::watch(&self.primary, &health, &settings, &self.state, journal).await;
+        journal.record(Event::Milestone { milestone: Milestone::Decided, at: journal.now() });
         self.state.change(SystemState::FailingOver, &reason, journal);
         if let Err(error) = self.carry_out(&self.restore_plan(), journal).await {
             self.state.change(SystemState::Degraded, &error.to_string(), journal);

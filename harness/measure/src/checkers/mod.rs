@@ -13,6 +13,7 @@ mod premature;
 mod probing;
 mod refrained;
 mod relapse;
+mod runbook;
 mod split_brain;
 mod steady;
 mod steps;
@@ -38,7 +39,7 @@ pub struct Rule {
 }
 
 /// All rules, in the order in which their findings stand in the record.
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 16] = [
     faults::RULE,
     premature::RULE,
     refrained::RULE,
@@ -52,6 +53,7 @@ const RULES: [Rule; 15] = [
     failback::RULE,
     wayback::RULE,
     steps::RULE,
+    runbook::RULE,
     steady::RULE,
     probing::RULE,
 ];

@@ -13,6 +13,7 @@ use drdrill_core::sample::Sample;
 use drdrill_core::time::At;
 use drdrill_core::verdict::Verdict;
 
+use super::runbook::{Followed, Walked};
 use super::shots::{Shot, StreamShots};
 
 /// A history that cannot be judged at all.
@@ -112,6 +113,12 @@ pub(crate) struct Digest<'a> {
     pub(crate) aborted: Option<(At, AbortCause, &'a str)>,
     pub(crate) leftovers: Vec<Leftover>,
     pub(crate) notices: Vec<ToldOf>,
+    /// The runbook that is followed.
+    pub(crate) followed: Option<Followed<'a>>,
+    /// Its steps, as far as they began.
+    pub(crate) walked: Vec<Walked<'a>>,
+    /// Commands whose undo was on disk and that were taken back.
+    taken_back: BTreeSet<u32>,
     pub(crate) finished: Option<(At, &'a str)>,
     /// The last instant of the drill.
     pub(crate) end: At,
@@ -143,6 +150,9 @@ impl<'a> Digest<'a> {
             aborted: None,
             leftovers: Vec::new(),
             notices: Vec::new(),
+            followed: None,
+            walked: Vec::new(),
+            taken_back: BTreeSet::new(),
             finished: None,
             end: At(0),
         };
@@ -227,8 +237,58 @@ impl<'a> Digest<'a> {
                 error: error.clone(),
             }),
             Event::DrillFinished { finished_at } => self.finished = Some((at, finished_at)),
+            Event::RunbookFollowed { .. }
+            | Event::RunbookStepStarted { .. }
+            | Event::RunbookStep { .. }
+            | Event::CommandTakenBack { .. }
+            | Event::CommandStuck { .. } => self.file_runbook(entry),
             other => self.file_fault(other),
         }
+    }
+
+    fn file_runbook(&mut self, entry: &'a Entry) {
+        match &entry.event {
+            Event::RunbookFollowed { runbook, runbook_sha256, scripted, participants } => {
+                self.followed = Some(Followed {
+                    runbook,
+                    sha256: runbook_sha256,
+                    scripted: *scripted,
+                    participants,
+                });
+            }
+            Event::RunbookStepStarted { step, who, .. } => {
+                self.walk(step, entry.at).who = who;
+            }
+            Event::RunbookStep { step, started, finished, outcome, note } => {
+                let walked = self.walk(step, *started);
+                walked.started = *started;
+                walked.ended = Some((*finished, *outcome, note));
+            }
+            Event::CommandTakenBack { id, .. } => {
+                self.taken_back.insert(*id);
+            }
+            Event::CommandStuck { id, name, error, residue, by_hand } => {
+                self.leftovers.push(Leftover {
+                    id: *id,
+                    kind: "command".to_owned(),
+                    target: name.clone(),
+                    error: error.clone(),
+                    residue: residue.clone(),
+                    by_hand: by_hand.clone(),
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// What is known of a step of the runbook; its lines may come in any order.
+    fn walk(&mut self, step: &'a str, at: At) -> &mut Walked<'a> {
+        let found = self.walked.iter().position(|walked| walked.step == step);
+        let index = found.unwrap_or_else(|| {
+            self.walked.push(Walked { step, who: "", started: at, ended: None });
+            self.walked.len() - 1
+        });
+        &mut self.walked[index]
     }
 
     fn file_fault(&mut self, event: &'a Event) {
@@ -288,6 +348,9 @@ impl<'a> Digest<'a> {
         self.unreadable.sort_by_key(|(site, when, error)| (*site, *when as u8, *error));
         self.clock_steps.sort_unstable();
         self.lags.sort_unstable();
+        self.walked.sort_by_key(|walked| (walked.started, walked.step));
+        let taken_back = &self.taken_back;
+        self.leftovers.retain(|left| !taken_back.contains(&left.id));
         // A fault that was stuck once and reverted by a later attempt is no leftover.
         let faults = &self.faults;
         self.leftovers.retain_mut(|leftover| {
@@ -308,7 +371,9 @@ impl<'a> Digest<'a> {
         let shots = self.streams.iter().flat_map(|stream| &stream.shots);
         let stages = self.stages.iter().map(|(at, _)| *at);
         let steps = self.steps.iter().map(|step| step.finished);
-        let all = shots.map(|shot| shot.done).chain(stages).chain(steps);
+        let walked =
+            self.walked.iter().map(|walked| walked.ended.map_or(walked.started, |(at, ..)| at));
+        let all = shots.map(|shot| shot.done).chain(stages).chain(steps).chain(walked);
         all.max().unwrap_or_default()
     }
 
@@ -351,7 +416,10 @@ impl<'a> Digest<'a> {
             matches!(milestone, Milestone::Decided | Milestone::FailedOver)
                 && applied.is_none_or(|applied| *at < applied)
         });
-        early.next().map(|(at, _)| *at)
+        // Whoever follows a runbook before anything is broken answers an alarm of another cause.
+        let asked = self.walked.iter().map(|walked| walked.started);
+        let asked = asked.filter(|at| applied.is_none_or(|applied| *at < applied)).min();
+        early.next().map(|(at, _)| *at).into_iter().chain(asked).min()
     }
 
     /// When a milestone was first passed at `from` or later.

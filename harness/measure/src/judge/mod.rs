@@ -18,6 +18,7 @@ pub(crate) mod recovery;
 pub(crate) mod reigns;
 mod rpo;
 mod rto;
+pub(crate) mod runbook;
 mod services;
 pub(crate) mod shots;
 #[cfg(test)]
@@ -82,6 +83,7 @@ fn of_drill(digest: &Digest<'_>) -> Record {
         failback: wayback::record(&case),
         replication_lag_ms: replication_lag(digest, &case),
         split_brain: split_brain(&case),
+        runbook: runbook::record(&case),
         ..empty(digest, verdict, reasons, findings)
     }
 }
@@ -130,6 +132,7 @@ fn empty(
         split_brain: Vec::new(),
         findings,
         tabletop: None,
+        runbook: None,
         notices: digest.notices.clone(),
         recommendations: Vec::new(),
         leftovers: digest.leftovers.clone(),

@@ -1,0 +1,206 @@
+//! People in a drill that follows a runbook: asked at the terminal, or spoken for by a file of answers.
+
+use std::io::{self, BufRead, IsTerminal};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use async_trait::async_trait;
+use drdrill_core::people::{LONGEST_NOTE, People, Said};
+use drdrill_core::runbook::{Contact, Runbook, RunbookStep, StepBy};
+use drdrill_core::tabletop::{Answer, Names, Participant, Script, StepResult};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::sleep;
+
+use crate::args::RunArgs;
+use crate::catalog::{self, Source};
+use crate::exit::{Code, Failure};
+use crate::out;
+use crate::wiring::Plan;
+
+/// What is asked for after a line that says nothing.
+const HOW_TO_ANSWER: &str =
+    "write d (done), f (failed) or s (skipped), and behind it a note if there is one";
+
+/// Who answers in a drill.
+pub(crate) struct Asked {
+    pub(crate) people: Arc<dyn People>,
+    /// Whether their answers come from a file.
+    pub(crate) scripted: bool,
+    pub(crate) participants: Vec<Participant>,
+}
+
+/// Who answers in this drill; `None` where it follows no runbook.
+///
+/// Answers come from the file that the command line names, else from the scenario's own, else from the terminal; with
+/// `--ask` from the terminal. Refused before anything is touched when somebody has to be asked and nobody can be.
+pub(crate) fn of(plan: &Plan, args: &RunArgs) -> Result<Option<Asked>, Failure> {
+    let Some(followed) = &plan.followed else {
+        if args.script.is_none() && !args.ask {
+            return Ok(None);
+        }
+        let name = &plan.scenario.scenario;
+        let message = format!("nobody is asked anything in {name}: it follows no runbook");
+        return Err(Failure::new(Code::Usage, message));
+    };
+    let runbook = &followed.runbook;
+    let script = match (&args.script, args.ask) {
+        (Some(path), _) => Some(script(&catalog::file(path)?, runbook)?),
+        (None, true) => None,
+        (None, false) => followed.script.clone(),
+    };
+    let contacts = runbook.contacts.clone();
+    if let Some(script) = script {
+        let participants = script.participants.clone();
+        let people = Arc::new(Scripted { script, contacts });
+        return Ok(Some(Asked { people, scripted: true, participants }));
+    }
+    let first = runbook.steps.iter().find(|step| step.by() == StepBy::Person);
+    if let Some(step) = first
+        && !at_a_terminal()
+    {
+        let message = format!(
+            "step {} of the runbook {} is for a person, and nobody can be asked: run it at a terminal, or give the answers \
+             with --script FILE",
+            step.name, runbook.runbook
+        );
+        return Err(Failure::new(Code::NotReady, message));
+    }
+    // Listened to from now on, so that what is typed before a question can be told from its answer.
+    typed();
+    let people = Arc::new(Terminal { contacts });
+    Ok(Some(Asked { people, scripted: false, participants: Vec::new() }))
+}
+
+/// Reads answers, whose names must be those of the runbook.
+pub(crate) fn script(source: &Source, runbook: &Runbook) -> Result<Script, Failure> {
+    let steps = runbook.steps.iter().map(|step| step.name.clone()).collect();
+    source.script(&Names { steps: Some(steps), roles: Some(runbook.roles()) })
+}
+
+/// Whether somebody can read a question and answer it.
+pub(crate) fn at_a_terminal() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// The lines that are typed, from now to the end of the process: an interrupt must not wait for one.
+fn typed() -> &'static Mutex<UnboundedReceiver<String>> {
+    static TYPED: OnceLock<Mutex<UnboundedReceiver<String>>> = OnceLock::new();
+    TYPED.get_or_init(|| {
+        let (said, lines) = unbounded_channel();
+        thread::spawn(move || {
+            let mut input = io::stdin().lock();
+            let mut line = Vec::new();
+            // What is no text is shown as such, and ends nothing.
+            while input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                if said.send(String::from_utf8_lossy(&line).trim().to_owned()).is_err() {
+                    break;
+                }
+                line.clear();
+            }
+        });
+        Mutex::new(lines)
+    })
+}
+
+fn contact<'a>(contacts: &'a [Contact], role: &str) -> &'a str {
+    contacts.iter().find(|one| one.role == role).map_or("", |one| &one.name)
+}
+
+/// The beginning of what somebody said.
+fn note(text: &str) -> String {
+    text.trim().chars().take(LONGEST_NOTE).collect()
+}
+
+/// People at the terminal. What they are shown is the drill's screen; here they are heard.
+#[derive(Debug)]
+struct Terminal {
+    contacts: Vec<Contact>,
+}
+
+#[async_trait]
+impl People for Terminal {
+    fn who(&self, role: &str) -> String {
+        contact(&self.contacts, role).to_owned()
+    }
+
+    async fn ask(&self, _: usize, _: usize, _: &RunbookStep) -> Result<Said, String> {
+        let mut lines = typed().lock().await;
+        // What was typed before the question answers another one.
+        while lines.try_recv().is_ok() {}
+        loop {
+            let line = lines.recv().await.ok_or("nobody answers any more")?;
+            if let Some(said) = understood(&line) {
+                return Ok(said);
+            }
+            out::error(HOW_TO_ANSWER);
+        }
+    }
+}
+
+/// A line as an answer. Nothing is not an answer: somebody who only presses Enter has not said that it is done.
+fn understood(line: &str) -> Option<Said> {
+    let line = line.trim();
+    let end = line.find(|one: char| !one.is_alphabetic()).unwrap_or(line.len());
+    let (word, rest) = line.split_at(end);
+    let result = match word.to_lowercase().as_str() {
+        "d" | "done" => StepResult::Done,
+        "f" | "failed" => StepResult::Failed,
+        "s" | "skip" | "skipped" => StepResult::Skipped,
+        _ => return None,
+    };
+    let said = rest.trim_start_matches(|one: char| one.is_whitespace() || ":,;.-".contains(one));
+    Some(Said { result, note: note(said) })
+}
+
+/// Answers from a file, each as late as it says.
+#[derive(Debug)]
+struct Scripted {
+    script: Script,
+    contacts: Vec<Contact>,
+}
+
+#[async_trait]
+impl People for Scripted {
+    fn who(&self, role: &str) -> String {
+        let mut present = self.script.participants.iter().filter(|one| one.present);
+        let found = present.find(|one| one.role == role).map(|one| one.name.as_str());
+        found.unwrap_or_else(|| contact(&self.contacts, role)).to_owned()
+    }
+
+    async fn ask(&self, _: usize, _: usize, step: &RunbookStep) -> Result<Said, String> {
+        let answer = self.script.steps.iter().find(|answer| answer.step == step.name);
+        let Some(Answer { result, takes, decision, issues, .. }) = answer else {
+            let note = "the answers say nothing of it".to_owned();
+            return Ok(Said { result: StepResult::Skipped, note });
+        };
+        if let Some(takes) = takes {
+            sleep(takes.0).await;
+        }
+        let words: Vec<&str> = [decision].into_iter().chain(issues).map(String::as_str).collect();
+        let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        Ok(Said { result: *result, note: note(&words.join("; ")) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_one_of_three_and_may_have_a_note() {
+        let said = |line: &str| understood(line).map(|said| (said.result, said.note));
+        assert_eq!(said("d"), Some((StepResult::Done, String::new())));
+        assert_eq!(
+            said("  Done: at 10:02, by phone "),
+            Some((StepResult::Done, "at 10:02, by phone".into()))
+        );
+        assert_eq!(said("f no access"), Some((StepResult::Failed, "no access".into())));
+        assert_eq!(said("s"), Some((StepResult::Skipped, String::new())));
+        for nothing in ["", "   ", "y", "ok", "donee", "-", "1", "dfs"] {
+            assert_eq!(said(nothing), None, "{nothing:?}");
+        }
+        let (_, long) = said(&format!("d {}", "x".repeat(10 * LONGEST_NOTE))).unwrap();
+        assert_eq!(long.len(), LONGEST_NOTE);
+    }
+}

@@ -1,0 +1,221 @@
+//! Commands of the operator's own that are steps of a recovery, and how what they did is taken back.
+//!
+//! The undo is a command too. It stands in the ledger before the command is run, because what it changes outlives the
+//! drill and nobody else knows how to change it back.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use drdrill_core::action::{ActionError, Reverter, Tag, Undo};
+use drdrill_core::environment::ProcessIdentity;
+use drdrill_core::inventory::NamedCommand;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::checks::exec;
+
+/// Kind of the undo, and of the intent in the ledger.
+pub const KIND: &str = "command";
+/// Name of the variable that a command carries, with the name of the change: what outlives the drdrill that ran it is
+/// found by it, and ended before anything is taken back.
+const MARK: &str = "DRDRILL_COMMAND";
+/// The same of its undo: one that somebody else began is ended before it is run again, and what it started stays.
+const UNDO_MARK: &str = "DRDRILL_COMMAND_UNDO";
+/// What was killed has so long to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(2);
+/// Time between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// What the ledger knows of a command.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandUndo {
+    tag: String,
+    name: String,
+    /// What takes it back: a program and its arguments.
+    undo: Vec<String>,
+    /// The drdrill that ran the command. A ledger of another boot runs nothing; it is known by this process.
+    run_by: ProcessIdentity,
+}
+
+impl CommandUndo {
+    /// The undo of a command, which has one.
+    #[must_use]
+    pub fn of(tag: &Tag, command: &NamedCommand, run_by: ProcessIdentity) -> Undo {
+        let Some(undo) = command.undo.clone() else {
+            return Undo::Nothing { because: "the command changes nothing".to_owned() };
+        };
+        let known = Self { tag: tag.as_str().to_owned(), name: command.name.clone(), undo, run_by };
+        Undo::Revert {
+            kind: KIND.to_owned(),
+            node: command.name.clone(),
+            // A struct of strings and numbers always becomes JSON.
+            params: serde_json::to_value(known).unwrap_or_default(),
+        }
+    }
+
+    fn mark(&self) -> (&'static str, &str) {
+        (MARK, &self.tag)
+    }
+
+    fn running(&self, marks: &[&str]) -> std::io::Result<Vec<ProcessIdentity>> {
+        let mut all = Vec::new();
+        for mark in marks {
+            all.extend(drdrill_process::marked(&format!("{mark}={}", self.tag))?);
+        }
+        Ok(all)
+    }
+
+    fn by_hand(&self) -> String {
+        let words: Vec<String> = self.undo.iter().map(|word| quoted(word)).collect();
+        words.join(" ")
+    }
+}
+
+/// Runs a command to its end; what it says, or why it failed. Dropping the future kills it with all of its group.
+pub(crate) async fn run(command: &NamedCommand, undo: Option<&Undo>) -> Result<String, String> {
+    let known = undo.and_then(parse);
+    exec::run_marked(&command.command, None, known.as_ref().map(CommandUndo::mark)).await
+}
+
+fn parse(undo: &Undo) -> Option<CommandUndo> {
+    match undo {
+        Undo::Revert { params, .. } => serde_json::from_value(params.clone()).ok(),
+        Undo::Nothing { .. } => None,
+    }
+}
+
+/// Takes back what commands did.
+#[derive(Debug)]
+pub struct CommandReverter;
+
+/// Ends what still runs of the command, or of an undo that somebody else began.
+async fn end_what_runs(known: &CommandUndo) -> Result<(), ActionError> {
+    let failed = |error: std::io::Error| ActionError::new("end the command", &known.name, error);
+    let give_up = Instant::now() + GONE_WITHIN;
+    loop {
+        let running = known.running(&[MARK, UNDO_MARK]).map_err(failed)?;
+        if running.is_empty() {
+            return Ok(());
+        }
+        for process in &running {
+            drdrill_process::kill(process).map_err(failed)?;
+        }
+        if Instant::now() >= give_up {
+            let reason = format!("{} of its processes still run", running.len());
+            return Err(ActionError::new("end the command", &known.name, reason));
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+#[async_trait]
+impl Reverter for CommandReverter {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn revert(&self, node: &str, params: &Value) -> Result<(), ActionError> {
+        let failed = |reason: String| ActionError::new("take back the command", node, reason);
+        let known: CommandUndo =
+            serde_json::from_value(params.clone()).map_err(|error| failed(error.to_string()))?;
+        if known.run_by.pid == 0 {
+            return Err(failed(format!(
+                "its ledger is of another boot, and such a ledger runs nothing; run it by hand: {}",
+                known.by_hand()
+            )));
+        }
+        end_what_runs(&known).await?;
+        let mark = Some((UNDO_MARK, known.tag.as_str()));
+        exec::run_marked(&known.undo, None, mark).await.map(drop).map_err(failed)
+    }
+
+    /// The undo said that it worked; what it did nobody here can see. What can be seen is whether something of it runs.
+    async fn residue(&self, node: &str, params: &Value) -> Result<Vec<String>, ActionError> {
+        let known: CommandUndo = serde_json::from_value(params.clone())
+            .map_err(|error| ActionError::new("read the undo of", node, error))?;
+        let running =
+            known.running(&[MARK]).map_err(|error| ActionError::new("look for", node, error))?;
+        Ok(running
+            .iter()
+            .map(|process| format!("process {} of the command {node} still runs", process.pid))
+            .collect())
+    }
+
+    fn by_hand(&self, _: &str, params: &Value) -> String {
+        let known = serde_json::from_value::<CommandUndo>(params.clone());
+        known.map_or_else(|_| format!("undo by hand: {params}"), |known| known.by_hand())
+    }
+}
+
+/// A word as a person would type it at a shell.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-=:,@%+".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(undo: Option<&str>) -> NamedCommand {
+        let undo = undo.map(|file| vec!["/bin/rm".to_owned(), file.to_owned()]);
+        NamedCommand { name: "mark".into(), command: vec!["/bin/true".into()], undo }
+    }
+
+    fn by(pid: i32) -> ProcessIdentity {
+        ProcessIdentity { node: "harness".into(), pid, start_time: 1 }
+    }
+
+    fn params(undo: &Undo) -> Value {
+        let Undo::Revert { kind, node, params } = undo else { panic!("{undo:?}") };
+        assert_eq!((kind.as_str(), node.as_str()), (KIND, "mark"));
+        params.clone()
+    }
+
+    #[tokio::test]
+    async fn an_undo_of_another_boot_runs_nothing_and_says_what_to_type() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a file");
+        std::fs::write(&file, "").unwrap();
+        let name = file.to_str().unwrap();
+        // What the engine makes of a process of another boot.
+        let undo = CommandUndo::of(&Tag::new("r", 1), &command(Some(name)), by(0));
+        let error = CommandReverter.revert("mark", &params(&undo)).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("run it by hand: /bin/rm '{name}'")), "{error}");
+        assert!(file.exists());
+        let undo = CommandUndo::of(&Tag::new("r", 1), &command(Some(name)), by(1));
+        CommandReverter.revert("mark", &params(&undo)).await.unwrap();
+        assert!(!file.exists());
+        let error = CommandReverter.revert("mark", &params(&undo)).await.unwrap_err().to_string();
+        assert!(error.contains("exit status: 1"), "an undo that fails has failed: {error}");
+    }
+
+    #[tokio::test]
+    async fn what_still_runs_of_a_command_is_seen_and_ended_first() {
+        let undo = CommandUndo::of(&Tag::new("residue", 7), &command(Some("/nowhere")), by(1));
+        let (params, tag) = (params(&undo), Tag::new("residue", 7));
+        let mut child = std::process::Command::new("/bin/sleep");
+        let mut child = child.arg("600").env(MARK, tag.as_str()).spawn().unwrap();
+        let give_up = Instant::now() + Duration::from_secs(10);
+        while CommandReverter.residue("mark", &params).await.unwrap().is_empty() {
+            assert!(Instant::now() < give_up, "it was never seen");
+            sleep(LOOK_AGAIN).await;
+        }
+        let waits = tokio::task::spawn_blocking(move || child.wait().unwrap());
+        let error = CommandReverter.revert("mark", &params).await.unwrap_err().to_string();
+        assert!(error.contains("exit status: 1"), "there is no such file: {error}");
+        assert!(!waits.await.unwrap().success(), "it was killed");
+        assert!(CommandReverter.residue("mark", &params).await.unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_command_without_an_undo_has_nothing_to_take_back() {
+        let undo = CommandUndo::of(&Tag::new("r", 1), &command(None), by(1));
+        assert!(matches!(undo, Undo::Nothing { .. }));
+    }
+}
