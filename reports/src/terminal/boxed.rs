@@ -12,7 +12,7 @@ use super::layout::{Paint, bar, pad, wrap};
 use crate::escape::terminal as clean;
 use crate::figures::{self, duration};
 use crate::tries::last_tries;
-use crate::{phases, story, words};
+use crate::{phases, story, words, workloads};
 
 const NARROWEST: usize = 60;
 /// Beyond this a line is hard to read.
@@ -264,6 +264,13 @@ impl Page {
             }
             if let Some(back) = words::way_back(record, service) {
                 self.labelled("Way back", &back);
+            }
+            for found in workloads::of(service) {
+                let mark = self.paint.verdict(found.verdict, story::mark(found.verdict));
+                self.labelled(found.name, &format!("{mark} {}", found.text));
+                for example in found.examples {
+                    self.labelled("", &format!("• {example}"));
+                }
             }
             self.labelled("Samples", &words::samples(service.samples));
         }
