@@ -82,3 +82,99 @@ fn bank(found: &BankFound) -> String {
     });
     parts.join(" · ")
 }
+
+#[cfg(test)]
+mod tests {
+    use drdrill_core::record::{Consistency, Record};
+    use drdrill_core::reporter::Run;
+
+    use super::*;
+    use crate::terminal::{Look, summary_table};
+    use crate::testkit::{Case, Fixture};
+
+    /// A drill whose site that took over answered from an old snapshot.
+    fn stale() -> RegistersFound {
+        RegistersFound {
+            verdict: Verdict::Fail,
+            registers: 5,
+            writes: 201,
+            unknown_writes: 3,
+            reads: 402,
+            stale_reads: 7,
+            stale_for_ms: Some(299.4),
+            contradictory: 2,
+            out_of_order: 0,
+            returned: 0,
+            unjudged: 0,
+            untold: 0,
+            lost: 2,
+            lost_after_fault: 0,
+            lost_at_least_ms: Some(153.4),
+            lost_at_most_ms: Some(170.5),
+            findings: vec!["a read of register 3 at 4.213 s returned <57>".to_owned()],
+        }
+    }
+
+    fn sound() -> BankFound {
+        BankFound {
+            verdict: Verdict::Pass,
+            transfers: 201,
+            unknown_transfers: 3,
+            snapshots: 1_402,
+            wrong_snapshots: 0,
+            total: Some(500),
+            findings: Vec::new(),
+        }
+    }
+
+    const REGISTERS: &str = "201 writes · 402 reads · 7 stale by up to 299 ms or more · 2 registers contradictory · \
+                             2 values lost to the fault, the oldest 161.9 ms [153.4, 170.5] before it";
+    const BANK: &str = "201 transfers · 3 of unknown outcome · 1,402 snapshots of the balances · always 500 in all";
+
+    fn record() -> (Fixture, Record) {
+        let fixture = Fixture::build(Case::Passed);
+        let mut record = fixture.record.clone();
+        record.services[0].consistency =
+            Some(Consistency { registers: Some(stale()), bank: Some(sound()) });
+        (fixture, record)
+    }
+
+    #[test]
+    fn every_report_tells_what_was_found_and_shows_examples() {
+        let (fixture, record) = record();
+        let plain = summary_table(&record, Look::plain(), None);
+        assert!(plain.contains(&format!("registers orders: fail: {REGISTERS}\n")), "{plain}");
+        assert!(
+            plain.contains("registers orders: a read of register 3 at 4.213 s returned <57>\n")
+        );
+        assert!(plain.contains(&format!("accounts orders: pass: {BANK}\n")), "{plain}");
+        let boxed = summary_table(&record, Look::terminal(100, false), None);
+        assert!(boxed.contains("Registers") && boxed.contains("7 stale by up to"), "{boxed}");
+        let run = Run { record: &record, history: &fixture.history };
+        let sections = crate::sections::sections(run);
+        let section = sections.iter().find(|section| section.id == "workloads").unwrap();
+        assert_eq!(section.rows.len(), 3, "{section:?}");
+    }
+
+    #[test]
+    fn a_drill_without_workloads_says_nothing_of_them() {
+        let fixture = Fixture::build(Case::Passed);
+        assert_eq!(of(&fixture.record.services[0]), []);
+        let run = Run { record: &fixture.record, history: &fixture.history };
+        assert!(crate::sections::sections(run).iter().all(|section| section.id != "workloads"));
+    }
+
+    #[test]
+    fn what_nothing_was_lost_of_is_not_said_to_be_lost() {
+        let found = RegistersFound {
+            stale_reads: 0,
+            stale_for_ms: None,
+            contradictory: 0,
+            lost: 0,
+            lost_at_least_ms: None,
+            ..stale()
+        };
+        let text = registers(&found);
+        assert_eq!(text, "201 writes · 402 reads · none stale · no value of before the fault lost");
+    }
+}

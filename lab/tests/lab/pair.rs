@@ -13,7 +13,7 @@ use crate::support::site::Site;
 use crate::support::{databases, eventually};
 
 /// Two sites with the same history, of which each then takes writes.
-async fn pair(directory: &Path, timing: ServiceTiming) -> (Site, Site, String) {
+pub(crate) async fn pair(directory: &Path, timing: ServiceTiming) -> (Site, Site, String) {
     let (primary, dr) = Site::pair(directory, timing);
     let token = primary.login().await;
     primary.put_many(&token, "before", 3).await;

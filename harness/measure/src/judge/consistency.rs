@@ -5,6 +5,8 @@
 
 mod words;
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use drdrill_core::inventory::ServiceFacts;
@@ -13,7 +15,9 @@ use drdrill_core::sample::{Deed, Sample};
 use drdrill_core::time::{Bounds, millis};
 use drdrill_core::verdict::Verdict;
 use drdrill_histories::bank::{Bank, Rules};
-use drdrill_histories::operation::{Access, Outcome};
+use drdrill_histories::operation::{Access, Operation, Outcome};
+use drdrill_histories::registers::Violation;
+use drdrill_histories::stale::Stale;
 use drdrill_histories::succession::{Answer, Disaster, Lost, Succession};
 use drdrill_histories::{KeyOrder, Registers, StaleReads, workload};
 
@@ -66,42 +70,39 @@ fn registers(
     let disasters = case.disasters.iter().map(|one| Disaster { from: one.from, at: one.at });
     let succession = Succession::of(&answers, &disasters.collect::<Vec<_>>());
     let mut found = counted(&answers, &succession);
-    let mut order = Verdict::Pass;
+    let mut wrong = Wrong::default();
     for stretch in &succession.stretches {
-        let registers = Registers::judge(stretch);
-        let stale = StaleReads::judge(stretch);
-        let ordered = KeyOrder::judge(stretch);
-        found.contradictory += count(registers.failing_keys);
-        found.unjudged += count(registers.unjudged_keys);
-        found.stale_reads += count(stale.stale);
-        found.out_of_order += count(ordered.failing_keys);
-        if let Some(worst) = &stale.worst {
-            let longest = found.stale_for_ms.unwrap_or(0.0).max(millis(worst.at_least));
-            found.stale_for_ms = Some(longest);
-            found.findings.push(words::stale(worst));
+        let mut keys: BTreeMap<u32, Vec<Operation>> = BTreeMap::new();
+        for operation in stretch {
+            keys.entry(operation.key).or_default().push(*operation);
         }
-        let told = stale.worst.map(|worst| worst.read.key);
-        let violations = registers.violations.iter().filter(|one| Some(one.key) != told);
-        found.findings.extend(violations.map(words::violation));
-        if ordered.failing_keys > 0 {
-            order = Verdict::Fail;
-        }
+        keys.iter().for_each(|(key, operations)| wrong.look(*key, operations));
     }
-    found.findings.extend(succession.returned.iter().map(words::returned));
-    let lost =
-        Losses::of(&succession.lost, target, case.digest.start.scenario.recovery.restore.is_some());
+    wrong.stale.sort_by_key(|stale| Reverse(stale.at_least));
+    found.stale_reads = wrong.stale_reads;
+    found.stale_for_ms = wrong.stale.first().map(|worst| millis(worst.at_least));
+    found.contradictory = count(wrong.contradictory.len());
+    found.out_of_order = count(wrong.out_of_order.len());
+    found.unjudged = count(wrong.unjudged.len());
+    found.findings = wrong.stale.iter().map(words::stale).collect();
+    found.findings.extend(wrong.violations.iter().map(words::violation));
+    let mut told = BTreeSet::new();
+    let returned = succession.returned.iter().filter(|one| told.insert(one.read.key));
+    found.findings.extend(returned.map(words::returned));
+    let restored = case.digest.start.scenario.recovery.restore.is_some();
+    let lost = Losses::of(&succession.lost, target, restored);
     if lost.verdict == Verdict::Fail {
-        found.findings.extend(lost.worst.iter().map(|worst| words::lost(worst)));
+        found.findings.extend(lost.worst.iter().map(words::lost));
     }
-    if order == Verdict::Fail && found.findings.is_empty() {
-        found.findings.push("clients saw the values of a register in different orders".to_owned());
+    if found.findings.is_empty() {
+        found.findings.extend(wrong.out_of_order.first().map(|key| words::out_of_order(*key)));
     }
     found.findings.truncate(EXAMPLES);
     found.lost_after_fault = count(lost.after);
     found.lost_at_least_ms = lost.age.map(|age| millis(age.at_least));
     found.lost_at_most_ms = lost.age.and_then(|age| age.at_most).map(millis);
-    let wrong = found.contradictory + found.stale_reads + found.out_of_order + found.returned > 0;
-    let seen = if wrong { Verdict::Fail } else { Verdict::Pass }.max(lost.verdict);
+    let broken = found.contradictory + found.stale_reads + found.out_of_order + found.returned > 0;
+    let seen = if broken { Verdict::Fail } else { Verdict::Pass }.max(lost.verdict);
     let (verdict, text) = if seen == Verdict::Fail && found.untold > 0 {
         (Verdict::Unknown, words::untold(&found))
     } else if seen == Verdict::Fail && case.failed_over_early() {
@@ -119,9 +120,43 @@ fn registers(
     Some((found, text))
 }
 
+/// What is wrong with registers, each looked at in each stretch.
+#[derive(Default)]
+struct Wrong {
+    stale_reads: u64,
+    /// The stalest read of each register in a stretch.
+    stale: Vec<Stale>,
+    /// Contradictions of registers without a stale read.
+    violations: Vec<Violation>,
+    contradictory: BTreeSet<u32>,
+    out_of_order: BTreeSet<u32>,
+    unjudged: BTreeSet<u32>,
+}
+
+impl Wrong {
+    fn look(&mut self, key: u32, operations: &[Operation]) {
+        let registers = Registers::judge(operations);
+        let stale = StaleReads::judge(operations);
+        self.stale_reads += count(stale.stale);
+        if stale.worst.is_none() {
+            self.violations.extend(registers.violations);
+        }
+        self.stale.extend(stale.worst);
+        if registers.failing_keys > 0 {
+            self.contradictory.insert(key);
+        }
+        if registers.unjudged_keys > 0 {
+            self.unjudged.insert(key);
+        }
+        if KeyOrder::judge(operations).failing_keys > 0 {
+            self.out_of_order.insert(key);
+        }
+    }
+}
+
 /// Takes away the reads of values that no sample wrote: a history that was cut off lacks the samples that were under way.
 fn drop_unexplained(answers: &mut Vec<Answer>) -> u64 {
-    let written: std::collections::BTreeSet<(u32, u64)> = answers
+    let written: BTreeSet<(u32, u64)> = answers
         .iter()
         .map(|answer| answer.operation)
         .filter(|one| matches!(one.access, Access::Write(_)))
@@ -142,8 +177,7 @@ fn counted(answers: &[Answer], succession: &Succession) -> RegistersFound {
         let of = all.filter(|one| matches!(one.access, Access::Write(_)) == write);
         count(of.filter(|one| one.outcome == outcome).count())
     };
-    let keys: std::collections::BTreeSet<u32> =
-        answers.iter().map(|answer| answer.operation.key).collect();
+    let keys: BTreeSet<u32> = answers.iter().map(|answer| answer.operation.key).collect();
     RegistersFound {
         verdict: Verdict::Unknown,
         registers: count(keys.len()),

@@ -74,6 +74,10 @@ pub(super) fn returned(returned: &Returned) -> String {
     )
 }
 
+pub(super) fn out_of_order(key: u32) -> String {
+    format!("clients saw the values of register {key} in different orders")
+}
+
 pub(super) fn lost(lost: &Lost) -> String {
     let Lost { write, shown, read: one, disaster } = lost;
     let after = write.sent > disaster.at;
