@@ -62,8 +62,12 @@ fn words(scenario: &Scenario, inventory: &Inventory) -> String {
         text.line(&format!("  {number:>2}. {line}"));
     };
     step("The environment comes up; its undo is on disk first. A keeper process starts.");
+    let also = match scenario.probes.also.as_slice() {
+        [] => String::new(),
+        also => format!(" Clients also try: {}.", also.join(", ")),
+    };
     step(&format!(
-        "Probes begin, one attempt each {}, at most {} per attempt; what comes before the first fault is the baseline.",
+        "Probes begin, one attempt each {}, at most {} per attempt; what comes before the first fault is the baseline.{also}",
         scenario.probes.every, scenario.probes.deadline
     ));
     for fault in &scenario.faults {

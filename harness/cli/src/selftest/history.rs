@@ -30,9 +30,9 @@ pub(crate) fn defects(history: &[Entry], good: &Record) -> Vec<Defect> {
         ("a checker fed a history with a corrupt write", |history| found(history, corrupt), fails),
         ("a checker fed a history with a phantom", |history| found(history, phantom), fails),
         (
-            "a history with a read of what had been overwritten",
+            "a history with a read of a value of long before",
             |history| last_read(history, |written, _| written.iter().min().copied()),
-            |bad, _| fails_for(bad, "had been overwritten"),
+            |bad, _| fails_for(bad, "registers: a read of register"),
         ),
         (
             "a history with a read of what nobody wrote",

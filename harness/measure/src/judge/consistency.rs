@@ -16,12 +16,13 @@ use drdrill_core::time::{Bounds, millis};
 use drdrill_core::verdict::Verdict;
 use drdrill_histories::bank::{Bank, Rules};
 use drdrill_histories::operation::{Access, Operation, Outcome};
-use drdrill_histories::registers::Violation;
+use drdrill_histories::registers::{Reason as Why, Violation};
 use drdrill_histories::stale::Stale;
 use drdrill_histories::succession::{Answer, Disaster, Lost, Succession};
 use drdrill_histories::{KeyOrder, Registers, StaleReads, workload};
 
 use super::case::Case;
+use super::digest::FaultFacts;
 
 /// Examples of what is wrong that the record has.
 const EXAMPLES: usize = 5;
@@ -67,8 +68,7 @@ fn registers(
     }
     let unexplained =
         if case.digest.finished.is_some() { 0 } else { drop_unexplained(&mut answers) };
-    let disasters = case.disasters.iter().map(|one| Disaster { from: one.from, at: one.at });
-    let succession = Succession::of(&answers, &disasters.collect::<Vec<_>>());
+    let succession = Succession::of(&answers, &disasters(case));
     let mut found = counted(&answers, &succession);
     let mut wrong = Wrong::default();
     for stretch in &succession.stretches {
@@ -78,21 +78,28 @@ fn registers(
         }
         keys.iter().for_each(|(key, operations)| wrong.look(*key, operations));
     }
+    let sites: words::Sites<'_> = deeds
+        .iter()
+        .filter_map(|sample| {
+            let operation = workload::register(sample)?.operation;
+            Some(((operation.process, operation.sent), &*sample.decider.as_ref()?.site))
+        })
+        .collect();
     wrong.stale.sort_by_key(|stale| Reverse(stale.at_least));
     found.stale_reads = wrong.stale_reads;
     found.stale_for_ms = wrong.stale.first().map(|worst| millis(worst.at_least));
     found.contradictory = count(wrong.contradictory.len());
     found.out_of_order = count(wrong.out_of_order.len());
     found.unjudged = count(wrong.unjudged.len());
-    found.findings = wrong.stale.iter().map(words::stale).collect();
-    found.findings.extend(wrong.violations.iter().map(words::violation));
+    found.findings = wrong.stale.iter().map(|one| words::stale(one, &sites)).collect();
+    found.findings.extend(wrong.violations.iter().map(|one| words::violation(one, &sites)));
     let mut told = BTreeSet::new();
     let returned = succession.returned.iter().filter(|one| told.insert(one.read.key));
-    found.findings.extend(returned.map(words::returned));
+    found.findings.extend(returned.map(|one| words::returned(one, &sites)));
     let restored = case.digest.start.scenario.recovery.restore.is_some();
     let lost = Losses::of(&succession.lost, target, restored);
     if lost.verdict == Verdict::Fail {
-        found.findings.extend(lost.worst.iter().map(words::lost));
+        found.findings.extend(lost.worst.iter().map(|one| words::lost(one, &sites)));
     }
     if found.findings.is_empty() {
         found.findings.extend(wrong.out_of_order.first().map(|key| words::out_of_order(*key)));
@@ -103,7 +110,9 @@ fn registers(
     found.lost_at_most_ms = lost.age.and_then(|age| age.at_most).map(millis);
     let broken = found.contradictory + found.stale_reads + found.out_of_order + found.returned > 0;
     let seen = if broken { Verdict::Fail } else { Verdict::Pass }.max(lost.verdict);
-    let (verdict, text) = if seen == Verdict::Fail && found.untold > 0 {
+    let (verdict, text) = if wrong.certain {
+        (Verdict::Fail, words::wrong(&found))
+    } else if seen == Verdict::Fail && found.untold > 0 {
         (Verdict::Unknown, words::untold(&found))
     } else if seen == Verdict::Fail && case.failed_over_early() {
         (Verdict::Unknown, words::early(&found))
@@ -120,6 +129,17 @@ fn registers(
     Some((found, text))
 }
 
+/// What may have made a system fail over. A fault that was never seen in effect makes the drill invalid, and may have
+/// done so all the same.
+fn disasters(case: &Case<'_>) -> Vec<Disaster> {
+    let of = |fault: &FaultFacts| {
+        let from = fault.applying?;
+        let at = fault.in_effect.as_ref().map_or(from, |(at, _)| *at);
+        Some(Disaster { from, at: at.max(from) })
+    };
+    case.digest.faults.values().filter_map(of).collect()
+}
+
 /// What is wrong with registers, each looked at in each stretch.
 #[derive(Default)]
 struct Wrong {
@@ -131,6 +151,8 @@ struct Wrong {
     contradictory: BTreeSet<u32>,
     out_of_order: BTreeSet<u32>,
     unjudged: BTreeSet<u32>,
+    /// Something that no loss and no failover explains: a value that nobody wrote.
+    certain: bool,
 }
 
 impl Wrong {
@@ -138,6 +160,10 @@ impl Wrong {
         let registers = Registers::judge(operations);
         let stale = StaleReads::judge(operations);
         self.stale_reads += count(stale.stale);
+        self.certain |= registers
+            .violations
+            .iter()
+            .any(|one| matches!(one.reason, Why::NeverWritten { .. } | Why::WriteFailed { .. }));
         if stale.worst.is_none() {
             self.violations.extend(registers.violations);
         }

@@ -98,7 +98,7 @@ fn a_stale_read_after_the_failover_fails_the_drill_and_is_told_in_words() {
         (found.verdict, found.stale_reads, found.stale_for_ms),
         (Verdict::Fail, 1, Some(299.0))
     );
-    let told = "a read of register 3 at 8.200 s returned 1, which had been overwritten by 2 at 7.901 s, 299.0 ms before";
+    let told = "a read of register 3 at 8.200 s, answered by dr, returned 1, which had been overwritten by 2 at 7.901 s, 299.0 ms before";
     assert_eq!(found.findings, [told]);
     let record = drill.record();
     assert_eq!(record.exit_code, 10);
@@ -145,7 +145,8 @@ fn a_lost_value_that_comes_back_fails() {
     let found = drill.registers();
     assert_eq!((found.verdict, found.returned), (Verdict::Fail, 1));
     assert!(
-        found.findings[0].starts_with("a read of register 3 at 9.000 s returned 2"),
+        found.findings[0]
+            .starts_with("a read of register 3 at 9.000 s, answered by dr, returned 2"),
         "{found:?}"
     );
 }
@@ -156,7 +157,10 @@ fn a_value_that_nobody_wrote_fails_unless_the_history_was_cut_off() {
     drill.read(77, 4_000);
     let found = drill.registers();
     assert_eq!(found.verdict, Verdict::Fail);
-    assert_eq!(found.findings, ["a read of register 3 at 4.000 s returned 77, which nobody wrote"]);
+    assert_eq!(
+        found.findings,
+        ["a read of register 3 at 4.000 s, answered by primary, returned 77, which nobody wrote"]
+    );
     drill.story.entries.retain(|entry| !matches!(entry.event, Event::DrillFinished { .. }));
     assert_eq!(drill.registers().verdict, Verdict::Unknown);
 }
@@ -181,6 +185,21 @@ fn where_answers_do_not_say_who_decided_a_loss_cannot_be_told_from_a_stale_read(
     drill.read(1, 8_000);
     drill.story.samples(|sample| sample.decider = None);
     assert_eq!(drill.registers().verdict, Verdict::Unknown);
+    // No loss explains a value from nowhere.
+    drill.read(77, 9_000);
+    drill.story.samples(|sample| sample.decider = None);
+    assert_eq!(drill.registers().verdict, Verdict::Fail);
+}
+
+#[test]
+fn a_fault_that_was_never_seen_in_effect_may_have_lost_something_all_the_same() {
+    let mut drill = Drill::new(two_seconds());
+    drill.write(2, 4_900);
+    drill.read(1, 8_000);
+    drill.story.entries.retain(|entry| !matches!(entry.event, Event::FaultInEffect { .. }));
+    let found = drill.registers();
+    assert_eq!((found.verdict, found.lost, found.stale_reads), (Verdict::Pass, 1, 0));
+    assert_eq!(drill.record().verdict, Verdict::Unknown);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What was found, in words for an engineer.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use drdrill_core::record::{BankFound, RegistersFound};
@@ -21,10 +22,15 @@ fn value(value: Option<u64>) -> String {
     value.map_or_else(|| "nothing".to_owned(), |value| value.to_string())
 }
 
-/// `a read of register 3 at 4.213 s returned 57`.
-fn read(read: &Operation) -> String {
+/// Sites, by the client and the time of what they answered.
+pub(super) type Sites<'a> = BTreeMap<(u32, At), &'a str>;
+
+/// `a read of register 3 at 4.213 s, answered by dr, returned 57`.
+fn read(read: &Operation, sites: &Sites<'_>) -> String {
     let (key, sent) = (read.key, at(read.sent));
-    format!("a read of register {key} at {sent} returned {}", value(read.value()))
+    let site = sites.get(&(read.process, read.sent));
+    let by = site.map_or_else(String::new, |site| format!(", answered by {site},"));
+    format!("a read of register {key} at {sent}{by} returned {}", value(read.value()))
 }
 
 /// `57 was written by 4.213 s`: an operation that shows a value.
@@ -36,20 +42,20 @@ fn shown(one: &Operation) -> String {
     format!("{} was {word} by {when}", value(one.value()))
 }
 
-pub(super) fn stale(stale: &Stale) -> String {
-    let (read, over) = (read(&stale.read), &stale.overwritten);
+pub(super) fn stale(stale: &Stale, sites: &Sites<'_>) -> String {
+    let (read, over) = (read(&stale.read, sites), &stale.overwritten);
     let (by, when, ago) = (value(over.value()), at(over.done), show(stale.at_least));
     format!("{read}, which had been overwritten by {by} at {when}, {ago} before")
 }
 
-pub(super) fn violation(violation: &Violation) -> String {
+pub(super) fn violation(violation: &Violation, sites: &Sites<'_>) -> String {
     match &violation.reason {
-        Reason::NeverWritten { read: one } => format!("{}, which nobody wrote", read(one)),
+        Reason::NeverWritten { read: one } => format!("{}, which nobody wrote", read(one, sites)),
         Reason::WriteFailed { read: one, write } => {
-            format!("{}, whose write at {} had failed", read(one), at(write.sent))
+            format!("{}, whose write at {} had failed", read(one, sites), at(write.sent))
         }
         Reason::BeforeItsWrite { read: one, write } => {
-            format!("{}, which was written only at {}", read(one), at(write.sent))
+            format!("{}, which was written only at {}", read(one, sites), at(write.sent))
         }
         Reason::Crossed { early, late, other_early, other_late } => {
             let key = violation.key;
@@ -65,12 +71,12 @@ pub(super) fn violation(violation: &Violation) -> String {
     }
 }
 
-pub(super) fn returned(returned: &Returned) -> String {
+pub(super) fn returned(returned: &Returned, sites: &Sites<'_>) -> String {
     let Returned { read: one, before } = returned;
     let (other, when) = (value(before.value()), at(before.sent));
     format!(
         "{}, of before the failover; {other} had been found to be all that was left at {when}",
-        read(one)
+        read(one, sites)
     )
 }
 
@@ -78,7 +84,7 @@ pub(super) fn out_of_order(key: u32) -> String {
     format!("clients saw the values of register {key} in different orders")
 }
 
-pub(super) fn lost(lost: &Lost) -> String {
+pub(super) fn lost(lost: &Lost, sites: &Sites<'_>) -> String {
     let Lost { write, shown, read: one, disaster } = lost;
     let after = write.sent > disaster.at;
     let when = if after {
@@ -86,7 +92,7 @@ pub(super) fn lost(lost: &Lost) -> String {
     } else {
         format!("{} before the fault", show(disaster.from.since(shown.done)))
     };
-    format!("{}: {} was lost, which clients had {when}", read(one), value(write.value()))
+    format!("{}: {} was lost, which clients had {when}", read(one, sites), value(write.value()))
 }
 
 /// The first thing that is wrong, and how much more there is.
