@@ -3,8 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support {
-    pub(crate) mod drill;
-    pub(crate) mod entries;
     pub(crate) mod quick;
     pub(crate) mod record;
     pub(crate) mod sandbox;
@@ -18,12 +16,11 @@ use std::fs;
 
 use rusqlite::Connection;
 use serde_json::Value;
-use support::entries::events;
 use support::quick::{quick, quick_but};
 use support::record::record;
 use support::sandbox::Sandbox;
 use support::undisturbed::undisturbed;
-use support::world::nothing_is_left;
+use support::world::{nothing_is_left, runs};
 
 const ASKED: &str = "--set also=registers,bank --set keep_data=kept --set every=20ms --format json";
 const SITE: &str = "site_loss: { on: primary }";
@@ -123,6 +120,15 @@ impl Ended {
         let sum = "SELECT sum(balance) FROM accounts";
         self.database(site).query_row(sum, [], |row| row.get(0)).unwrap()
     }
+}
+
+/// The history of the only run.
+fn events(sandbox: &Sandbox) -> Vec<Value> {
+    let runs = runs(&sandbox.state);
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    let run = sandbox.state.join("runs").join(runs.first().unwrap());
+    let text = fs::read_to_string(run.join("events.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn pairs(database: &Connection, sql: &str) -> BTreeSet<(u64, u64)> {
@@ -244,7 +250,7 @@ fn reports_tell_what_registers_and_accounts_answered() {
             shown.contains("registers store: pass: ") && shown.contains("always 500 in all"),
             "{shown}"
         );
-        let runs = support::world::runs(&ended.sandbox.state);
+        let runs = runs(&ended.sandbox.state);
         let dir = ended.sandbox.state.join("runs").join(runs.first().unwrap());
         for file in ["report.md", "report.html"] {
             let text = fs::read_to_string(dir.join(file)).unwrap();

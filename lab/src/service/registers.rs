@@ -81,11 +81,11 @@ pub(super) async fn get(
     if let Some(answer) = asked {
         return Ok(answer);
     }
-    let stale = site.config.planted == Some(Planted::StaleReads);
+    let from_old = site.config.planted == Some(Planted::StaleReads);
     let remembered = site.remembered.value(&key);
     let read = move |connection: &Connection| {
         let found =
-            if stale { planted::old_value(connection, &key)? } else { find(connection, &key)? };
+            if from_old { planted::old_value(connection, &key)? } else { find(connection, &key)? };
         let (value, lsn) = found.unzip();
         Ok((value, lsn.unwrap_or(0)))
     };

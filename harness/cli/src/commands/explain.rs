@@ -33,6 +33,19 @@ pub(crate) fn explain(args: &DrillArgs) -> Outcome {
     Ok(Code::Passed)
 }
 
+/// What clients do.
+fn probed(scenario: &Scenario) -> String {
+    let plan = &scenario.probes;
+    let also = match plan.also.as_slice() {
+        [] => String::new(),
+        also => format!(" Clients also try: {}.", also.join(", ")),
+    };
+    format!(
+        "Probes begin, one attempt each {}, at most {} per attempt; what comes before the first fault is the baseline.{also}",
+        plan.every, plan.deadline
+    )
+}
+
 fn words(scenario: &Scenario, inventory: &Inventory) -> String {
     let mut text = Text(String::new());
     text.line(&format!("{} on {}", scenario.title, inventory.environment));
@@ -62,14 +75,7 @@ fn words(scenario: &Scenario, inventory: &Inventory) -> String {
         text.line(&format!("  {number:>2}. {line}"));
     };
     step("The environment comes up; its undo is on disk first. A keeper process starts.");
-    let also = match scenario.probes.also.as_slice() {
-        [] => String::new(),
-        also => format!(" Clients also try: {}.", also.join(", ")),
-    };
-    step(&format!(
-        "Probes begin, one attempt each {}, at most {} per attempt; what comes before the first fault is the baseline.{also}",
-        scenario.probes.every, scenario.probes.deadline
-    ));
+    step(&probed(scenario));
     for fault in &scenario.faults {
         let undo = undo(&fault.inject, &inventory.provider);
         step(&format!("At {}: {}. {undo}", fault.at, what(&fault.inject)));

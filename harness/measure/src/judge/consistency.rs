@@ -70,14 +70,7 @@ fn registers(
         if case.digest.finished.is_some() { 0 } else { drop_unexplained(&mut answers) };
     let succession = Succession::of(&answers, &disasters(case));
     let mut found = counted(&answers, &succession);
-    let mut wrong = Wrong::default();
-    for stretch in &succession.stretches {
-        let mut keys: BTreeMap<u32, Vec<Operation>> = BTreeMap::new();
-        for operation in stretch {
-            keys.entry(operation.key).or_default().push(*operation);
-        }
-        keys.iter().for_each(|(key, operations)| wrong.look(*key, operations));
-    }
+    let wrong = Wrong::of(&succession);
     let sites: words::Sites<'_> = deeds
         .iter()
         .filter_map(|sample| {
@@ -85,7 +78,6 @@ fn registers(
             Some(((operation.process, operation.sent), &*sample.decider.as_ref()?.site))
         })
         .collect();
-    wrong.stale.sort_by_key(|stale| Reverse(stale.at_least));
     found.stale_reads = wrong.stale_reads;
     found.stale_for_ms = wrong.stale.first().map(|worst| millis(worst.at_least));
     found.contradictory = count(wrong.contradictory.len());
@@ -156,6 +148,21 @@ struct Wrong {
 }
 
 impl Wrong {
+    fn of(succession: &Succession) -> Self {
+        let mut wrong = Self::default();
+        for stretch in &succession.stretches {
+            let mut keys: BTreeMap<u32, Vec<Operation>> = BTreeMap::new();
+            for operation in stretch {
+                keys.entry(operation.key).or_default().push(*operation);
+            }
+            for (key, operations) in keys {
+                wrong.look(key, &operations);
+            }
+        }
+        wrong.stale.sort_by_key(|stale| Reverse(stale.at_least));
+        wrong
+    }
+
     fn look(&mut self, key: u32, operations: &[Operation]) {
         let registers = Registers::judge(operations);
         let stale = StaleReads::judge(operations);

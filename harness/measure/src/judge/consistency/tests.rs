@@ -67,9 +67,7 @@ impl Drill {
     }
 }
 
-fn two_seconds() -> Option<Duration> {
-    Some(Duration::from_secs(2))
-}
+const TWO_SECONDS: Option<Duration> = Some(Duration::from_secs(2));
 
 #[test]
 fn a_drill_without_workloads_has_no_such_section() {
@@ -79,7 +77,7 @@ fn a_drill_without_workloads_has_no_such_section() {
 
 #[test]
 fn a_register_that_answers_as_one_passes() {
-    let mut drill = Drill::new(two_seconds());
+    let mut drill = Drill::new(TWO_SECONDS);
     drill.read(1, 8_000);
     drill.write(2, 8_100);
     drill.read(2, 8_200);
@@ -90,7 +88,7 @@ fn a_register_that_answers_as_one_passes() {
 
 #[test]
 fn a_stale_read_after_the_failover_fails_the_drill_and_is_told_in_words() {
-    let mut drill = Drill::new(two_seconds());
+    let mut drill = Drill::new(TWO_SECONDS);
     drill.write(2, 7_900);
     drill.read(1, 8_200);
     let found = drill.registers();
@@ -111,7 +109,7 @@ fn a_stale_read_after_the_failover_fails_the_drill_and_is_told_in_words() {
 
 #[test]
 fn what_the_failover_lost_within_the_objective_is_counted_and_no_failure() {
-    let mut drill = Drill::new(two_seconds());
+    let mut drill = Drill::new(TWO_SECONDS);
     drill.write(2, 4_900);
     drill.read(2, 4_950);
     drill.read(1, 8_000);
@@ -138,7 +136,7 @@ fn what_the_failover_lost_beyond_the_objective_fails_and_at_its_border_nobody_kn
 
 #[test]
 fn a_lost_value_that_comes_back_fails() {
-    let mut drill = Drill::new(two_seconds());
+    let mut drill = Drill::new(TWO_SECONDS);
     drill.write(2, 4_900);
     drill.read(1, 8_000);
     drill.read(2, 9_000);
@@ -153,7 +151,7 @@ fn a_lost_value_that_comes_back_fails() {
 
 #[test]
 fn a_value_that_nobody_wrote_fails_unless_the_history_was_cut_off() {
-    let mut drill = Drill::new(two_seconds());
+    let mut drill = Drill::new(TWO_SECONDS);
     drill.read(77, 4_000);
     let found = drill.registers();
     assert_eq!(found.verdict, Verdict::Fail);
@@ -168,7 +166,7 @@ fn a_value_that_nobody_wrote_fails_unless_the_history_was_cut_off() {
 #[test]
 fn a_write_of_unknown_outcome_may_have_been_applied_and_a_failed_one_not() {
     let read_after = |outcome: Outcome| {
-        let mut drill = Drill::new(two_seconds());
+        let mut drill = Drill::new(TWO_SECONDS);
         drill.add(REGISTERS, Deed::Write { key: 3, value: 9 }, 3_000, outcome);
         drill.read(9, 4_000);
         drill.registers().verdict
@@ -180,7 +178,7 @@ fn a_write_of_unknown_outcome_may_have_been_applied_and_a_failed_one_not() {
 
 #[test]
 fn where_answers_do_not_say_who_decided_a_loss_cannot_be_told_from_a_stale_read() {
-    let mut drill = Drill::new(two_seconds());
+    let mut drill = Drill::new(TWO_SECONDS);
     drill.write(2, 4_900);
     drill.read(1, 8_000);
     drill.story.samples(|sample| sample.decider = None);
@@ -193,7 +191,7 @@ fn where_answers_do_not_say_who_decided_a_loss_cannot_be_told_from_a_stale_read(
 
 #[test]
 fn a_fault_that_was_never_seen_in_effect_may_have_lost_something_all_the_same() {
-    let mut drill = Drill::new(two_seconds());
+    let mut drill = Drill::new(TWO_SECONDS);
     drill.write(2, 4_900);
     drill.read(1, 8_000);
     drill.story.entries.retain(|entry| !matches!(entry.event, Event::FaultInEffect { .. }));
@@ -204,7 +202,7 @@ fn a_fault_that_was_never_seen_in_effect_may_have_lost_something_all_the_same() 
 
 #[test]
 fn nothing_read_is_unknown() {
-    let mut drill = Drill::new(two_seconds());
+    let mut drill = Drill::new(TWO_SECONDS);
     drill.story.entries.retain(|entry| match &entry.event {
         Event::Sample(sample) => !matches!(sample.deed.as_deref(), Some(Deed::Read { .. })),
         _ => true,
@@ -215,7 +213,7 @@ fn nothing_read_is_unknown() {
 
 #[test]
 fn money_that_only_moves_passes_and_a_torn_transfer_fails() {
-    let mut drill = Drill::new(two_seconds());
+    let mut drill = Drill::new(TWO_SECONDS);
     drill.add(BANK, Deed::Transfer { from: 0, to: 1, amount: 3 }, 2_000, Outcome::Ok);
     drill.balances([50, 50], 1_500);
     drill.balances([47, 53], 2_500);

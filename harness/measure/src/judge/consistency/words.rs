@@ -95,17 +95,25 @@ pub(super) fn lost(lost: &Lost, sites: &Sites<'_>) -> String {
     format!("{}: {} was lost, which clients had {when}", read(one, sites), value(write.value()))
 }
 
+fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
 /// The first thing that is wrong, and how much more there is.
 pub(super) fn wrong(found: &RegistersFound) -> String {
     let first = found.findings.first().map_or("the answers contradict each other", String::as_str);
     let counts = [
-        (found.stale_reads, "stale reads"),
-        (found.contradictory, "registers whose answers contradict each other"),
-        (found.returned, "reads of values that had been lost"),
-        (found.lost, "values lost"),
+        (found.stale_reads, "stale read", "stale reads"),
+        (found.contradictory, "contradictory register", "contradictory registers"),
+        (
+            found.returned,
+            "read of a value that had been lost",
+            "reads of values that had been lost",
+        ),
+        (found.lost, "value lost", "values lost"),
     ];
-    let counts = counts.iter().filter(|(count, _)| *count > 0);
-    let counts: Vec<String> = counts.map(|(count, what)| format!("{count} {what}")).collect();
+    let counts = counts.iter().filter(|(count, ..)| *count > 0);
+    let counts: Vec<String> = counts.map(|(count, one, more)| counted(*count, one, more)).collect();
     format!("{first} ({})", counts.join(", "))
 }
 
@@ -140,7 +148,10 @@ pub(super) fn registers(found: &RegistersFound, target: Option<Duration>) -> Str
     let Some(at_least) = found.lost_at_least_ms.filter(|_| *lost > 0) else {
         return match lost {
             0 => format!("{all}; no value was lost"),
-            lost => format!("{all}; {lost} values written after the fault were lost"),
+            lost => format!(
+                "{all}; lost, and written after the fault: {}",
+                counted(*lost, "value", "values")
+            ),
         };
     };
     let age = show_bounds(ms(at_least), found.lost_at_most_ms.map(ms));
@@ -148,7 +159,10 @@ pub(super) fn registers(found: &RegistersFound, target: Option<Duration>) -> Str
         || "no objective was set".to_owned(),
         |target| format!("the objective is {}", show(target)),
     );
-    format!("{all}; {lost} values lost to the fault, the oldest seen {age} before it; {objective}")
+    format!(
+        "{all}; {} lost to the fault, the oldest seen {age} before it; {objective}",
+        counted(*lost, "value", "values")
+    )
 }
 
 pub(super) fn bank(found: &BankFound) -> String {
