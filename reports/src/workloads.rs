@@ -49,15 +49,23 @@ fn registers(found: &RegistersFound) -> String {
         stale,
     ];
     let more = [
-        (found.contradictory, "registers contradictory"),
-        (found.out_of_order, "registers out of order"),
-        (found.returned, "reads of values that had been lost"),
-        (found.unjudged, "registers not judged"),
-        (found.untold, "answers without a word who decided"),
-        (found.lost_after_fault, "values written after the fault and lost"),
+        (found.contradictory, "register contradictory", "registers contradictory"),
+        (found.out_of_order, "register out of order", "registers out of order"),
+        (
+            found.returned,
+            "read of a value that had been lost",
+            "reads of values that had been lost",
+        ),
+        (found.unjudged, "register not judged", "registers not judged"),
+        (found.untold, "answer without a word who decided", "answers without a word who decided"),
+        (
+            found.lost_after_fault,
+            "value written after the fault and lost",
+            "values written after the fault and lost",
+        ),
     ];
-    let more = more.iter().filter(|(number, _)| *number > 0);
-    parts.extend(more.map(|(number, word)| format!("{} {word}", count(*number))));
+    let more = more.iter().filter(|(number, ..)| *number > 0);
+    parts.extend(more.map(|(number, one, several)| counted(*number, one, several)));
     parts.push(match found.lost_at_least_ms {
         Some(at_least) => {
             let age = interval(at_least, found.lost_at_most_ms);
@@ -149,6 +157,8 @@ mod tests {
         );
         assert!(plain.contains(&format!("accounts orders: pass: {BANK}\n")), "{plain}");
         let boxed = summary_table(&record, Look::terminal(100, false), None);
+        let coloured = summary_table(&record, Look::terminal(100, true), None);
+        assert!(!coloured.contains("u{1b}"), "{coloured}");
         assert!(boxed.contains("Registers") && boxed.contains("7 stale by up to"), "{boxed}");
         let run = Run { record: &record, history: &fixture.history };
         let sections = crate::sections::sections(run);

@@ -266,8 +266,10 @@ impl Page {
                 self.labelled("Way back", &back);
             }
             for found in workloads::of(service) {
-                let mark = self.paint.verdict(found.verdict, story::mark(found.verdict));
-                self.labelled(found.name, &format!("{mark} {}", found.text));
+                self.labelled(
+                    found.name,
+                    &format!("{} {}", story::mark(found.verdict), found.text),
+                );
                 for example in found.examples {
                     self.labelled("", &format!("• {example}"));
                 }
