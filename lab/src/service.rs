@@ -1,5 +1,6 @@
-//! The service of one site: entries, logins and jobs over HTTP, replicated to the other site.
+//! The service of one site: entries, registers, accounts, logins and jobs over HTTP, replicated to the other site.
 
+mod accounts;
 mod admin;
 mod audit;
 mod auth;
@@ -11,6 +12,8 @@ mod forward;
 mod health;
 mod jobs;
 pub(crate) mod login;
+mod planted;
+mod registers;
 mod site;
 
 use std::sync::Arc;
@@ -19,6 +22,7 @@ use axum::Router;
 use axum::routing::{get, post, put};
 
 pub use config::{FollowTarget, ServiceConfig, ServiceTiming, ServiceUser};
+pub use planted::Planted;
 use site::Site;
 
 use crate::node::{self, LabError};
@@ -61,6 +65,9 @@ fn routes(site: Arc<Site>) -> Router {
         .route("/login", post(login::login))
         .route("/entries", get(audit::audit))
         .route("/entries/{id}", put(entries::put).get(entries::get))
+        .route("/registers/{key}", put(registers::put).get(registers::get))
+        .route("/accounts", post(accounts::open).get(accounts::balances))
+        .route("/transfers", post(accounts::transfer))
         .route("/jobs", post(jobs::submit))
         .route("/jobs/claim", post(jobs::claim))
         .route("/jobs/{id}", get(jobs::get))

@@ -20,7 +20,7 @@ pub(crate) use error::StoreError;
 pub(crate) use gate::ShipGate;
 pub(crate) use merge::{Peer, Versioned, between as versioned_between, conflicts, made_here};
 pub(crate) use readers::Readers;
-pub(crate) use rows::{Entry, Job, JobState, Kind, Row, User};
+pub(crate) use rows::{Entry, Job, JobState, Kind, Moved, Posting, Register, Row, User};
 pub use schema::database_path;
 pub(crate) use schema::{open_reader, open_writer};
 pub(crate) use session::Session;

@@ -29,6 +29,7 @@ pub mod terminal;
 pub mod timeline;
 mod tries;
 mod words;
+mod workloads;
 
 #[cfg(test)]
 mod testkit;

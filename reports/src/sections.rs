@@ -72,6 +72,7 @@ pub(crate) fn sections(run: Run<'_>) -> Vec<Section> {
         outcome::phases(record),
         outcome::functionality(record),
         outcome::writes(record),
+        outcome::workloads(record),
         outcome::streams(record),
         outcome::bystanders(record),
         outcome::outages(run.history),

@@ -34,7 +34,7 @@ macro_rules! shipped {
 }
 
 /// The scenarios shipped in the program.
-pub(crate) const SCENARIOS: [Shipped; 38] = [
+pub(crate) const SCENARIOS: [Shipped; 41] = [
     shipped!("scenarios", "complete_site_failure", false),
     shipped!("scenarios", "az_failure", false),
     shipped!("scenarios", "az_failure_standby", false),
@@ -72,17 +72,23 @@ pub(crate) const SCENARIOS: [Shipped; 38] = [
     shipped!("scenarios/must_fail", "cyber_attack_reaches_the_logs", true),
     shipped!("scenarios/must_fail", "infrastructure_lost_with_its_backups", true),
     shipped!("scenarios/must_fail", "region_outage_one_entrance", true),
+    shipped!("scenarios/must_fail", "stale_reads_after_failover", true),
+    shipped!("scenarios/must_fail", "torn_transfers", true),
+    shipped!("scenarios/must_fail", "old_values_after_failback", true),
     shipped!("scenarios/must_fail", "fault_without_effect", true),
 ];
 
 /// The environments shipped in the program.
-pub(crate) const ENVIRONMENTS: [Shipped; 6] = [
+pub(crate) const ENVIRONMENTS: [Shipped; 9] = [
     shipped!("environments", "lab", false),
     shipped!("environments", "lab_zones", false),
     shipped!("environments", "lab_zones_lag", false),
     shipped!("environments", "lab_bypass", false),
     shipped!("environments", "lab_at_dr", false),
     shipped!("environments", "lab_one_entrance", false),
+    shipped!("environments", "lab_stale_reads", false),
+    shipped!("environments", "lab_torn_transfers", false),
+    shipped!("environments", "lab_old_values", false),
 ];
 
 /// The runbooks shipped in the program.

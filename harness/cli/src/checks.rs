@@ -37,6 +37,7 @@ fn named(spec: &NamedCheck) -> Result<NamedTry, ActionError> {
                 headers: secrets::headers(&http.headers)?,
                 body: None,
                 body_contains: http.body_contains.clone(),
+                deed: None,
             },
         )?,
         CheckSpec::Tcp(tcp) => probe(&spec.name, &Call::Tcp { address: tcp.address.clone() })?,

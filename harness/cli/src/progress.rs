@@ -173,7 +173,8 @@ impl Progress {
     fn show(&mut self, entry: &Entry) {
         if let Event::DrillStarted(started) = &entry.event {
             let decides = |stream: &&StreamFacts| {
-                stream.connection == Connection::Fresh && stream.purpose != Purpose::Bystander
+                stream.connection == Connection::Fresh
+                    && matches!(stream.purpose, Purpose::Write | Purpose::Read)
             };
             self.deciding = started.streams.iter().filter(decides).cloned().collect();
         }

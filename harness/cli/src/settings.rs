@@ -3,6 +3,7 @@
 use drdrill_core::inventory::{Fence, Inventory, LabSpec, Provider};
 use drdrill_core::names::known_names;
 use drdrill_core::scenario::{Failover, Scenario};
+use drdrill_environments::lab::OPTIONAL_STREAMS;
 use garde::Validate;
 
 use crate::exit::{Code, Failure};
@@ -11,7 +12,7 @@ use crate::exit::{Code, Failure};
 type Change = fn(&mut Scenario, &mut Inventory, &str) -> Result<(), String>;
 
 /// What can be set.
-const SETTINGS: [(&str, Change); 20] = [
+const SETTINGS: [(&str, Change); 21] = [
     ("failover", |scenario, _, value| {
         scenario.recovery.failover = match value {
             "built_in" => Failover::BuiltIn,
@@ -44,6 +45,18 @@ const SETTINGS: [(&str, Change); 20] = [
     ("soak", |scenario, _, value| parse(value, &mut scenario.soak)),
     ("every", |scenario, _, value| parse(value, &mut scenario.probes.every)),
     ("deadline", |scenario, _, value| parse(value, &mut scenario.probes.deadline)),
+    ("also", |scenario, env, value| {
+        lab(env)?;
+        let names = value.split(',').map(|name| name.trim().to_owned());
+        let names: Vec<String> = names.collect();
+        let unknown = names.iter().find(|name| !OPTIONAL_STREAMS.contains(&name.as_str()));
+        if let Some(name) = unknown {
+            let known = known_names(name, OPTIONAL_STREAMS);
+            return Err(format!("there is no optional probe `{name}`; {known}"));
+        }
+        scenario.probes.also = names;
+        Ok(())
+    }),
     ("targets.rto", |scenario, _, value| parse_some(value, &mut scenario.targets.rto)),
     ("targets.rpo", |scenario, _, value| parse_some(value, &mut scenario.targets.rpo)),
     ("targets.rlo", |scenario, _, value| parse_some(value, &mut scenario.targets.rlo)),

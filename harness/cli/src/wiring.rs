@@ -98,6 +98,7 @@ fn names_of(inventory: &Inventory) -> Known {
             functions: names(&lab::FUNCTIONS),
             probes: names(&lab::STREAMS),
             also: names(&lab::OPTIONAL_STREAMS),
+            workloads: names(&lab::WORKLOADS).unwrap_or_default(),
             components: Some(
                 [lab::PRIMARY, lab::DR]
                     .map(|role| (role.to_owned(), lab::components(spec, role)))
@@ -111,6 +112,7 @@ fn names_of(inventory: &Inventory) -> Known {
             functions: Some(Vec::new()),
             probes: Some(spec.probes.iter().map(|probe| probe.name.clone()).collect()),
             also: Some(Vec::new()),
+            workloads: Vec::new(),
             components: Some(host::components(spec)),
             directories: Some(host::directories(spec)),
         },
@@ -174,6 +176,9 @@ pub(crate) fn needed(scenario: &Scenario, followed: Option<&FollowedPlan>) -> Ve
             }
             Inject::BackupDamage(_) => needed.push(Power::Backups),
         }
+    }
+    if scenario.probes.also.iter().any(|name| lab::WORKLOADS.contains(&name.as_str())) {
+        needed.push(Power::Workloads);
     }
     // Who follows a runbook may go back by its words.
     let goes_back = scenario.failback.is_some()

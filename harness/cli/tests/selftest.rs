@@ -22,6 +22,9 @@ fn every_planted_defect_is_caught() {
         "a fault that does nothing",
         "loses",
         "phantom",
+        "a read of a value of long before",
+        "a read of what nobody wrote",
+        "money vanishes",
         "a corrupt backup",
         "a backup of corrupt rows",
     ] {

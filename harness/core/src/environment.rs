@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -46,8 +47,10 @@ pub struct ProbeStream {
     pub write_bytes: u64,
     /// What an attempt does.
     pub call: Call,
-    /// Whether only scenarios that ask for it have it (`probes: { also: [NAME] }`).
-    pub optional: bool,
+    /// The name by which scenarios ask for it (`probes: { also: [NAME] }`); every drill has it when absent.
+    pub asked_for_as: Option<String>,
+    /// Attempts are no closer than this, however often the scenario samples.
+    pub at_least_every: Duration,
 }
 
 /// The data role of a site.
@@ -271,6 +274,8 @@ pub enum Power {
     Credentials,
     /// Take a site away together with the way by which clients come to its region.
     Regions,
+    /// Registers and accounts of which one site decides at a time.
+    Workloads,
 }
 
 impl Power {
@@ -291,6 +296,9 @@ impl Power {
             Self::Backups => "restore from backups, or damage them",
             Self::Credentials => "revoke and steal credentials",
             Self::Regions => "take whole regions away",
+            Self::Workloads => {
+                "run registers and accounts, which sites that both take writes cannot merge"
+            }
         }
     }
 }

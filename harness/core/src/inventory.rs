@@ -16,7 +16,7 @@ pub use host::{HostDirectory, HostProcess};
 pub use machinery::{Fence, Machinery, Monitor};
 pub use notify::{Channel, Email, MailTls, Notify, Recipient, StatusPage, Webhook};
 pub use pin::{IdentityPage, Pin};
-pub use strategy::{Strategy, ZONES, Zones};
+pub use strategy::{Planted, Strategy, ZONES, Zones};
 pub use url::{SecretUrl, web_host};
 pub use window::{Day, TimeOfDay, Window, Zone};
 
@@ -162,6 +162,9 @@ pub struct LabSpec {
     /// Base URL of a Toxiproxy server on this machine, such as `http://127.0.0.1:8474`; the embedded one when absent.
     #[garde(inner(custom(url::valid_url)))]
     pub toxiproxy: Option<String>,
+    /// A defect on purpose, which a drill with the workloads has to notice; none when absent.
+    #[garde(skip)]
+    pub planted: Option<Planted>,
 }
 
 impl Default for LabSpec {
@@ -178,6 +181,7 @@ impl Default for LabSpec {
             second_entrance: true,
             keep_data: None,
             toxiproxy: None,
+            planted: None,
         }
     }
 }
@@ -240,11 +244,20 @@ pub struct HostProbe {
     pub service: String,
     /// What it is evidence of.
     #[serde(default = "read")]
-    #[garde(skip)]
+    #[garde(custom(no_workload))]
     pub purpose: Purpose,
     /// The attempt.
     #[garde(dive)]
     pub attempt: Attempt,
+}
+
+/// What a workload writes and reads is known of the lab only.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what garde calls it with")]
+fn no_workload<C>(purpose: &Purpose, _: &C) -> garde::Result {
+    if *purpose == Purpose::Workload {
+        return Err(garde::Error::new("must be `read`, `write` or `bystander`"));
+    }
+    Ok(())
 }
 
 const fn read() -> Purpose {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sample::{Decider, Outcome};
+use crate::sample::{Answered, Deed, Outcome};
 use crate::secret::Secret;
 
 /// What a stream of samples is evidence of.
@@ -21,6 +21,9 @@ pub enum Purpose {
     Read,
     /// Something outside the blast radius that the fault must not touch.
     Bystander,
+    /// Operations on data that are judged one by one, for what they wrote, read and moved: decides neither RTO nor RPO.
+    #[schemars(skip)]
+    Workload,
 }
 
 /// Whether each attempt opens its own connection.
@@ -35,6 +38,9 @@ pub enum Connection {
 
 /// Makes the body of a request from the number of the attempt.
 pub type MakeBody = Arc<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
+
+/// Says what an attempt does to data, from its number.
+pub type MakeDeed = Arc<dyn Fn(u64) -> Deed + Send + Sync>;
 
 /// Says what a secret is now.
 pub type CurrentSecret = Arc<dyn Fn() -> Secret + Send + Sync>;
@@ -79,7 +85,7 @@ pub enum Call {
     Http {
         /// `GET`, `PUT` and so on.
         method: &'static str,
-        /// Where to; `{sequence}` stands for the number of the attempt.
+        /// Where to; `{sequence}` stands for the number of the attempt, `{key}` for the register of its deed.
         url: String,
         /// Other addresses (`host:port`) of the same service, tried in turn where a connection to the one before is refused.
         /// Nothing is ever sent twice.
@@ -90,6 +96,9 @@ pub enum Call {
         body: Option<MakeBody>,
         /// Text that the answer must contain: catches a 200 that carries an error.
         body_contains: Option<String>,
+        /// What the request does to data, where that is to be judged. A read is answered in JSON: `{"value": 7}` (`null`
+        /// before the first write), or `{"balances": {"0": 100}}`.
+        deed: Option<MakeDeed>,
     },
     /// A TCP connection that must be accepted.
     Tcp {
@@ -114,8 +123,12 @@ pub trait Probe: fmt::Debug + Send + Sync {
     /// Makes attempt number `sequence`. The sampler stamps the times and enforces the deadline: dropping the
     /// future must abandon the attempt.
     async fn attempt(&self, sequence: u64) -> Outcome;
-    /// As [`Probe::attempt`], and who decided, where the answer says so.
-    async fn attempt_and_ask_who(&self, sequence: u64) -> (Outcome, Option<Decider>) {
-        (self.attempt(sequence).await, None)
+    /// As [`Probe::attempt`], and what else the answer says.
+    async fn attempt_in_full(&self, sequence: u64) -> Answered {
+        self.attempt(sequence).await.into()
+    }
+    /// What attempt number `sequence` does to data, where the history has to know: also of one that never ends.
+    fn deed(&self, _sequence: u64) -> Option<Deed> {
+        None
     }
 }

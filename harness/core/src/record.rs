@@ -233,10 +233,81 @@ pub struct Service {
     pub rpo: Option<Rpo>,
     /// Recovery level.
     pub rlo: Rlo,
+    /// What its registers and accounts answered; absent where the scenario asks for neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
     /// Counts over all of its streams.
     pub samples: Samples,
     /// Each stream of its own.
     pub streams: Vec<Stream>,
+}
+
+/// What the operations of the workloads prove, each judged from what was written, read and moved.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Consistency {
+    /// Registers; absent where none was written or read.
+    pub registers: Option<RegistersFound>,
+    /// Accounts; absent where no money was moved.
+    pub bank: Option<BankFound>,
+}
+
+/// Whether reads of registers returned what a register can return. What was lost to the fault itself is measured by the
+/// recovery point objective and is no inconsistency.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct RegistersFound {
+    /// What it came to.
+    pub verdict: Verdict,
+    /// Registers that were written or read.
+    pub registers: u64,
+    /// Writes that were acknowledged.
+    pub writes: u64,
+    /// Writes of unknown outcome: each may have been applied.
+    pub unknown_writes: u64,
+    /// Reads that were answered.
+    pub reads: u64,
+    /// Reads that returned a value which had been overwritten.
+    pub stale_reads: u64,
+    /// The longest time for which such a value had been overwritten, at least.
+    pub stale_for_ms: Option<f64>,
+    /// Registers whose answers contradict each other, stale reads included.
+    pub contradictory: u64,
+    /// Registers whose values clients saw in different orders.
+    pub out_of_order: u64,
+    /// Reads that returned a value which a failover had lost.
+    pub returned: u64,
+    /// Registers of which nothing can be told.
+    pub unjudged: u64,
+    /// Answers that do not say who decided.
+    pub untold: u64,
+    /// Values that clients had written or read, and that a failover after a fault lost.
+    pub lost: u64,
+    /// Of those, written after the fault was in effect.
+    pub lost_after_fault: u64,
+    /// Age at the fault of the oldest of them, not less than this; absent when none was lost.
+    pub lost_at_least_ms: Option<f64>,
+    /// Not more than this.
+    pub lost_at_most_ms: Option<f64>,
+    /// What is wrong, the worst first: some examples.
+    pub findings: Vec<String>,
+}
+
+/// Whether all balances together were always the same.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct BankFound {
+    /// What it came to.
+    pub verdict: Verdict,
+    /// Transfers that were acknowledged.
+    pub transfers: u64,
+    /// Transfers of unknown outcome: each may have been made.
+    pub unknown_transfers: u64,
+    /// Snapshots of all balances that were compared with the total.
+    pub snapshots: u64,
+    /// Snapshots that no bank can have answered.
+    pub wrong_snapshots: u64,
+    /// The money that there is, from the first snapshot.
+    pub total: Option<i64>,
+    /// What is wrong: some examples.
+    pub findings: Vec<String>,
 }
 
 /// An interval with hard bounds.

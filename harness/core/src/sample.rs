@@ -1,5 +1,6 @@
 //! One attempt of a probe, stamped by the sampler.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,68 @@ pub struct Decider {
     pub epoch: u64,
 }
 
+/// What an attempt did to data, where the history has to know: judging it needs what was written, read and moved.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    /// Set a register to a value that is written to it only once.
+    Write {
+        /// The register.
+        key: u32,
+        /// The value.
+        value: u64,
+    },
+    /// Asked for the value of a register.
+    Read {
+        /// The register.
+        key: u32,
+        /// What came back, of an attempt that succeeded; `None` before the first write.
+        value: Option<u64>,
+    },
+    /// Moved money from one account to another.
+    Transfer {
+        /// The account that is debited.
+        from: u32,
+        /// The account that is credited.
+        to: u32,
+        /// How much.
+        amount: u64,
+    },
+    /// Asked for the balances of all accounts.
+    Balances {
+        /// What came back, of an attempt that succeeded.
+        balances: BTreeMap<u32, i64>,
+    },
+}
+
+impl Deed {
+    /// The register that it is about.
+    #[must_use]
+    pub const fn key(&self) -> Option<u32> {
+        match self {
+            Self::Write { key, .. } | Self::Read { key, .. } => Some(*key),
+            Self::Transfer { .. } | Self::Balances { .. } => None,
+        }
+    }
+}
+
+/// What came of an attempt, and what its answer says besides.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answered {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Who decided, where the answer says so.
+    pub decider: Option<Decider>,
+    /// What was read, where that is to be judged.
+    pub read: Option<Deed>,
+}
+
+impl From<Outcome> for Answered {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, decider: None, read: None }
+    }
+}
+
 /// Index of a probe stream in [`crate::event::DrillStarted::streams`].
 pub type StreamId = u16;
 
@@ -64,4 +127,7 @@ pub struct Sample {
     /// Who decided, where the answer says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decider: Option<Decider>,
+    /// What it did to data, of a stream whose operations are judged one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deed: Option<Box<Deed>>,
 }

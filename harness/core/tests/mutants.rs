@@ -84,7 +84,8 @@ fn known() -> Known {
             "intruders_refused",
         ]),
         probes: names(&["write", "read", "bystander"]),
-        also: names(&["login"]),
+        also: names(&["login", "registers", "bank"]),
+        workloads: ["registers", "bank"].map(str::to_owned).into(),
         components: Some(
             [("primary".to_owned(), vec!["service".to_owned(), "auth".to_owned()])].into(),
         ),

@@ -162,7 +162,9 @@ async fn bring_up(drill: &Drill) -> Result<Vec<StreamPlan>, ActionError> {
         }
     }
     let plan = &drill.scenario.probes;
-    let wanted = |stream: &ProbeStream| !stream.optional || plan.also.contains(&stream.name);
+    let wanted = |stream: &ProbeStream| {
+        stream.asked_for_as.as_ref().is_none_or(|name| plan.also.contains(name))
+    };
     let streams = drill.environment.streams()?.into_iter().filter(wanted);
     let streams = streams.zip(0..).map(|(stream, id)| {
         Ok(StreamPlan {
@@ -173,7 +175,7 @@ async fn bring_up(drill: &Drill) -> Result<Vec<StreamPlan>, ActionError> {
                 service: stream.service,
                 purpose: stream.purpose,
                 connection: stream.connection,
-                every_ns: nanos(plan.every.0),
+                every_ns: nanos(plan.every.0.max(stream.at_least_every)),
                 deadline_ns: nanos(plan.deadline.0),
                 write_bytes: stream.write_bytes,
             },

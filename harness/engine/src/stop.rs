@@ -116,6 +116,7 @@ mod tests {
             done: at,
             outcome,
             decider: None,
+            deed: None,
         })
     }
 

@@ -6,6 +6,7 @@ mod processes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use drdrill_core::action::{ActionError, Undo};
@@ -165,6 +166,7 @@ impl Environment for Host {
                     headers: secrets::headers(&http.headers)?,
                     body: None,
                     body_contains: http.body_contains.clone(),
+                    deed: None,
                 },
                 Attempt::Tcp(tcp) => Call::Tcp { address: tcp.address.clone() },
             };
@@ -175,7 +177,8 @@ impl Environment for Host {
                 connection: Connection::Fresh,
                 write_bytes: 0,
                 call,
-                optional: false,
+                asked_for_as: None,
+                at_least_every: Duration::ZERO,
             })
         };
         self.spec.probes.iter().map(stream).collect()

@@ -99,6 +99,8 @@ pub enum Wrong {
 /// What is known of a bank.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Bank {
+    /// The money that there is, where it is known.
+    pub total: Option<i128>,
     /// Snapshots that were compared with a total, and for which no transfer under way is an excuse.
     pub compared: usize,
     /// Snapshots with another total, which transfers under way may explain.
@@ -122,7 +124,7 @@ impl Bank {
         };
         let reference = sorted.iter().find(whole).map(|snapshot| snapshot.total());
         let expected = rules.total.or(reference);
-        let mut bank = Self::default();
+        let mut bank = Self { total: expected, ..Self::default() };
         for snapshot in sorted {
             let wrong = broken(rules, &accounts, snapshot)
                 .or_else(|| bank.compare(expected, transfers, snapshot));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::planted::Planted;
 use crate::replication::LinkTiming;
 use crate::store::Role;
 
@@ -51,6 +52,9 @@ pub struct ServiceConfig {
     /// Times and limits.
     #[serde(default)]
     pub timing: ServiceTiming,
+    /// A defect on purpose; none when absent.
+    #[serde(default)]
+    pub planted: Option<Planted>,
     /// Whether it also dies with the thread that started it; see the `node` module.
     #[serde(default)]
     pub die_with_starting_thread: bool,

@@ -68,8 +68,7 @@ pub(super) async fn put(
     let acknowledged = site.write(|session| store(session, entry)).await?;
     let status = if acknowledged.created { StatusCode::CREATED } else { StatusCode::OK };
     let decided_by = acknowledged.decided_by.clone().unwrap_or_else(|| site.config.site.clone());
-    let [site_name, epoch] = forward::DECIDER;
-    let decider = [(site_name, decided_by), (epoch, acknowledged.decided_in.to_string())];
+    let decider = forward::decider(decided_by, acknowledged.decided_in);
     Ok((status, decider, Json(acknowledged)).into_response())
 }
 
@@ -86,21 +85,27 @@ pub(super) async fn get(
     Ok(Json(found).into_response())
 }
 
-async fn think(site: &Site) {
+pub(super) async fn think(site: &Site) {
     let time = Duration::from_millis(site.config.timing.think_time_ms);
     if !time.is_zero() {
         tokio::time::sleep(time).await;
     }
 }
 
-fn read(id: String, body: &[u8]) -> Result<Entry, Failure> {
-    let Content { sequence, value, checksum } =
-        serde_json::from_slice(body).map_err(|error| Failure::Invalid(error.to_string()))?;
+/// Refuses a name that would have to be escaped somewhere.
+pub(super) fn require_simple(name: &str) -> Result<(), Failure> {
     let simple = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
-    if id.is_empty() || !id.bytes().all(simple) {
+    if name.is_empty() || !name.bytes().all(simple) {
         let reason = "an id is made of letters, digits and - _ . :";
         return Err(Failure::Invalid(reason.to_owned()));
     }
+    Ok(())
+}
+
+fn read(id: String, body: &[u8]) -> Result<Entry, Failure> {
+    let Content { sequence, value, checksum } =
+        serde_json::from_slice(body).map_err(|error| Failure::Invalid(error.to_string()))?;
+    require_simple(&id)?;
     if i64::try_from(sequence).is_err() {
         return Err(Failure::Invalid("the sequence is beyond 2^63".to_owned()));
     }

@@ -1,4 +1,4 @@
-//! What a standby does with a write that a client brings it.
+//! What a standby does with a write that a client brings it, or with a read that only the leader may answer.
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Request, header};
@@ -12,6 +12,12 @@ use crate::store::{Role, StoreError};
 
 /// Headers by which an acknowledgement says who decided: the site, and the epoch in which it did.
 pub(super) const DECIDER: [&str; 2] = ["x-drdrill-site", "x-drdrill-epoch"];
+
+/// These headers of an acknowledgement.
+pub(super) fn decider(site: String, epoch: u64) -> [(&'static str, String); 2] {
+    let [site_name, epoch_name] = DECIDER;
+    [(site_name, site), (epoch_name, epoch.to_string())]
+}
 
 /// Marks a request that a standby has sent on, so that none goes round in circles.
 const FORWARDED: &str = "x-drdrill-forwarded";

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -11,6 +12,7 @@ use super::auth;
 use super::config::ServiceConfig;
 use super::failure::Failure;
 use super::login::Desk;
+use super::planted::{Planted, Remembered};
 use crate::client::Client;
 use crate::node::LabError;
 use crate::replication::{FollowView, Follower, FollowersView, Source};
@@ -36,6 +38,8 @@ pub(super) struct Site {
     pub(super) followers: watch::Sender<FollowersView>,
     /// The configured user, for a history that has none.
     pub(super) user: User,
+    /// Values that a planted defect answers with.
+    pub(super) remembered: Remembered,
     gate: Arc<ShipGate>,
 }
 
@@ -67,6 +71,7 @@ impl Site {
             following: Arc::default(),
             followers: watch::Sender::default(),
             user: auth::hash_user(&config.user, config.timing.password_iterations),
+            remembered: Remembered::default(),
             config,
             gate,
         };
@@ -87,6 +92,9 @@ impl Site {
                 session.state.save(session.connection)
             })
             .await?;
+        if self.config.planted == Some(Planted::OldValues) {
+            self.remembered.fill(&self.readers).await?;
+        }
         Ok(())
     }
 
@@ -135,6 +143,28 @@ impl Site {
             let state = self.writer.state();
             Err(Failure::NotFollowed(lacking(&state, &self.followers.borrow(), written.lsn)))
         })
+    }
+
+    /// Reads what this site, which has to decide, can never take back; and the state in which it does.
+    ///
+    /// Who reads says up to which change the answer depends on the history. That this site decides is looked at after the
+    /// reading: at that time nobody else did, so that what was read was the newest. And what a synchronous standby does
+    /// not have yet might be lost with this site, although somebody has seen it.
+    pub(super) async fn read_decided<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<(T, u64), StoreError> + Send + 'static,
+    ) -> Result<(T, SiteState), Failure> {
+        let (found, lsn) = self.readers.read(read).await?;
+        let state = self.writer.state();
+        match (state.fenced, state.role) {
+            (true, _) => return Err(StoreError::Fenced.into()),
+            (false, Role::Standby) => return Err(StoreError::NotPrimary.into()),
+            (false, Role::Primary) => {}
+        }
+        if !state.synchronous.is_empty() {
+            self.is_everywhere(&SiteState { lsn, ..state.clone() }).await?;
+        }
+        Ok((found, state))
     }
 
     /// The side of this site that standbys connect to.

@@ -28,7 +28,7 @@ pub(crate) fn consistency(connection: &Connection) -> Result<Consistency, StoreE
     if pages != "ok" {
         found.problems.push(format!("integrity check: {pages}"));
     }
-    let looks = [history, users, entries];
+    let looks = [history, users, entries, registers, accounts];
     if let Err(error) = looks.iter().try_for_each(|look| look(&snapshot, &mut found)) {
         found.problems.push(error.to_string());
     }
@@ -103,4 +103,52 @@ fn entries(snapshot: &Connection, found: &mut Consistency) -> Result<(), StoreEr
         found.problems.push(format!("{missing} entries of the change log are missing"));
     }
     Ok(())
+}
+
+/// Every register has the value that was last written to it. A backup that an older lab took has none.
+fn registers(snapshot: &Connection, found: &mut Consistency) -> Result<(), StoreError> {
+    if !is_in_the_log(snapshot, Kind::Register)? {
+        return Ok(());
+    }
+    let wrong: u64 = snapshot.query_row(
+        "WITH last AS (SELECT subject, max(lsn) AS lsn FROM changes WHERE kind = ?1 GROUP BY subject)
+         SELECT count(*) FROM last JOIN changes USING (lsn) LEFT JOIN registers ON key = last.subject
+         WHERE registers.value IS NOT changes.payload ->> '$.value'",
+        [Kind::Register],
+        |row| row.get(0),
+    )?;
+    if wrong > 0 {
+        found.problems.push(format!("{wrong} registers have not the value that was last written"));
+    }
+    Ok(())
+}
+
+/// Every account has the balance of its last posting.
+fn accounts(snapshot: &Connection, found: &mut Consistency) -> Result<(), StoreError> {
+    if !is_in_the_log(snapshot, Kind::Posting)? {
+        return Ok(());
+    }
+    let wrong: u64 = snapshot.query_row(
+        "WITH posted AS (
+             SELECT key AS name, value AS balance,
+                    row_number() OVER (PARTITION BY key ORDER BY changes.lsn DESC) AS age
+             FROM changes, json_each(changes.payload, '$.balances') WHERE kind = ?1
+         )
+         SELECT count(*) FROM posted LEFT JOIN accounts USING (name)
+         WHERE age = 1 AND accounts.balance IS NOT posted.balance",
+        [Kind::Posting],
+        |row| row.get(0),
+    )?;
+    if wrong > 0 {
+        found.problems.push(format!("{wrong} accounts have not the balance that was last posted"));
+    }
+    Ok(())
+}
+
+fn is_in_the_log(snapshot: &Connection, kind: Kind) -> Result<bool, StoreError> {
+    Ok(snapshot.query_row(
+        "SELECT EXISTS (SELECT 1 FROM changes WHERE kind = ?1)",
+        [kind],
+        |row| row.get(0),
+    )?)
 }

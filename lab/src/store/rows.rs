@@ -1,4 +1,6 @@
-//! What the change log is about: entries, jobs and users.
+//! What the change log is about: entries, jobs, users, registers and accounts.
+
+use std::collections::BTreeMap;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, params};
@@ -13,6 +15,8 @@ pub(crate) enum Kind {
     Entry,
     Job,
     User,
+    Register,
+    Posting,
 }
 
 /// One write of a client: never changed once it is acknowledged.
@@ -62,12 +66,41 @@ pub(crate) struct User {
     pub(crate) hash: String,
 }
 
-/// The new content of one row.
+/// What is written under a key; the last write is the value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Register {
+    pub(crate) key: String,
+    pub(crate) value: u64,
+}
+
+/// Accounts that change together, in one change of the log: no copy can ever have one of them without the others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Posting {
+    /// Unique; a posting is made once, however often it is asked for.
+    pub(crate) id: String,
+    /// What was moved; nothing when accounts are opened.
+    pub(crate) moved: Option<Moved>,
+    /// The accounts that changed, with their new balances.
+    pub(crate) balances: BTreeMap<String, i64>,
+}
+
+/// Money that goes from one account to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Moved {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) amount: i64,
+}
+
+/// The new content of one row, or of rows that change together.
 #[derive(Clone, Debug)]
 pub(crate) enum Row {
     Entry(Entry),
     Job(Job),
     User(User),
+    Register(Register),
+    Posting(Posting),
 }
 
 impl Row {
@@ -76,6 +109,8 @@ impl Row {
             Kind::Entry => Self::Entry(serde_json::from_str(payload)?),
             Kind::Job => Self::Job(serde_json::from_str(payload)?),
             Kind::User => Self::User(serde_json::from_str(payload)?),
+            Kind::Register => Self::Register(serde_json::from_str(payload)?),
+            Kind::Posting => Self::Posting(serde_json::from_str(payload)?),
         })
     }
 
@@ -84,6 +119,8 @@ impl Row {
             Self::Entry(_) => Kind::Entry,
             Self::Job(_) => Kind::Job,
             Self::User(_) => Kind::User,
+            Self::Register(_) => Kind::Register,
+            Self::Posting(_) => Kind::Posting,
         }
     }
 
@@ -92,6 +129,8 @@ impl Row {
             Self::Entry(entry) => &entry.id,
             Self::Job(job) => &job.id,
             Self::User(user) => &user.name,
+            Self::Register(register) => &register.key,
+            Self::Posting(posting) => &posting.id,
         }
     }
 
@@ -100,6 +139,8 @@ impl Row {
             Self::Entry(entry) => serde_json::to_string(entry)?,
             Self::Job(job) => serde_json::to_string(job)?,
             Self::User(user) => serde_json::to_string(user)?,
+            Self::Register(register) => serde_json::to_string(register)?,
+            Self::Posting(posting) => serde_json::to_string(posting)?,
         })
     }
 
@@ -139,6 +180,22 @@ impl Row {
                      VALUES (?1, ?2, ?3, ?4)",
                 )?
                 .execute(params![user.name, user.salt, user.iterations, user.hash])?,
+            Self::Register(register) => connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO registers (key, value, lsn, epoch)
+                     VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![register.key, register.value, lsn, epoch])?,
+            Self::Posting(posting) => {
+                let mut account = connection.prepare_cached(
+                    "INSERT OR REPLACE INTO accounts (name, balance, lsn, epoch)
+                     VALUES (?1, ?2, ?3, ?4)",
+                )?;
+                for (name, balance) in &posting.balances {
+                    account.execute(params![name, balance, lsn, epoch])?;
+                }
+                posting.balances.len()
+            }
         };
         Ok(())
     }
@@ -162,6 +219,8 @@ impl ToSql for Kind {
             Self::Entry => "entry",
             Self::Job => "job",
             Self::User => "user",
+            Self::Register => "register",
+            Self::Posting => "posting",
         }
         .into())
     }
@@ -173,6 +232,8 @@ impl FromSql for Kind {
             "entry" => Ok(Self::Entry),
             "job" => Ok(Self::Job),
             "user" => Ok(Self::User),
+            "register" => Ok(Self::Register),
+            "posting" => Ok(Self::Posting),
             _ => Err(FromSqlError::InvalidType),
         }
     }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::StoreError;
 
-/// `changes` is the history; `entries`, `jobs` and `users` follow from it.
+/// `changes` is the history; `entries`, `jobs`, `users`, `registers` and `accounts` follow from it.
 /// `versions` and `conflicts` say where changes come from while two sites take writes, see `merge`.
 /// `meta` and `health` belong to the site and are not part of the history.
 const TABLES: &str = "
@@ -40,6 +40,12 @@ CREATE TABLE IF NOT EXISTS conflicts (
 );
 CREATE TABLE IF NOT EXISTS users (
     name TEXT PRIMARY KEY, salt TEXT NOT NULL, iterations INTEGER NOT NULL, hash TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS registers (
+    key TEXT PRIMARY KEY, value INTEGER NOT NULL, lsn INTEGER NOT NULL, epoch INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS accounts (
+    name TEXT PRIMARY KEY, balance INTEGER NOT NULL, lsn INTEGER NOT NULL, epoch INTEGER NOT NULL
 );
 ";
 

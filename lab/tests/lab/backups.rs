@@ -13,7 +13,7 @@ use crate::support::node::Node;
 use crate::support::site::{Site, config};
 use crate::support::{databases, eventually};
 
-fn agent(site: &Site, directory: &Path, interval_ms: u64, keep: usize) -> Node {
+pub(crate) fn agent(site: &Site, directory: &Path, interval_ms: u64, keep: usize) -> Node {
     let config = json!({
         "site": "primary", "database": site.database(), "directory": directory,
         "interval_ms": interval_ms, "log_interval_ms": 10, "keep": keep,
@@ -22,7 +22,7 @@ fn agent(site: &Site, directory: &Path, interval_ms: u64, keep: usize) -> Node {
 }
 
 /// Waits until the backups reach an lsn, by restoring to it into a scratch file.
-async fn covered(directory: &Path, scratch: &Path, lsn: u64) {
+pub(crate) async fn covered(directory: &Path, scratch: &Path, lsn: u64) {
     eventually(&format!("the backups reach lsn {lsn}"), async || {
         let reached = restore_point_in_time(directory, scratch, Until::Lsn(lsn)).is_ok();
         if reached {

@@ -16,3 +16,4 @@ mod logins;
 mod pair;
 mod support;
 mod synchronous;
+mod workloads;

@@ -13,7 +13,7 @@ use crate::support::site::Site;
 use crate::support::{databases, eventually};
 
 /// Two sites with the same history, of which each then takes writes.
-async fn pair(directory: &Path, timing: ServiceTiming) -> (Site, Site, String) {
+pub(crate) async fn pair(directory: &Path, timing: ServiceTiming) -> (Site, Site, String) {
     let (primary, dr, token) = alike(directory, timing).await;
     told(&dr, &primary, false).await;
     told(&primary, &dr, false).await;

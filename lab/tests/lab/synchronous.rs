@@ -14,7 +14,7 @@ use crate::support::site::{Site, config};
 use crate::support::{databases, eventually};
 
 /// A primary that waits for `standby`, and that standby, which follows it over `link`.
-async fn pair(directory: &Path, timing: ServiceTiming) -> (Site, Site, Proxy) {
+pub(crate) async fn pair(directory: &Path, timing: ServiceTiming) -> (Site, Site, Proxy) {
     let mut primary = config("primary", directory, Role::Primary);
     primary.timing = timing;
     primary.synchronous = vec!["standby".to_owned()];
@@ -31,7 +31,7 @@ async fn pair(directory: &Path, timing: ServiceTiming) -> (Site, Site, Proxy) {
 }
 
 /// A write that the standby does not get is given up on early.
-fn impatient() -> ServiceTiming {
+pub(crate) fn impatient() -> ServiceTiming {
     ServiceTiming { synchronous_timeout_ms: 200, ..lagging() }
 }
 

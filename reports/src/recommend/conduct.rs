@@ -61,6 +61,11 @@ pub(super) const RULES: &[Rule] = &[
         advise: damaged,
     },
     Rule {
+        id: "inconsistent",
+        when: "registers or accounts answered what they cannot have held",
+        advise: inconsistent,
+    },
+    Rule {
         id: "kept_connections_slower",
         when: "clients that keep their connection were out at least twice as long",
         advise: kept_slower,
@@ -296,6 +301,29 @@ fn damaged(record: &Record) -> Vec<Advice> {
         })
     };
     record.services.iter().filter_map(advise).collect()
+}
+
+fn inconsistent(record: &Record) -> Vec<Advice> {
+    let wrong = |service: &drdrill_core::record::Service| {
+        let found = crate::workloads::of(service);
+        let failed = found.iter().filter(|found| found.verdict == Verdict::Fail);
+        let evidence: Vec<String> = failed
+            .flat_map(|found| {
+                let counts = format!("{} of {}: {}", found.name, service.name, found.text);
+                std::iter::once(counts).chain(found.examples.first().cloned())
+            })
+            .collect();
+        (!evidence.is_empty()).then(|| {
+            let text = format!(
+                "{} gave its clients answers that contradict each other. Find out which site gave them, and from which \
+                 copy: read from the site that decides, throw caches away when data is replaced, and change together \
+                 what belongs together.",
+                service.name
+            );
+            Advice::new(text, evidence)
+        })
+    };
+    record.services.iter().filter_map(wrong).collect()
 }
 
 fn kept_slower(record: &Record) -> Vec<Advice> {

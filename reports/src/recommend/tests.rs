@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 
 use drdrill_core::checker::{Finding, Severity};
 use drdrill_core::event::StepOutcome;
-use drdrill_core::record::{FollowedRunbook, FollowedStep, Interval, Record, SplitBrain};
+use drdrill_core::record::{
+    BankFound, Consistency, FollowedRunbook, FollowedStep, Interval, Record, SplitBrain,
+};
 use drdrill_core::runbook::{Phase, StepBy};
 use drdrill_core::verdict::Verdict;
 
@@ -101,6 +103,9 @@ const FLAWS: &[Flaw] = &[
     ("step_failed", |r| r.steps[0].outcome = drdrill_core::event::StepOutcome::Failed),
     ("failback_lost_writes", |r| r.services[0].rpo.as_mut().unwrap().failback_lost = Some(1)),
     ("data_damaged", |r| r.services[0].rpo.as_mut().unwrap().writes.corrupt = 1),
+    ("inconsistent", |r| {
+        r.services[0].consistency = Some(Consistency { registers: None, bank: Some(wrong_bank()) });
+    }),
     ("kept_connections_slower", |r| {
         r.services[0].streams[2].outage = Some(Interval { at_least_ms: 9_000.0, at_most_ms: None });
     }),
@@ -110,6 +115,18 @@ const FLAWS: &[Flaw] = &[
     }),
     ("emulated", |r| r.environment.emulated = true),
 ];
+
+fn wrong_bank() -> BankFound {
+    BankFound {
+        verdict: Verdict::Fail,
+        transfers: 100,
+        unknown_transfers: 2,
+        snapshots: 200,
+        wrong_snapshots: 3,
+        total: Some(500),
+        findings: vec!["the balances read at 4.213 s add up to 497, and there is 500".to_owned()],
+    }
+}
 
 #[test]
 fn a_flawless_run_needs_no_advice() {

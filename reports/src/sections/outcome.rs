@@ -119,6 +119,33 @@ fn classes(name: &str, rpo: &Rpo, record: &Record) -> Vec<Vec<Cell>> {
     rows.into_iter().map(row).collect()
 }
 
+pub(super) fn workloads(record: &Record) -> Section {
+    let mut rows = Vec::new();
+    for service in &record.services {
+        for found in crate::workloads::of(service) {
+            let row = |verdict, seen: &str| {
+                vec![Cell::code(&service.name), Cell::text(found.name), verdict, Cell::text(seen)]
+            };
+            rows.push(row(Cell::Verdict(found.verdict), &found.text));
+            rows.extend(found.examples.iter().map(|example| row(Cell::Blank, example)));
+        }
+    }
+    let note = if rows.is_empty() {
+        String::new()
+    } else {
+        "What clients wrote, read and moved, judged operation by operation. What a failover after the fault loses is \
+         counted against the recovery point objective, and is no inconsistency."
+            .to_owned()
+    };
+    Section {
+        id: "workloads",
+        title: "Registers and accounts",
+        note,
+        columns: &["Service", "Workload", "Result", "Seen"],
+        rows,
+    }
+}
+
 const STREAM_COLUMNS: &[&str] = &[
     "Stream",
     "Connection",

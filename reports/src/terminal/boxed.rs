@@ -13,7 +13,7 @@ use super::layout::{Paint, bar, pad, wrap};
 use crate::escape::terminal as clean;
 use crate::figures::{self, duration};
 use crate::tries::last_tries;
-use crate::{phases, story, words};
+use crate::{phases, story, words, workloads};
 
 const NARROWEST: usize = 60;
 /// Beyond this a line is hard to read.
@@ -321,6 +321,15 @@ impl Page {
             }
             if let Some(back) = words::way_back(record, service) {
                 self.labelled("Way back", &back);
+            }
+            for found in workloads::of(service) {
+                self.labelled(
+                    found.name,
+                    &format!("{} {}", story::mark(found.verdict), found.text),
+                );
+                for example in found.examples {
+                    self.labelled("", &format!("• {example}"));
+                }
             }
             self.labelled("Samples", &words::samples(service.samples));
         }

@@ -6,7 +6,7 @@ use drdrill_core::verdict::Verdict;
 use super::facts::{clients, kept, kept_line};
 use crate::escape::ci_log as clean;
 use crate::figures::{self, duration};
-use crate::{phases, story, words};
+use crate::{phases, story, words, workloads};
 
 pub(super) fn summary(record: &Record, report: Option<&str>) -> String {
     let mut lines = vec![
@@ -114,6 +114,11 @@ fn service(record: &Record, service: &Service) -> Vec<String> {
         kept(service).map(|stream| format!("kept connection {name}: {}", kept_line(stream))),
     );
     lines.extend(words::way_back(record, service).map(|back| format!("way back {name}: {back}")));
+    for found in workloads::of(service) {
+        let (workload, verdict) = (found.name.to_lowercase(), found.verdict.word());
+        lines.push(format!("{workload} {name}: {verdict}: {}", found.text));
+        lines.extend(found.examples.iter().map(|example| format!("{workload} {name}: {example}")));
+    }
     lines.push(format!("samples {name}: {}", words::samples(service.samples)));
     lines
 }

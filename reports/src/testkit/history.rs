@@ -316,7 +316,8 @@ fn samples(case: Case, stream: u16, per_second: u64) -> Vec<Entry> {
             reason = "below a second"
         )]
         let done = At(sent.0 + (took_ms * 1e6) as u64);
-        let sample = Sample { stream, sequence, due, sent, done, outcome, decider: None };
+        let sample =
+            Sample { stream, sequence, due, sent, done, outcome, decider: None, deed: None };
         Entry { at: done, event: Event::Sample(sample) }
     };
     (0..60 * per_second - per_second / 10).map(sample).collect()

@@ -133,6 +133,7 @@ fn service(case: Case, history: &[Entry]) -> Service {
         lost_service_ms: (!invalid).then_some(if never { 54_880.0 } else { 3_702.0 }),
         flaps: u32::from(case == Case::Failed),
         rpo: Some(rpo(case)),
+        consistency: None,
         rlo: Rlo {
             target: Some(0.8),
             achieved: measured.then_some(0.96),

@@ -41,15 +41,26 @@ pub(crate) fn check(state: &StateDir, check: &CheckArgs) -> Outcome {
     Ok(Code::of_number(record.exit_code))
 }
 
-/// Writes the writes and read-backs of a history in EDN.
+/// Writes the writes and read-backs of a history in EDN, and beside that file those of its workloads: Jepsen's checkers take
+/// one kind of operation each.
 fn export(history: &[Entry], path: &Path) -> Result<(), Failure> {
-    let fail = |error: &dyn std::fmt::Display| {
+    let fail = |path: &Path, error: &dyn std::fmt::Display| {
         let message = format!("export the history to {}: {error}", path.display());
         Failure::new(Code::Usage, message)
     };
-    let (operations, nemesis) = edn::drill(history).map_err(|error| fail(&error))?;
-    let write = || -> io::Result<()> {
-        edn::write(BufWriter::new(File::create(path)?), &operations, &nemesis)
+    let (operations, nemesis) = edn::drill(history).map_err(|error| fail(path, &error))?;
+    let write = |path: &Path, operations: &[edn::Op]| {
+        let create = || -> io::Result<()> {
+            edn::write(BufWriter::new(File::create(path)?), operations, &nemesis)
+        };
+        create().map_err(|error| fail(path, &error))
     };
-    write().map_err(|error| fail(&error))
+    write(path, &operations)?;
+    let edn::Workloads { registers, bank } = edn::workloads(history);
+    for (name, operations) in [("registers", registers), ("bank", bank)] {
+        if !operations.is_empty() {
+            write(&path.with_extension(format!("{name}.edn")), &operations)?;
+        }
+    }
+    Ok(())
 }

@@ -35,6 +35,19 @@ pub(crate) fn explain(args: &DrillArgs) -> Outcome {
     Ok(Code::Passed)
 }
 
+/// What clients do.
+fn probed(scenario: &Scenario) -> String {
+    let plan = &scenario.probes;
+    let also = match plan.also.as_slice() {
+        [] => String::new(),
+        also => format!(" Clients also try: {}.", also.join(", ")),
+    };
+    format!(
+        "Probes begin, one attempt each {}, at most {} per attempt; what comes before the first fault is the baseline.{also}",
+        plan.every, plan.deadline
+    )
+}
+
 fn words(Plan { scenario, inventory, followed, .. }: &Plan) -> String {
     let mut text = Text(String::new());
     text.line(&format!("{} on {}", scenario.title, inventory.environment));
@@ -64,10 +77,7 @@ fn words(Plan { scenario, inventory, followed, .. }: &Plan) -> String {
         text.line(&format!("  {number:>2}. {line}"));
     };
     step("The environment comes up; its undo is on disk first. A keeper process starts.");
-    step(&format!(
-        "Probes begin, one attempt each {}, at most {} per attempt; what comes before the first fault is the baseline.",
-        scenario.probes.every, scenario.probes.deadline
-    ));
+    step(&probed(scenario));
     for fault in &scenario.faults {
         let undo = undo(&fault.inject, &inventory.provider);
         step(&format!("At {}: {}. {undo}", fault.at, what(&fault.inject)));

@@ -14,6 +14,7 @@ scenario: selftest
 title: A short loss of the primary site
 kind: simulated
 targets: { rto: 1h, rpo: 15min }
+probes: { also: [registers, bank] }
 faults: [{ at: 1s, inject: { site_loss: { on: primary } } }]
 recovery: { failover: built_in, give_up_after: 20s }
 verify: [application_availability, data_access]

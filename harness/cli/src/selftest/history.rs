@@ -3,6 +3,7 @@
 use drdrill_core::environment::FoundWrites;
 use drdrill_core::event::{Entry, Event, When};
 use drdrill_core::record::{Record, Writes};
+use drdrill_core::sample::Deed;
 use drdrill_core::verdict::Verdict;
 
 use super::Defect;
@@ -17,7 +18,7 @@ type Notices = fn(&Record, &Record) -> bool;
 
 /// Changes a history in every way that has to be noticed.
 pub(crate) fn defects(history: &[Entry], good: &Record) -> Vec<Defect> {
-    let changes: [(&str, Change, Notices); 9] = [
+    let changes: [(&str, Change, Notices); 13] = [
         (
             "a failover that loses acknowledged writes",
             |history| lose_writes(history),
@@ -28,6 +29,28 @@ pub(crate) fn defects(history: &[Entry], good: &Record) -> Vec<Defect> {
         ("a checker fed a history with a duplicate", |history| found(history, duplicate), fails),
         ("a checker fed a history with a corrupt write", |history| found(history, corrupt), fails),
         ("a checker fed a history with a phantom", |history| found(history, phantom), fails),
+        (
+            "a history with a read of a value of long before",
+            |history| last_read(history, |written, _| written.iter().min().copied()),
+            |bad, _| fails_for(bad, "registers: a read of register"),
+        ),
+        (
+            "a history with a read of what nobody wrote",
+            |history| last_read(history, |_, last| last.map(|last| last + 1_000_000)),
+            |bad, _| fails_for(bad, "nobody wrote"),
+        ),
+        (
+            "a history in which money vanishes",
+            |history| vanish(history),
+            |bad, _| fails_for(bad, "add up to"),
+        ),
+        (
+            "a history in which nothing was read of registers",
+            |history| {
+                history.retain(|entry| !matches!(deed(entry), Some(Deed::Read { .. })));
+            },
+            no_pass,
+        ),
         (
             "a history in which nobody read the writes back",
             |history| {
@@ -81,6 +104,10 @@ fn fails(bad: &Record, _: &Record) -> bool {
     bad.verdict == Verdict::Fail
 }
 
+fn fails_for(bad: &Record, reason: &str) -> bool {
+    bad.verdict == Verdict::Fail && bad.reasons.iter().any(|one| one.contains(reason))
+}
+
 fn no_pass(bad: &Record, _: &Record) -> bool {
     bad.verdict != Verdict::Pass
 }
@@ -119,6 +146,59 @@ fn corrupt(found: &mut FoundWrites) {
 
 fn phantom(found: &mut FoundWrites) {
     found.phantom.push("never-sent".to_owned());
+}
+
+fn deed(entry: &Entry) -> Option<&Deed> {
+    match &entry.event {
+        Event::Sample(sample) if sample.outcome.is_ok() => sample.deed.as_deref(),
+        _ => None,
+    }
+}
+
+/// Changes what the last read of a register returned, knowing the values that were written to that register until the
+/// fault, and what it did return.
+fn last_read(history: &mut [Entry], change: fn(&[u64], Option<u64>) -> Option<u64>) {
+    let last = history.iter().rev().find_map(deed_read);
+    let fault = history.iter().position(|entry| matches!(entry.event, Event::FaultInEffect { .. }));
+    let before = history.iter().take(fault.unwrap_or(0));
+    let written: Vec<u64> = before
+        .filter_map(|entry| match deed(entry)? {
+            Deed::Write { key, value } if Some(*key) == last => Some(*value),
+            _ => None,
+        })
+        .collect();
+    for entry in history.iter_mut().rev() {
+        if deed_read(entry).is_none() {
+            continue;
+        }
+        if let Event::Sample(sample) = &mut entry.event
+            && let Some(Deed::Read { value, .. }) = sample.deed.as_deref_mut()
+        {
+            *value = change(&written, *value);
+        }
+        return;
+    }
+}
+
+fn deed_read(entry: &Entry) -> Option<u32> {
+    match deed(entry)? {
+        Deed::Read { key, .. } => Some(*key),
+        _ => None,
+    }
+}
+
+fn vanish(history: &mut [Entry]) {
+    for entry in history.iter_mut().rev() {
+        if let Event::Sample(sample) = &mut entry.event
+            && sample.outcome.is_ok()
+            && let Some(Deed::Balances { balances }) = sample.deed.as_deref_mut()
+        {
+            if let Some(balance) = balances.values_mut().next() {
+                *balance -= 1;
+            }
+            return;
+        }
+    }
 }
 
 fn no_samples_after_the_fault(history: &mut Vec<Entry>) {

@@ -67,6 +67,18 @@ pub enum Zones {
 /// Names of the zones of a site that has them. The first one leads normally.
 pub const ZONES: [&str; 2] = ["a", "b"];
 
+/// A defect that the lab has on purpose.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Planted {
+    /// The DR site answers reads of registers from a snapshot that is a second old.
+    StaleReads,
+    /// The DR site takes from one account in one transaction and gives to the other in another one.
+    TornTransfers,
+    /// A site that comes back answers reads of registers with what it had before its data was replaced.
+    OldValues,
+}
+
 /// Whether the DR site stands by as it does beside a primary site with zones.
 pub(super) fn fits_zones<C>(zones: Option<Zones>) -> impl FnOnce(&Strategy, &C) -> garde::Result {
     move |strategy, _| {

@@ -18,6 +18,8 @@ pub struct Known {
     pub probes: Option<Vec<String>>,
     /// Probe streams that only scenarios that ask for them have.
     pub also: Option<Vec<String>>,
+    /// Those of them that are several streams.
+    pub workloads: Vec<String>,
     /// Processes of each role.
     pub components: Option<BTreeMap<String, Vec<String>>>,
     /// Directories of each role.
@@ -33,6 +35,12 @@ pub(super) fn function(name: &str, known: &Known) -> garde::Result {
 }
 
 pub(super) fn probe(name: &str, known: &Known) -> garde::Result {
+    if known.workloads.iter().any(|one| one == name) {
+        let text = format!(
+            "`{name}` is a workload of several streams, and what it finds is judged at the end"
+        );
+        return Err(garde::Error::new(text));
+    }
     let optional = known.also.as_ref().is_some_and(|also| also.iter().any(|one| one == name));
     if optional { Ok(()) } else { compare("probe", name, known.probes.as_deref()) }
 }

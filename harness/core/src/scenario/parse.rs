@@ -191,6 +191,7 @@ verify: [data_access]
             functions: names(&["data_access", "job_submission"]),
             probes: names(&["write", "read", "bystander"]),
             also: names(&["login"]),
+            workloads: Vec::new(),
             components: Some(BTreeMap::from([("primary".to_owned(), vec!["service".to_owned()])])),
             directories: None,
         }

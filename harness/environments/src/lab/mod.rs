@@ -41,6 +41,7 @@ mod streams;
 mod units;
 mod up;
 mod volumes;
+mod workloads;
 
 pub use node::MARK;
 pub use reverter::{LabReverter, MakeLinks};
@@ -103,8 +104,10 @@ pub const FUNCTIONS: [&str; 5] = [
 ];
 /// Names of the probe streams.
 pub const STREAMS: [&str; 4] = ["write", "read", "read_kept", "bystander"];
-/// Names of the probe streams that only scenarios that ask for them have.
-pub const OPTIONAL_STREAMS: [&str; 1] = ["login"];
+/// Names by which scenarios ask for further probe streams: logins, and the workloads, each of which is several streams.
+pub const OPTIONAL_STREAMS: [&str; 3] = ["login", "registers", "bank"];
+/// Those of them that are workloads.
+pub const WORKLOADS: [&str; 2] = ["registers", "bank"];
 
 /// The embedded lab.
 #[derive(Debug)]
@@ -284,18 +287,21 @@ impl Environment for Lab {
         let mut powers = vec![Power::Processes, Power::Links, Power::Failover, Power::Functions];
         if self.shared.spec.zones.is_some() {
             // The rest is about two sites, of which each is one.
-            powers.push(Power::Zones);
+            powers.extend([Power::Zones, Power::Workloads]);
             return powers;
         }
         let damaged = [Power::Data, Power::Backups, Power::Credentials, Power::Regions];
         match self.shared.spec.strategy {
             // There is nothing to cut off.
-            Strategy::Cold => powers.extend(damaged),
+            Strategy::Cold => {
+                powers.extend(damaged);
+                powers.push(Power::Workloads);
+            }
             // What a side has is only all there is once both have exchanged it.
             Strategy::ActiveActive => {}
             Strategy::PilotLight | Strategy::Warm | Strategy::Hot => {
                 powers.extend(damaged);
-                powers.extend([Power::Partition, Power::Replication]);
+                powers.extend([Power::Partition, Power::Replication, Power::Workloads]);
             }
         }
         powers

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::ProcessIdentity;
-use drdrill_core::inventory::SiteName;
+use drdrill_core::inventory::{Planted, SiteName};
 use serde_json::json;
 
 use super::node::Node;
 use super::peers::PeerAddresses;
 use super::units::{Unit, meant, not_in_stand_by, units};
 use super::volumes::BACKUP;
-use super::{COMPONENTS, Shared};
+use super::{COMPONENTS, DR, Shared};
 
 /// The one user of the lab.
 pub(super) const USER: &str = "drill";
@@ -175,6 +175,7 @@ impl Shared {
             "token_secret": secrets.token.expose(),
             "user": { "name": USER, "password": secrets.password.expose() },
             "worker_token": secrets.worker.expose(),
+            "planted": self.planted_at(site),
             "auth_url": format!("http://{auth}"),
             "timing": {
                 "password_iterations": PASSWORD_ITERATIONS,
@@ -196,6 +197,11 @@ impl Shared {
             replication: address("replication")?,
         };
         Ok((node, bound))
+    }
+
+    /// The defect that a site has on purpose. Where it is at the DR site only, the baseline is sound.
+    fn planted_at(&self, site: &str) -> Option<Planted> {
+        self.spec.planted.filter(|planted| *planted == Planted::OldValues || site == DR)
     }
 
     /// Whom a site waits for before it acknowledges, when it serves normally.

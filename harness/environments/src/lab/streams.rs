@@ -1,6 +1,7 @@
 //! What clients of the lab do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::ProbeStream;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::up::LANDMARK;
+use super::workloads::{self, Entrances};
 use super::{OPTIONAL_STREAMS, STREAMS, Shared};
 
 /// Bytes of payload of one write.
@@ -43,9 +45,16 @@ impl Shared {
         let bearer = HeaderValue::Current(Arc::new(self.bearer()?));
         let login = vec![("Authorization".to_owned(), bearer)];
         let [write, read, read_kept, by] = STREAMS;
-        let get = |url: String, else_at, headers: Vec<(String, HeaderValue)>, body_contains| {
-            Call::Http { method: "GET", url, else_at, headers, body: None, body_contains }
-        };
+        let get =
+            |url: String, else_at, headers: Vec<(String, HeaderValue)>, body_contains| Call::Http {
+                method: "GET",
+                url,
+                else_at,
+                headers,
+                body: None,
+                body_contains,
+                deed: None,
+            };
         // A client that gets another value than was written has not been served.
         let landmark = || {
             let url = format!("http://{front}/entries/{LANDMARK}");
@@ -58,7 +67,8 @@ impl Shared {
             connection,
             write_bytes: if purpose == Purpose::Write { VALUE_BYTES as u64 } else { 0 },
             call,
-            optional: OPTIONAL_STREAMS.contains(&name),
+            asked_for_as: OPTIONAL_STREAMS.contains(&name).then(|| name.to_owned()),
+            at_least_every: Duration::ZERO,
         };
         let put = Call::Http {
             method: "PUT",
@@ -67,8 +77,9 @@ impl Shared {
             headers: login.clone(),
             body: Some(Arc::new(|sequence| entry(sequence).to_string().into_bytes())),
             body_contains: None,
+            deed: None,
         };
-        let [optional] = OPTIONAL_STREAMS;
+        let [optional, ..] = OPTIONAL_STREAMS;
         let password = self.login_body();
         let password_login = Call::Http {
             method: "POST",
@@ -80,8 +91,9 @@ impl Shared {
             )],
             body: Some(Arc::new(move |_| password().to_string().into_bytes())),
             body_contains: Some("token".to_owned()),
+            deed: None,
         };
-        Ok(vec![
+        let mut all = vec![
             stream(write, &service, Purpose::Write, Connection::Fresh, put),
             stream(read, &service, Purpose::Read, Connection::Fresh, landmark()),
             stream(read_kept, &service, Purpose::Read, Connection::Kept, landmark()),
@@ -94,6 +106,9 @@ impl Shared {
             ),
             // No write: what it changes is counted by nobody, and a broken one certainly let nobody in.
             stream(optional, &service, Purpose::Read, Connection::Fresh, password_login),
-        ])
+        ];
+        let entrances = Entrances { front, others: &others, login: &login };
+        all.extend(workloads::streams(&service, &entrances));
+        Ok(all)
     }
 }

@@ -76,6 +76,7 @@ impl Shared {
         let addresses = Addresses { links, proxy_server, entrances, bystander, sites, login };
         self.clients_have(addresses.login.clone())?;
         self.write_landmark(&addresses, &front).await?;
+        self.open_accounts(&addresses, &front).await?;
         self.wait_until_followed(&addresses).await?;
         if self.spec.strategy == Strategy::Cold {
             self.wait_until_backed_up(&addresses).await?;
@@ -181,6 +182,14 @@ impl Shared {
         let url = format!("http://{front}/entries/{LANDMARK}");
         let body = super::streams::entry(0);
         self.http.text(Method::PUT, &url, Some(&addresses.login), Some(&body)).await?;
+        Ok(())
+    }
+
+    /// Money that a workload moves.
+    async fn open_accounts(&self, addresses: &Addresses, front: &str) -> Result<(), ActionError> {
+        let url = format!("http://{front}/accounts");
+        let body = super::workloads::opening();
+        self.http.text(Method::POST, &url, Some(&addresses.login), Some(&body)).await?;
         Ok(())
     }
 

@@ -4,10 +4,11 @@ use drdrill_core::environment::FoundWrites;
 use drdrill_core::event::{Entry, Event, StreamFacts};
 use drdrill_core::probe::Purpose;
 use drdrill_core::ranges::Ranges;
-use drdrill_core::sample::{self, Sample};
+use drdrill_core::sample::Sample;
 
-use super::{Nemesis, Op, Value};
-use crate::operation::Outcome;
+use super::{Nemesis, Op, Value, bank, transactions};
+use crate::operation::{Operation, Outcome};
+use crate::workload;
 
 /// A history without one stream of writes: the numbers of several would be mixed up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -58,13 +59,32 @@ pub fn drill(history: &[Entry]) -> Result<(Vec<Op>, Vec<Nemesis>), NoSingleWrite
     Ok((operations, nemesis))
 }
 
-fn add(sample: &Sample) -> Op {
-    let outcome = match sample.outcome {
-        sample::Outcome::Ok => Outcome::Ok,
-        sample::Outcome::Failed(_) => Outcome::Failed,
-        // After an error of our own nobody knows whether it was sent.
-        sample::Outcome::Unknown(_) | sample::Outcome::ProberError(_) => Outcome::Indeterminate,
+/// What the workloads of a drill did: each is a history of its own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Workloads {
+    /// Registers, as transactions of one read or write each, for Elle's `rw-register`.
+    pub registers: Vec<Op>,
+    /// Transfers and snapshots of all balances, for Jepsen's `bank`.
+    pub bank: Vec<Op>,
+}
+
+/// The operations of a drill's workloads. Its faults are the nemesis that [`drill`] returns.
+#[must_use]
+pub fn workloads(history: &[Entry]) -> Workloads {
+    let samples = || {
+        history.iter().filter_map(|entry| match &entry.event {
+            Event::Sample(sample) => Some(sample),
+            _ => None,
+        })
     };
+    let registers: Vec<Operation> =
+        samples().filter_map(workload::register).map(|answer| answer.operation).collect();
+    let transfers: Vec<_> = samples().filter_map(workload::transfer).collect();
+    let snapshots: Vec<_> = samples().filter_map(workload::snapshot).collect();
+    Workloads { registers: transactions(&registers), bank: bank(&transfers, &snapshots) }
+}
+
+fn add(sample: &Sample) -> Op {
     Op {
         client: 0,
         f: "add",
@@ -73,7 +93,7 @@ fn add(sample: &Sample) -> Op {
         more: Vec::new(),
         sent: sample.sent,
         done: sample.done,
-        outcome,
+        outcome: workload::outcome(sample),
     }
 }
 

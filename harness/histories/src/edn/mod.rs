@@ -17,7 +17,7 @@ use drdrill_core::time::At;
 
 use crate::bank::{Snapshot, Transfer};
 use crate::operation::{Access, Operation, Outcome};
-pub use drill::{NoSingleWriter, drill};
+pub use drill::{NoSingleWriter, Workloads, drill, workloads};
 pub use value::Value;
 
 /// One operation: two lines of the history.

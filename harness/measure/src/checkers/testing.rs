@@ -124,8 +124,16 @@ impl Story {
             let outcome = if works(ms) { Outcome::Ok } else { Outcome::Failed("refused".into()) };
             let at = At::from_millis(ms);
             let done = At::from_millis(ms + 1);
-            let sample =
-                Sample { stream, sequence, due: at, sent: at, done, outcome, decider: None };
+            let sample = Sample {
+                stream,
+                sequence,
+                due: at,
+                sent: at,
+                done,
+                outcome,
+                decider: None,
+                deed: None,
+            };
             self.add(ms + 1, Event::Sample(sample));
         }
     }

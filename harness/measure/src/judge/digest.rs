@@ -101,6 +101,8 @@ pub(crate) struct Digest<'a> {
     pub(crate) streams: Vec<StreamShots>,
     /// Samples of writes that succeeded.
     pub(crate) acknowledged: Vec<&'a Sample>,
+    /// Samples that say what they did to data.
+    pub(crate) deeds: Vec<&'a Sample>,
     pub(crate) faults: BTreeMap<u32, FaultFacts>,
     pub(crate) stages: Vec<(At, Stage)>,
     pub(crate) milestones: Vec<(At, Milestone)>,
@@ -138,6 +140,7 @@ impl<'a> Digest<'a> {
             start,
             streams: Vec::new(),
             acknowledged: Vec::new(),
+            deeds: Vec::new(),
             faults: BTreeMap::new(),
             stages: Vec::new(),
             milestones: Vec::new(),
@@ -164,6 +167,9 @@ impl<'a> Digest<'a> {
                 shots.entry(sample.stream).or_default().push(sample.into());
                 if sample.outcome.is_ok() && writes.contains(&sample.stream) {
                     digest.acknowledged.push(sample);
+                }
+                if sample.deed.is_some() {
+                    digest.deeds.push(sample);
                 }
             } else {
                 digest.file(entry);

@@ -4,11 +4,13 @@
 //! `drdrill check RUN` judges an old run with it again. Definitions: measurement.md section 2.
 //!
 //! Read in this order: `digest` sorts the history, `shots` reduces samples, `baseline` and `recovery` say when a
-//! stream is restored, `rto`, `outage`, `goodput`, `rpo`, `reigns` and `wayback` make figures of that, `case` holds it all together.
+//! stream is restored, `rto`, `outage`, `goodput`, `rpo`, `reigns` and `wayback` make figures of that, `consistency` judges what
+//! workloads wrote and read, `case` holds it all together.
 
 mod account;
 pub(crate) mod baseline;
 pub(crate) mod case;
+mod consistency;
 pub(crate) mod digest;
 mod functions;
 mod goodput;

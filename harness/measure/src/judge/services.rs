@@ -5,6 +5,7 @@ use drdrill_core::time::{At, millis};
 use drdrill_core::verdict::Verdict;
 
 use super::case::{Case, ServiceStory};
+use super::consistency;
 use super::goodput::{self, Level};
 use super::shots::sum;
 use super::text::percent;
@@ -43,6 +44,10 @@ pub(crate) fn judge(case: &Case<'_>, story: &ServiceStory<'_>) -> Judged {
         // Without a recovery there is no level to judge, and the recovery time says so already.
         reasons.extend(rlo_reason.map(|reason| (rlo.verdict, reason)));
     }
+    let consistency = consistency::judge(case, story.facts);
+    if let Some((_, found)) = &consistency {
+        reasons.extend(found.iter().cloned());
+    }
     let rpo = story.rpo.as_ref().map(|rpo| rpo.rpo.clone());
     Judged {
         service: Service {
@@ -55,6 +60,7 @@ pub(crate) fn judge(case: &Case<'_>, story: &ServiceStory<'_>) -> Judged {
             flaps: outage.map_or(0, |outage| outage.flaps),
             rpo,
             rlo,
+            consistency: consistency.map(|(record, _)| record),
             samples: sum(streams.iter().map(|stream| stream.samples)),
             streams,
         },

@@ -139,6 +139,7 @@ impl Plan {
                 done: At(done),
                 outcome,
                 decider: None,
+                deed: None,
             });
         }
         samples

@@ -223,6 +223,7 @@ pub(super) fn services(digest: &Digest<'_>) -> Vec<Service> {
             achieved: None,
             verdict: Verdict::Unknown,
         },
+        consistency: None,
         samples: drdrill_core::record::Samples::default(),
         streams: Vec::new(),
     };

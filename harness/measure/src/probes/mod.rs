@@ -26,10 +26,10 @@ pub fn probe(
     purpose: Purpose,
     connection: Connection,
 ) -> Result<Arc<dyn Probe>, TargetError> {
-    let (method, url, else_at, headers, body, body_contains) = match call {
+    let (method, url, else_at, headers, body, body_contains, deed) = match call {
         Call::Tcp { address } => return Ok(Arc::new(TcpProbe::new(address)?)),
-        Call::Http { method, url, else_at, headers, body, body_contains } => {
-            (method, url, else_at, headers, body, body_contains)
+        Call::Http { method, url, else_at, headers, body, body_contains, deed } => {
+            (method, url, else_at, headers, body, body_contains, deed)
         }
     };
     let mut probe = HttpProbe::new(method, url)?.purpose(purpose).connection(connection);
@@ -47,6 +47,9 @@ pub fn probe(
     }
     if let Some(text) = body_contains {
         probe = probe.body_contains(text);
+    }
+    if let Some(deed) = deed {
+        probe = probe.shared_deed(Arc::clone(deed));
     }
     Ok(Arc::new(probe))
 }

@@ -12,6 +12,8 @@
 //! | an expected status, but not the expected body | failed | **unknown** |
 //! | deadline passed (decided by the sampler) | unknown | unknown |
 //!
+//! An operation of a workload counts as a write: what a read that was not answered would have said, nobody asks.
+//!
 //! A write is called failed only when it certainly was not applied, because a failed write that is found later
 //! counts as a phantom. Of the 5xx only 501 (not implemented), 503 (unavailable) and 505 (version) promise that
 //! nothing was done (RFC 9110, section 15.6); behind a gateway's 502 or 504, and behind a 500, the write may have
@@ -51,7 +53,9 @@ impl Broken {
             {
                 Outcome::ProberError(text)
             }
-            _ if purpose == Purpose::Write && self.may_have_been_applied() => {
+            _ if matches!(purpose, Purpose::Write | Purpose::Workload)
+                && self.may_have_been_applied() =>
+            {
                 Outcome::Unknown(text)
             }
             _ => Outcome::Failed(text),

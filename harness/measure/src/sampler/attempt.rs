@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use drdrill_clock::monotonic_nanos;
-use drdrill_core::sample::{Decider, Outcome, Sample, StreamId};
+use drdrill_core::sample::{Answered, Decider, Deed, Outcome, Sample, StreamId};
 use drdrill_core::time::At;
 
 use super::Shared;
@@ -28,6 +28,7 @@ pub(super) struct Launch {
 #[derive(Debug)]
 pub(super) struct Attempt {
     launch: Launch,
+    deed: Option<Deed>,
     samples: Sender<Sample>,
     shared: Arc<Shared>,
     recorded: bool,
@@ -35,20 +36,27 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// Begins an attempt.
-    pub(super) fn begin(launch: Launch, samples: Sender<Sample>, shared: Arc<Shared>) -> Self {
+    pub(super) fn begin(
+        launch: Launch,
+        deed: Option<Deed>,
+        samples: Sender<Sample>,
+        shared: Arc<Shared>,
+    ) -> Self {
         let in_flight = shared.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         shared.busiest.fetch_max(in_flight, Ordering::Relaxed);
         shared.attempts.fetch_add(1, Ordering::Relaxed);
-        Self { launch, samples, shared, recorded: false }
+        Self { launch, deed, samples, shared, recorded: false }
     }
 
     /// Ends the attempt with what the probe saw.
     pub(super) fn end(self, outcome: Outcome) {
-        self.end_decided_by(outcome, None);
+        self.end_with(outcome.into());
     }
 
-    /// As [`Attempt::end`], with who decided.
-    pub(super) fn end_decided_by(mut self, outcome: Outcome, decider: Option<Decider>) {
+    /// As [`Attempt::end`], with what else the answer says.
+    pub(super) fn end_with(mut self, answered: Answered) {
+        let Answered { outcome, decider, read } = answered;
+        self.deed = read.or_else(|| self.deed.take());
         self.record(outcome, decider);
     }
 
@@ -65,6 +73,7 @@ impl Attempt {
             sent: at(self.launch.sent),
             done: at(done),
             decider: decider.filter(|_| outcome.is_ok()),
+            deed: self.deed.take().map(Box::new),
             outcome,
         });
     }

@@ -133,6 +133,7 @@ impl Driver {
                         every: facts.every_ns,
                         deadline: facts.deadline_ns,
                     },
+                    stream.plan.probe.deed(slot.sequence),
                     self.samples.clone(),
                     Arc::clone(&self.shared),
                 );
@@ -174,8 +175,7 @@ impl Stream {
 }
 
 async fn carry_out(probe: Arc<dyn Probe>, slot: Slot, attempt: Attempt) {
-    let (outcome, decider) = probe.attempt_and_ask_who(slot.sequence).await;
-    attempt.end_decided_by(outcome, decider);
+    attempt.end_with(probe.attempt_in_full(slot.sequence).await);
 }
 
 fn thread_cpu() -> Duration {

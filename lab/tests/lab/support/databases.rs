@@ -26,7 +26,7 @@ pub(crate) fn changes(path: &Path) -> Vec<(u64, u64, String)> {
 pub(crate) fn content(path: &Path) -> Vec<String> {
     let connection = open(path);
     let mut content = Vec::new();
-    for table in ["changes", "entries", "jobs", "users"] {
+    for table in ["changes", "entries", "jobs", "users", "registers", "accounts"] {
         let sql = format!("SELECT * FROM {table} ORDER BY 1");
         let mut statement = connection.prepare(&sql).unwrap();
         let columns = statement.column_count();

@@ -42,6 +42,7 @@ pub(crate) fn config(site: &str, directory: &Path, role: Role) -> ServiceConfig 
         worker_token: WORKER_TOKEN.to_owned(),
         auth_url: None,
         timing: ServiceTiming { password_iterations: 16, ..ServiceTiming::default() },
+        planted: None,
         die_with_starting_thread: false,
     }
 }

@@ -5,6 +5,7 @@
 //! write had left this host when the connection broke, on which [`policy`](super::policy) depends.
 
 mod answer;
+mod deed;
 mod exchange;
 mod pool;
 mod request;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use drdrill_core::address::HttpUrl;
-use drdrill_core::probe::{Connection, CurrentSecret, MakeBody, Probe, Purpose};
-use drdrill_core::sample::{Decider, Outcome};
+use drdrill_core::probe::{Connection, CurrentSecret, MakeBody, MakeDeed, Probe, Purpose};
+use drdrill_core::sample::{Answered, Deed, Outcome};
 
 use super::policy::Broken;
 use super::target::{Target, TargetError};
@@ -39,6 +40,7 @@ pub struct HttpProbe {
     connection: Connection,
     expected: Vec<u16>,
     body_contains: Option<Vec<u8>>,
+    deed: Option<MakeDeed>,
     pool: Pool,
 }
 
@@ -57,6 +59,7 @@ impl HttpProbe {
             connection: Connection::Fresh,
             expected: Vec::new(),
             body_contains: None,
+            deed: None,
             pool: Pool::default(),
         })
     }
@@ -115,6 +118,12 @@ impl HttpProbe {
         self
     }
 
+    /// Says what each attempt does to data; what one reads is taken from the answer.
+    pub(super) fn shared_deed(mut self, make: MakeDeed) -> Self {
+        self.deed = Some(make);
+        self
+    }
+
     /// Sends `template`, with `{sequence}` replaced by the attempt's number.
     #[must_use]
     pub fn body_template(self, template: &str) -> Self {
@@ -163,7 +172,8 @@ impl HttpProbe {
     }
 
     async fn exchange(&self, sequence: u64) -> Result<Answer, Broken> {
-        let request = self.request.bytes(sequence);
+        let key = self.deed.as_ref().and_then(|make| make(sequence).key());
+        let request = self.request.bytes_of(sequence, key);
         match self.connection {
             Connection::Fresh => exchange::fresh(&self.targets, &request, &self.request).await,
             Connection::Kept => {
@@ -187,15 +197,26 @@ impl fmt::Debug for HttpProbe {
 #[async_trait]
 impl Probe for HttpProbe {
     async fn attempt(&self, sequence: u64) -> Outcome {
-        self.attempt_and_ask_who(sequence).await.0
+        self.attempt_in_full(sequence).await.outcome
     }
 
-    async fn attempt_and_ask_who(&self, sequence: u64) -> (Outcome, Option<Decider>) {
-        let answer = self.exchange(sequence).await;
-        match answer.and_then(|answer| self.check(&answer).map(|()| answer.decider)) {
-            Ok(decider) => (Outcome::Ok, decider),
-            Err(broken) => (broken.outcome(self.purpose), None),
+    async fn attempt_in_full(&self, sequence: u64) -> Answered {
+        let answer = self.exchange(sequence).await.and_then(|answer| {
+            self.check(&answer)?;
+            let read = match self.deed(sequence) {
+                Some(deed) => deed::read(deed, &answer).ok_or(Broken::Body(answer.status))?,
+                None => return Ok((answer.decider, None)),
+            };
+            Ok((answer.decider, Some(read)))
+        });
+        match answer {
+            Ok((decider, read)) => Answered { outcome: Outcome::Ok, decider, read },
+            Err(broken) => broken.outcome(self.purpose).into(),
         }
+    }
+
+    fn deed(&self, sequence: u64) -> Option<Deed> {
+        self.deed.as_ref().map(|make| make(sequence))
     }
 }
 

@@ -9,6 +9,9 @@ use super::super::target::TargetError;
 /// Stands for the attempt's number.
 const SEQUENCE: &str = "{sequence}";
 
+/// Stands for the register that the attempt is about.
+const KEY: &str = "{key}";
+
 /// A request, but for the attempt's number.
 #[derive(Clone)]
 pub(super) struct Request {
@@ -69,8 +72,17 @@ impl Request {
     }
 
     /// The bytes of attempt number `sequence`.
+    #[cfg(test)]
     pub(super) fn bytes(&self, sequence: u64) -> Vec<u8> {
+        self.bytes_of(sequence, None)
+    }
+
+    /// The bytes of attempt number `sequence`, which is about a register.
+    pub(super) fn bytes_of(&self, sequence: u64, key: Option<u32>) -> Vec<u8> {
         let mut text = filled(&self.head, sequence);
+        if let Some(key) = key {
+            text = text.replace(KEY, &key.to_string());
+        }
         for (name, value) in &self.current {
             let value = value();
             // One that would end the line is left out: what comes back then is that it is missing.

@@ -1,0 +1,247 @@
+use drdrill_core::event::{Entry, Event};
+use drdrill_core::probe::Purpose;
+use drdrill_core::record::Record;
+use drdrill_core::sample::{Decider, Deed, Outcome, Sample};
+use drdrill_core::time::At;
+use drdrill_core::units::Span;
+
+use super::*;
+use crate::checkers::testing::{Story, facts};
+
+const REGISTERS: u16 = 1;
+const BANK: u16 = 2;
+
+/// A drill with the fault at 5.002 s and the DR site in charge from 7 s on, and what clients did.
+struct Drill {
+    story: Story,
+    sequence: u64,
+}
+
+impl Drill {
+    fn new(rpo: Option<Duration>) -> Self {
+        let mut story = Story::recovered();
+        let Event::DrillStarted(start) = &mut story.entries[0].event else { panic!() };
+        start.streams.push(facts(REGISTERS, "register_write", Purpose::Workload));
+        start.streams.push(facts(BANK, "balances", Purpose::Workload));
+        start.environment.services[0].targets.rpo = rpo.map(Span);
+        let mut drill = Self { story, sequence: 0 };
+        drill.write(1, 1_000);
+        drill.read(1, 1_100);
+        drill
+    }
+
+    fn add(&mut self, stream: u16, deed: Deed, ms: u64, outcome: Outcome) {
+        let (sent, done) = (At::from_millis(ms), At::from_millis(ms + 1));
+        let (site, epoch) = if ms < 7_000 { ("primary", 1) } else { ("dr", 2) };
+        let decider = outcome.is_ok().then(|| Decider { site: site.into(), epoch });
+        let sequence = self.sequence;
+        self.sequence += 1;
+        let deed = Some(Box::new(deed));
+        let sample = Sample { stream, sequence, due: sent, sent, done, outcome, decider, deed };
+        self.story.entries.push(Entry { at: done, event: Event::Sample(sample) });
+    }
+
+    fn write(&mut self, value: u64, ms: u64) {
+        self.add(REGISTERS, Deed::Write { key: 3, value }, ms, Outcome::Ok);
+    }
+
+    fn read(&mut self, value: u64, ms: u64) {
+        self.add(REGISTERS, Deed::Read { key: 3, value: Some(value) }, ms, Outcome::Ok);
+    }
+
+    fn balances(&mut self, all: [i64; 2], ms: u64) {
+        let balances = (0..).zip(all).collect();
+        self.add(BANK, Deed::Balances { balances }, ms, Outcome::Ok);
+    }
+
+    fn record(&self) -> Record {
+        crate::judge::judge(&self.story.entries).unwrap()
+    }
+
+    fn registers(&self) -> RegistersFound {
+        let record = self.record();
+        let found = record.services[0].consistency.clone().unwrap().registers.unwrap();
+        let worst = Verdict::of([record.verdict]);
+        assert!(worst >= found.verdict, "{:?}", record.reasons);
+        found
+    }
+}
+
+const TWO_SECONDS: Option<Duration> = Some(Duration::from_secs(2));
+
+#[test]
+fn a_drill_without_workloads_has_no_such_section() {
+    let record = crate::judge::judge(&Story::recovered().entries).unwrap();
+    assert_eq!(record.services[0].consistency, None);
+}
+
+#[test]
+fn a_register_that_answers_as_one_passes() {
+    let mut drill = Drill::new(TWO_SECONDS);
+    drill.read(1, 8_000);
+    drill.write(2, 8_100);
+    drill.read(2, 8_200);
+    let found = drill.registers();
+    assert_eq!((found.verdict, found.reads, found.writes, found.lost), (Verdict::Pass, 3, 2, 0));
+    assert_eq!(drill.record().verdict, Verdict::Pass);
+}
+
+#[test]
+fn a_stale_read_after_the_failover_fails_the_drill_and_is_told_in_words() {
+    let mut drill = Drill::new(TWO_SECONDS);
+    drill.write(2, 7_900);
+    drill.read(1, 8_200);
+    let found = drill.registers();
+    assert_eq!(
+        (found.verdict, found.stale_reads, found.stale_for_ms),
+        (Verdict::Fail, 1, Some(299.0))
+    );
+    let told = "a read of register 3 at 8.200 s, answered by dr, returned 1, which had been overwritten by 2 at 7.901 s, 299.0 ms before";
+    assert_eq!(found.findings, [told]);
+    let record = drill.record();
+    assert_eq!(record.exit_code, 10);
+    assert!(
+        record.reasons[0].starts_with(&format!("app: registers: {told}")),
+        "{:?}",
+        record.reasons
+    );
+}
+
+#[test]
+fn what_the_failover_lost_within_the_objective_is_counted_and_no_failure() {
+    let mut drill = Drill::new(TWO_SECONDS);
+    drill.write(2, 4_900);
+    drill.read(2, 4_950);
+    drill.read(1, 8_000);
+    let found = drill.registers();
+    assert_eq!((found.verdict, found.lost, found.stale_reads), (Verdict::Pass, 1, 0));
+    // F− 5.002 s, acknowledged at 4.901 s; F+ 5.003 s, sent at 4.900 s.
+    assert_eq!((found.lost_at_least_ms, found.lost_at_most_ms), (Some(101.0), Some(103.0)));
+    assert_eq!(drill.record().verdict, Verdict::Pass);
+}
+
+#[test]
+fn what_the_failover_lost_beyond_the_objective_fails_and_at_its_border_nobody_knows() {
+    let lose = |objective: u64| {
+        let mut drill = Drill::new(Some(Duration::from_millis(objective)));
+        drill.write(2, 4_900);
+        drill.read(1, 8_000);
+        drill.registers().verdict
+    };
+    assert_eq!(
+        (lose(103), lose(102), lose(100), lose(0)),
+        (Verdict::Pass, Verdict::Unknown, Verdict::Fail, Verdict::Fail)
+    );
+}
+
+#[test]
+fn a_lost_value_that_comes_back_fails() {
+    let mut drill = Drill::new(TWO_SECONDS);
+    drill.write(2, 4_900);
+    drill.read(1, 8_000);
+    drill.read(2, 9_000);
+    let found = drill.registers();
+    assert_eq!((found.verdict, found.returned), (Verdict::Fail, 1));
+    assert!(
+        found.findings[0]
+            .starts_with("a read of register 3 at 9.000 s, answered by dr, returned 2"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_value_that_nobody_wrote_fails_unless_the_history_was_cut_off() {
+    let mut drill = Drill::new(TWO_SECONDS);
+    drill.read(77, 4_000);
+    let found = drill.registers();
+    assert_eq!(found.verdict, Verdict::Fail);
+    assert_eq!(
+        found.findings,
+        ["a read of register 3 at 4.000 s, answered by primary, returned 77, which nobody wrote"]
+    );
+    drill.story.entries.retain(|entry| !matches!(entry.event, Event::DrillFinished { .. }));
+    assert_eq!(drill.registers().verdict, Verdict::Unknown);
+}
+
+#[test]
+fn a_write_of_unknown_outcome_may_have_been_applied_and_a_failed_one_not() {
+    let read_after = |outcome: Outcome| {
+        let mut drill = Drill::new(TWO_SECONDS);
+        drill.add(REGISTERS, Deed::Write { key: 3, value: 9 }, 3_000, outcome);
+        drill.read(9, 4_000);
+        drill.registers().verdict
+    };
+    assert_eq!(read_after(Outcome::Unknown("late".into())), Verdict::Pass);
+    assert_eq!(read_after(Outcome::ProberError("late".into())), Verdict::Pass);
+    assert_eq!(read_after(Outcome::Failed("refused".into())), Verdict::Fail);
+}
+
+#[test]
+fn where_answers_do_not_say_who_decided_a_loss_cannot_be_told_from_a_stale_read() {
+    let mut drill = Drill::new(TWO_SECONDS);
+    drill.write(2, 4_900);
+    drill.read(1, 8_000);
+    drill.story.samples(|sample| sample.decider = None);
+    assert_eq!(drill.registers().verdict, Verdict::Unknown);
+    // No loss explains a value from nowhere.
+    drill.read(77, 9_000);
+    drill.story.samples(|sample| sample.decider = None);
+    assert_eq!(drill.registers().verdict, Verdict::Fail);
+}
+
+#[test]
+fn a_fault_that_was_never_seen_in_effect_may_have_lost_something_all_the_same() {
+    let mut drill = Drill::new(TWO_SECONDS);
+    drill.write(2, 4_900);
+    drill.read(1, 8_000);
+    drill.story.entries.retain(|entry| !matches!(entry.event, Event::FaultInEffect { .. }));
+    let found = drill.registers();
+    assert_eq!((found.verdict, found.lost, found.stale_reads), (Verdict::Pass, 1, 0));
+    assert_eq!(drill.record().verdict, Verdict::Unknown);
+}
+
+#[test]
+fn nothing_read_is_unknown() {
+    let mut drill = Drill::new(TWO_SECONDS);
+    drill.story.entries.retain(|entry| match &entry.event {
+        Event::Sample(sample) => !matches!(sample.deed.as_deref(), Some(Deed::Read { .. })),
+        _ => true,
+    });
+    assert_eq!(drill.registers().verdict, Verdict::Unknown);
+    assert_eq!(drill.record().exit_code, 11);
+}
+
+#[test]
+fn money_that_only_moves_passes_and_a_torn_transfer_fails() {
+    let mut drill = Drill::new(TWO_SECONDS);
+    drill.add(BANK, Deed::Transfer { from: 0, to: 1, amount: 3 }, 2_000, Outcome::Ok);
+    drill.balances([50, 50], 1_500);
+    drill.balances([47, 53], 2_500);
+    let bank =
+        |drill: &Drill| drill.record().services[0].consistency.clone().unwrap().bank.unwrap();
+    let found = bank(&drill);
+    assert_eq!((found.verdict, found.total, found.transfers), (Verdict::Pass, Some(100), 1));
+    drill.balances([47, 50], 8_213);
+    let found = bank(&drill);
+    assert_eq!((found.verdict, found.wrong_snapshots), (Verdict::Fail, 1));
+    assert_eq!(found.findings, ["the balances read at 8.213 s add up to 97, and there is 100"]);
+    assert_eq!(drill.record().exit_code, 10);
+}
+
+#[test]
+fn workloads_decide_neither_recovery_time_nor_recovery_point() {
+    let without = crate::judge::judge(&Story::recovered().entries).unwrap();
+    let mut drill = Drill::new(Some(Duration::ZERO));
+    // Down for much longer than the service.
+    for ms in (5_100..9_900).step_by(100) {
+        drill.add(
+            BANK,
+            Deed::Balances { balances: [].into() },
+            ms,
+            Outcome::Failed("refused".into()),
+        );
+    }
+    let with = drill.record();
+    let figures = |record: &Record| (record.services[0].rto, record.services[0].rpo.clone());
+    assert_eq!(figures(&with), figures(&without));
+}
