@@ -13,6 +13,7 @@ mod window;
 pub use checks::{CheckSpec, ExecCheck, NamedCheck, SqliteCheck};
 pub use headers::{HeaderSource, Headers, SecretSource};
 pub use host::{HostDirectory, HostProcess};
+pub(crate) use host::{absolute, argv};
 pub use machinery::{Fence, Machinery, Monitor};
 pub use notify::{Channel, Email, MailTls, Notify, Recipient, StatusPage, Webhook};
 pub use pin::{IdentityPage, Pin};
