@@ -36,7 +36,12 @@ impl std::fmt::Debug for SourceAt {
 impl SourceAt {
     /// The backups of `source`, of which what is restored is looked at by `check`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, source: &str, check: Option<RestoredCheck>, trust: Trust) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        source: &str,
+        check: Option<RestoredCheck>,
+        trust: Trust,
+    ) -> Self {
         Self { store, source: source.to_owned(), check, trust }
     }
 
@@ -131,7 +136,11 @@ impl Archive for SourceAt {
             let Some(done) = one.done(&self.source) else { continue };
             for object in &done.objects {
                 let wrong = |why: String| {
-                    if one.point == point.name { why } else { format!("it needs {}: {why}", one.point) }
+                    if one.point == point.name {
+                        why
+                    } else {
+                        format!("it needs {}: {why}", one.point)
+                    }
                 };
                 store::check(&*self.store, &one.point, object).map_err(wrong)?;
                 checked += object.bytes;

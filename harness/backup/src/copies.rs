@@ -40,7 +40,10 @@ pub fn judge(original_media: &str, originals: &BTreeSet<String>, copies: &[Copy]
     let mut seen: Vec<&Copy> = Vec::new();
     for copy in copies {
         if originals.contains(&copy.identity) {
-            missing.push(format!("{} is on the file system of the original, and no copy of its own", copy.name));
+            missing.push(format!(
+                "{} is on the file system of the original, and no copy of its own",
+                copy.name
+            ));
         } else if let Some(other) = seen.iter().find(|other| other.identity == copy.identity) {
             missing.push(format!("{} is where {} is: {}", copy.name, other.name, copy.identity));
         } else {
@@ -55,7 +58,8 @@ pub fn judge(original_media: &str, originals: &BTreeSet<String>, copies: &[Copy]
         missing.push(format!("{count} of 3 copies, the original counted"));
     }
     if media.len() < 2 {
-        missing.push(format!("all are on one kind of media ({original_media}), and two are wanted"));
+        missing
+            .push(format!("all are on one kind of media ({original_media}), and two are wanted"));
     }
     if offsite == 0 {
         missing.push("none is at another place (offsite: true)".to_owned());
@@ -70,14 +74,15 @@ pub fn judge(original_media: &str, originals: &BTreeSet<String>, copies: &[Copy]
 }
 
 impl Rule {
-    /// In a sentence.
+    /// In a sentence, and a line for each thing that is missing.
     #[must_use]
     pub fn words(&self) -> String {
         let Self { kept, copies, media, offsite, missing } = self;
         let kept = if *kept { "kept" } else { "NOT KEPT" };
-        let why = if missing.is_empty() { String::new() } else { format!("; {}", missing.join("; ")) };
+        let why: String = missing.iter().map(|why| format!("\n  - {why}")).collect();
+        let word = if *copies == 1 { "copy" } else { "copies" };
         format!(
-            "3-2-1 rule: {kept}: {copies} copies, the original counted; media: {}; {offsite} off-site{why}",
+            "3-2-1 rule: {kept}: {copies} {word}, the original counted; media: {}; {offsite} off-site{why}",
             media.join(", ")
         )
     }

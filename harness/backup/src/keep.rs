@@ -28,7 +28,8 @@ pub fn superfluous(points: &[Point], keep: Keep, now_ms: u64) -> Vec<String> {
             let age = Duration::from_millis(now_ms.saturating_sub(began_ms));
             keep.younger.is_some_and(|most| age < most.0)
         };
-        let stays = full.iter().enumerate().filter(|(at, (_, began))| *at < keep.full || young(*began));
+        let stays =
+            full.iter().enumerate().filter(|(at, (_, began))| *at < keep.full || young(*began));
         let stays: BTreeSet<&str> = stays.map(|(_, (point, _))| point.point.as_str()).collect();
         for point in points.iter().filter(|point| point.done(source).is_some()) {
             let chain = chain(points, point, source);
@@ -44,7 +45,9 @@ pub fn superfluous(points: &[Point], keep: Keep, now_ms: u64) -> Vec<String> {
     // A point stays as a whole, so that what its other sources go on from stays too.
     loop {
         let before = needed.len();
-        for point in points.iter().filter(|point| needed.contains(point.point.as_str())).collect::<Vec<_>>() {
+        for point in
+            points.iter().filter(|point| needed.contains(point.point.as_str())).collect::<Vec<_>>()
+        {
             for source in sources(std::slice::from_ref(point)) {
                 needed.extend(chain(points, point, source).iter().map(|one| one.point.as_str()));
             }
@@ -53,8 +56,11 @@ pub fn superfluous(points: &[Point], keep: Keep, now_ms: u64) -> Vec<String> {
             break;
         }
     }
-    let mut rest: Vec<String> =
-        points.iter().map(|point| point.point.clone()).filter(|name| !needed.contains(name.as_str())).collect();
+    let mut rest: Vec<String> = points
+        .iter()
+        .map(|point| point.point.clone())
+        .filter(|name| !needed.contains(name.as_str()))
+        .collect();
     rest.sort_by(|a, b| b.cmp(a));
     rest
 }
@@ -73,7 +79,9 @@ fn chain<'a>(points: &'a [Point], point: &'a Point, source: &str) -> Vec<&'a Poi
         let base = last.done(source).and_then(|done| done.base.as_ref());
         // Those are older, so that no chain is without end.
         let found = base.and_then(|base| {
-            points.iter().find(|one| one.point == *base && one.point < last.point && one.done(source).is_some())
+            points.iter().find(|one| {
+                one.point == *base && one.point < last.point && one.done(source).is_some()
+            })
         });
         match found {
             Some(found) => chain.push(found),
@@ -113,13 +121,20 @@ mod tests {
             }),
         };
         let sources = sources.iter().map(entry).collect();
-        Point { format: String::new(), plan: String::new(), point: at(hour), tool: String::new(), sources }
+        Point {
+            format: String::new(),
+            plan: String::new(),
+            point: at(hour),
+            tool: String::new(),
+            sources,
+        }
     }
 
     fn gone(points: &[Point], full: usize, younger_h: Option<u64>, now_h: u64) -> Vec<u64> {
         let younger = younger_h.map(|hours| Span(Duration::from_hours(hours)));
         let gone = superfluous(points, Keep { full, younger }, now_h * 3_600_000);
-        let hour = |name: &String| (0..100).find(|hour| name_at(hour * 3_600_000) == *name).unwrap();
+        let hour =
+            |name: &String| (0..100).find(|hour| name_at(hour * 3_600_000) == *name).unwrap();
         gone.iter().map(hour).collect()
     }
 
@@ -155,7 +170,8 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_left_alone() {
-        let points = [point(2, &[("a", Some(1))]), point(3, &[("a", None)]), point(4, &[("a", None)])];
+        let points =
+            [point(2, &[("a", Some(1))]), point(3, &[("a", None)]), point(4, &[("a", None)])];
         assert_eq!(gone(&points, 1, None, 10), [3]);
     }
 }

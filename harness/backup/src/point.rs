@@ -281,7 +281,10 @@ impl Manifest {
         let point: Point = serde_json::from_slice(description)
             .map_err(|error| format!("{POINT_FILE}: {error}"))?;
         if point.format != FORMAT {
-            return Err(format!("it has the format {}, and this drdrill reads {FORMAT}", point.format));
+            return Err(format!(
+                "it has the format {}, and this drdrill reads {FORMAT}",
+                point.format
+            ));
         }
         if point.point != name || Self::of(&point, description) != *self {
             return Err(format!("{POINT_FILE} and {MANIFEST} do not speak of the same files"));
@@ -305,7 +308,13 @@ mod tests {
         let name = name_at(1_795_304_701_123);
         assert!(is_name(&name) && name.ends_with(".123Z"), "{name}");
         assert!(name < name_at(1_795_304_701_124));
-        for other in ["", ".partial-20261121T234501.123Z", "20261121T234501.123", "20261121T234501-123Z", "lost+found"] {
+        for other in [
+            "",
+            ".partial-20261121T234501.123Z",
+            "20261121T234501.123",
+            "20261121T234501-123Z",
+            "lost+found",
+        ] {
             assert!(!is_name(other), "{other}");
         }
     }
@@ -313,14 +322,20 @@ mod tests {
     #[test]
     fn a_manifest_in_which_any_bit_changed_is_none_or_another_one() {
         let sum = digest::of(b"x");
-        let good = Manifest([(POINT_FILE.to_owned(), sum.clone()), ("home.tar.zst".to_owned(), sum)].into());
+        let good = Manifest(
+            [(POINT_FILE.to_owned(), sum.clone()), ("home.tar.zst".to_owned(), sum)].into(),
+        );
         let text = good.to_string().into_bytes();
         assert_eq!(Manifest::parse(&text).unwrap(), good);
         for at in 0..text.len() {
             for bit in 0..8 {
                 let mut spoilt = text.clone();
                 spoilt[at] ^= 1 << bit;
-                assert_ne!(Manifest::parse(&spoilt).ok(), Some(good.clone()), "byte {at}, bit {bit}");
+                assert_ne!(
+                    Manifest::parse(&spoilt).ok(),
+                    Some(good.clone()),
+                    "byte {at}, bit {bit}"
+                );
             }
         }
         for name in ["../x.tar", "a/b.tar", ".tar", "home", "home.", "MANIFEST"] {

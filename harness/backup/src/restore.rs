@@ -60,7 +60,12 @@ pub fn chain(store: &dyn Store, point: &Point, source: &str) -> Result<Vec<Point
 ///
 /// # Errors
 /// With what is wrong with it. What is in `target` then is of no use.
-pub fn restore(store: &dyn Store, point: &Point, source: &str, target: &Path) -> Result<Got, String> {
+pub fn restore(
+    store: &dyn Store,
+    point: &Point,
+    source: &str,
+    target: &Path,
+) -> Result<Got, String> {
     let began = Instant::now();
     let entry = point.entry(source).ok_or_else(|| format!("it has no {source}"))?;
     let done = point.done(source).ok_or_else(|| format!("{source} failed in it"))?;
@@ -138,7 +143,8 @@ impl Unpacking<'_> {
                 files.insert(&entry.path, (entry, content));
             }
         }
-        if let Some(other) = wanted.keys().find(|name| !chain.iter().any(|one| one.point == **name)) {
+        if let Some(other) = wanted.keys().find(|name| !chain.iter().any(|one| one.point == **name))
+        {
             return Err(format!("its list names {other}, which it does not go on from"));
         }
         let mut owners = Owners::new();
@@ -179,7 +185,9 @@ impl Unpacking<'_> {
         target: &Path,
         owners: &mut Owners,
     ) -> Result<(), String> {
-        let done = point.done(self.source).ok_or_else(|| format!("{} has no {}", point.point, self.source))?;
+        let done = point
+            .done(self.source)
+            .ok_or_else(|| format!("{} has no {}", point.point, self.source))?;
         let object = done.object(".tar.zst")?;
         let mut from = Hashing::new(self.store.open(&point.point, &object.name)?);
         {
@@ -192,7 +200,10 @@ impl Unpacking<'_> {
                 tree::safe(&path.0).map_err(|why| damaged(object, &why))?;
                 let kind = entry.header().entry_type();
                 if !matches!(kind, EntryType::Regular | EntryType::Directory | EntryType::Symlink) {
-                    return Err(damaged(object, &format!("{}: {kind:?} in the archive", path.shown())));
+                    return Err(damaged(
+                        object,
+                        &format!("{}: {kind:?} in the archive", path.shown()),
+                    ));
                 }
                 if kind != EntryType::Regular {
                     continue;
@@ -252,7 +263,9 @@ impl<'a> Target<'a> {
     pub fn empty(directory: &'a Path) -> Result<Self, String> {
         let failed = |error: io::Error| wrong(directory, &error);
         match DirBuilder::new().mode(0o700).create(directory) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(failed(error));
+            }
             _ => {}
         }
         for entry in fs::read_dir(directory).map_err(failed)? {

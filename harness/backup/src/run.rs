@@ -112,7 +112,8 @@ pub fn run(run: &Run<'_>) -> Result<Report, String> {
     let destinations = thread::scope(|scope| {
         let stored = |(at, usable): (&At, &Result<Usable, String>)| {
             let (name, point) = (at.name.clone(), &point);
-            let usable = usable.as_ref().map(|usable| (usable.store.clone(), usable.points.clone()));
+            let usable =
+                usable.as_ref().map(|usable| (usable.store.clone(), usable.points.clone()));
             let usable = usable.map_err(Clone::clone);
             (name.clone(), scope.spawn(move || store(run, name, usable, point, any)))
         };
@@ -138,8 +139,11 @@ fn look_at(at: &At) -> Result<Usable, String> {
 fn take_all(run: &Run<'_>, name: &str, usable: &[Result<Usable, String>]) -> Vec<SourceEntry> {
     thread::scope(|scope| {
         let taken = |source| {
-            let usable: Vec<(Arc<dyn Store>, Vec<Point>)> =
-                usable.iter().flatten().map(|one| (one.store.clone(), one.points.clone())).collect();
+            let usable: Vec<(Arc<dyn Store>, Vec<Point>)> = usable
+                .iter()
+                .flatten()
+                .map(|one| (one.store.clone(), one.points.clone()))
+                .collect();
             let thread = scope.spawn(move || {
                 let base = base(run, source, &usable);
                 let (staging, ours, trust) = (run.staging, &run.ours[..], &run.trust);
@@ -162,7 +166,8 @@ fn take_all(run: &Run<'_>, name: &str, usable: &[Result<Usable, String>]) -> Vec
 /// What an incremental backup goes on from: the newest that is at every destination that can be used, with everything
 /// that it needs itself.
 fn base(run: &Run<'_>, source: &Source, usable: &[(Arc<dyn Store>, Vec<Point>)]) -> Option<Base> {
-    let (Some(full_every), false, Origin::Files(_)) = (run.plan.full_every, run.full, &source.from) else {
+    let (Some(full_every), false, Origin::Files(_)) = (run.plan.full_every, run.full, &source.from)
+    else {
         return None;
     };
     let (store, points) = usable.first()?;
@@ -175,7 +180,8 @@ fn base(run: &Run<'_>, source: &Source, usable: &[(Arc<dyn Store>, Vec<Point>)])
             // The same point everywhere, byte for byte.
             points.iter().find(|other| *other == point)?;
             let chain = restore::chain(&**store, point, &source.name).ok()?;
-            let full = chain.last()?.done(&source.name).filter(|done| done.extent == Extent::Full)?;
+            let full =
+                chain.last()?.done(&source.name).filter(|done| done.extent == Extent::Full)?;
             let age = Duration::from_millis(now_ms().saturating_sub(full.began_ms));
             (age < full_every.0).then_some(())?;
         }
@@ -186,7 +192,14 @@ fn base(run: &Run<'_>, source: &Source, usable: &[(Arc<dyn Store>, Vec<Point>)])
 
 impl Stored {
     fn failed(name: String, why: String) -> Self {
-        Self { name, failed: Some(why), bytes: 0, took_ms: 0, removed: Vec::new(), not_removed: None }
+        Self {
+            name,
+            failed: Some(why),
+            bytes: 0,
+            took_ms: 0,
+            removed: Vec::new(),
+            not_removed: None,
+        }
     }
 }
 
@@ -248,7 +261,8 @@ fn clean_one(
     source: &str,
     stays: &[Point],
 ) -> Result<(), String> {
-    let check = run.plan.sources.iter().find(|one| one.name == source).and_then(|one| one.check.clone());
+    let check =
+        run.plan.sources.iter().find(|one| one.name == source).and_then(|one| one.check.clone());
     let archive = SourceAt::new(store.clone(), source, check, run.trust.clone());
     let newest_first: BTreeMap<_, _> = stays
         .iter()
@@ -265,5 +279,8 @@ fn clean_one(
         };
     }
     let unfit: Vec<String> = unfit.into_iter().collect();
-    Err(format!("nothing was removed: no restore point of {source} that would stay is clean: {}", unfit.join("; ")))
+    Err(format!(
+        "nothing was removed: no restore point of {source} that would stay is clean: {}",
+        unfit.join("; ")
+    ))
 }

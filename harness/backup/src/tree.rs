@@ -154,7 +154,10 @@ pub fn read(mut from: impl BufRead) -> Result<Tree, String> {
             // Parents come before what is in them, because `a` sorts before `a/b`.
             let parent = entry.path.path().parent().unwrap_or(Path::new(""));
             if !directories.contains(parent) {
-                return Err(format!("{}: it lies in nothing that is a directory", entry.path.shown()));
+                return Err(format!(
+                    "{}: it lies in nothing that is a directory",
+                    entry.path.shown()
+                ));
             }
         }
         if entry.what == What::Directory {
@@ -177,7 +180,10 @@ pub fn safe(path: &[u8]) -> Result<(), String> {
     if !path.contains(&0) && path.split(|&byte| byte == b'/').all(part) {
         return Ok(());
     }
-    Err(format!("{}: a path that leads out of the tree, or none at all", String::from_utf8_lossy(path)))
+    Err(format!(
+        "{}: a path that leads out of the tree, or none at all",
+        String::from_utf8_lossy(path)
+    ))
 }
 
 #[cfg(test)]
@@ -219,8 +225,11 @@ mod tests {
     fn a_list_that_leads_out_of_the_tree_is_refused() {
         let root = || entry(b"", What::Directory);
         let link = What::Link { to: Bytes(b"/etc".to_vec()) };
-        for path in [&b"../x"[..], b"/x", b"a/../../x", b"./x", b"a//x", b"a/", b"a\0", &[b'x'; 256]] {
-            let text = written(&[root(), entry(b"a", What::Directory), entry(path, What::Directory)]);
+        for path in
+            [&b"../x"[..], b"/x", b"a/../../x", b"./x", b"a//x", b"a/", b"a\0", &[b'x'; 256]]
+        {
+            let text =
+                written(&[root(), entry(b"a", What::Directory), entry(path, What::Directory)]);
             assert!(read(&text[..]).is_err(), "{}", String::from_utf8_lossy(path));
         }
         let through = written(&[root(), entry(b"l", link), entry(b"l/x", What::Directory)]);

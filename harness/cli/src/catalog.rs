@@ -113,7 +113,8 @@ impl Source {
     }
 
     pub(crate) fn backup_plan(&self) -> Result<BackupPlan, Failure> {
-        scenario::parse_backup_plan(&self.path, &self.text).map_err(Failure::with(Code::InvalidFile))
+        scenario::parse_backup_plan(&self.path, &self.text)
+            .map_err(Failure::with(Code::InvalidFile))
     }
 
     pub(crate) fn inventory(&self) -> Result<Inventory, Failure> {

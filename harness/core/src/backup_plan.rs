@@ -351,7 +351,9 @@ fn valid_prefix<C>(prefix: &str, _: &C) -> garde::Result {
     if prefix.is_empty() || prefix.split('/').all(is_plain) {
         return Ok(());
     }
-    Err(garde::Error::new("must be letters, digits, `.`, `_` and `-`, in parts with one `/` between"))
+    Err(garde::Error::new(
+        "must be letters, digits, `.`, `_` and `-`, in parts with one `/` between",
+    ))
 }
 
 #[cfg(test)]
@@ -393,7 +395,8 @@ destinations:
         ];
         for (from, to, place, what) in cases {
             assert!(GOOD.contains(from), "{from}");
-            let error = parse_backup_plan("p.yaml", GOOD.replace(from, to)).unwrap_err().to_string();
+            let error =
+                parse_backup_plan("p.yaml", GOOD.replace(from, to)).unwrap_err().to_string();
             assert!(error.starts_with(place), "{from} -> {to}: expected {place}, got: {error}");
             assert!(error.contains(what), "{from} -> {to}: expected {what}, got: {error}");
         }

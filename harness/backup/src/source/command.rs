@@ -14,7 +14,7 @@ use crate::point::{Extent, Torn};
 pub(super) fn take(dump: &Dump, job: &Job<'_>) -> Result<Taken, String> {
     let program = dump.run.first().map_or("", String::as_str);
     (job.trust)(Path::new(program))?;
-    let failed = |error: std::io::Error| format!("write to the staging directory: {error}");
+    let failed = |error: std::io::Error| error.to_string();
     let name = format!("{}.out.zst", job.source.name);
     let mut out = Hashing::new(Packed::create(job.staging, name).map_err(failed)?);
     exec::run(&dump.run, dump.timeout.0, |bytes| {

@@ -37,7 +37,7 @@ pub(super) fn take(files: &Files, job: Job<'_>) -> Result<Taken, String> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = openat(CWD, root, flags, Mode::empty()).map_err(|error| wrong(root, &error))?;
     let name = &job.source.name;
-    let failed = |error: io::Error| format!("write to the staging directory: {error}");
+    let failed = |error: io::Error| error.to_string();
     let archive = Packed::create(job.staging, format!("{name}.tar.zst")).map_err(failed)?;
     let mut reading = Reading {
         root: opened,
@@ -82,7 +82,10 @@ pub(super) fn take(files: &Files, job: Job<'_>) -> Result<Taken, String> {
     if let Some(base) = &job.base {
         let gone = gone(&base.tree, &tree);
         deleted = u64::try_from(gone.len()).unwrap_or(u64::MAX);
-        objects.push(write_gone(&gone, job.staging, format!("{name}.deleted")).map_err(failed)?);
+        objects.push(
+            write_gone(&gone, job.staging, format!("{name}.deleted"))
+                .map_err(|error| super::staged(error).to_string())?,
+        );
     }
     Ok(Taken {
         extent: if job.base.is_some() { Extent::Incremental } else { Extent::Full },
@@ -99,7 +102,11 @@ pub(super) fn take(files: &Files, job: Job<'_>) -> Result<Taken, String> {
 }
 
 /// Refuses a tree that holds what backups are written to: they would back up themselves.
-fn refuse_ours(root: &Path, excluded: &Excluded, ours: &[std::path::PathBuf]) -> Result<(), String> {
+fn refuse_ours(
+    root: &Path,
+    excluded: &Excluded,
+    ours: &[std::path::PathBuf],
+) -> Result<(), String> {
     let real = fs::canonicalize(root).map_err(|error| format!("{}: {error}", root.display()))?;
     for own in ours {
         let Ok(inside) = own.strip_prefix(&real) else { continue };
@@ -142,7 +149,8 @@ const fn size(entry: &Entry) -> u64 {
 /// What was there and is not, or is another kind of thing now: it has to go before anything takes its place.
 fn gone<'a>(before: &'a Tree, now: &Tree) -> Vec<&'a Bytes> {
     let kind = |entry: &Entry| std::mem::discriminant(&entry.what);
-    let stays = |entry: &&Entry| now.get(&entry.path).is_none_or(|other| kind(other) != kind(entry));
+    let stays =
+        |entry: &&Entry| now.get(&entry.path).is_none_or(|other| kind(other) != kind(entry));
     before.values().filter(stays).map(|entry| &entry.path).collect()
 }
 
@@ -185,7 +193,12 @@ impl Reading<'_> {
         } else if kind.is_file() {
             return self.add_file(path, facts);
         } else {
-            debug_assert!(kind.is_fifo() || kind.is_socket() || kind.is_char_device() || kind.is_block_device());
+            debug_assert!(
+                kind.is_fifo()
+                    || kind.is_socket()
+                    || kind.is_char_device()
+                    || kind.is_block_device()
+            );
             self.skipped += 1;
             return Ok(());
         };
@@ -257,7 +270,8 @@ impl Reading<'_> {
     /// Opens a file of the tree, and none to which a link leads that somebody puts in its way meanwhile.
     fn open(&self, path: &Path) -> io::Result<File> {
         // Not to wait for whoever might write to a pipe of that name.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let flags =
+            OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let file = openat2(self.root.as_fd(), path, flags, Mode::empty(), within)?;
         Ok(File::from(file))

@@ -106,18 +106,24 @@ struct Packed {
 
 impl Packed {
     fn create(staging: &Path, name: String) -> io::Result<Self> {
-        let file = BufWriter::new(File::create_new(staging.join(&name))?);
-        let mut encoder = Encoder::new(Hashing::new(file), LEVEL)?;
+        let file = File::create_new(staging.join(&name)).map_err(staged)?;
+        let mut encoder =
+            Encoder::new(Hashing::new(BufWriter::new(file)), LEVEL).map_err(staged)?;
         // So that `zstd -d` notices damage by itself.
-        encoder.include_checksum(true)?;
+        encoder.include_checksum(true).map_err(staged)?;
         Ok(Self { name, encoder })
     }
 
     fn finish(self) -> io::Result<Object> {
-        let (mut file, sha256, bytes) = self.encoder.finish()?.finish();
-        file.flush()?;
+        let (mut file, sha256, bytes) = self.encoder.finish().map_err(staged)?.finish();
+        file.flush().map_err(staged)?;
         Ok(Object { name: self.name, bytes, sha256 })
     }
+}
+
+/// An error of what is written to, and not of what is read.
+fn staged(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("write to the staging directory: {error}"))
 }
 
 /// Level of compression: the default of zstd, hundreds of megabytes a second on one core.
@@ -125,10 +131,10 @@ const LEVEL: i32 = 3;
 
 impl Write for Packed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.encoder.write(bytes)
+        self.encoder.write(bytes).map_err(staged)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.encoder.flush()
+        self.encoder.flush().map_err(staged)
     }
 }

@@ -21,12 +21,14 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Copies the database, sees that the copy holds together, and packs it.
 pub(super) fn take(sqlite: &Sqlite, job: &Job<'_>) -> Result<Taken, String> {
     let wrong = |error: rusqlite::Error| format!("{}: {error}", sqlite.file);
-    let failed = |error: io::Error| format!("write to the staging directory: {error}");
+    let failed = |error: io::Error| error.to_string();
     let copy = job.staging.join(format!(".{}.db", job.source.name));
-    let from = Connection::open_with_flags(&sqlite.file, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(wrong)?;
+    let from = Connection::open_with_flags(&sqlite.file, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map_err(wrong)?;
     {
         let mut to = Connection::open(&copy).map_err(wrong)?;
-        copy_all(&from, &mut to, sqlite.timeout.0).map_err(|why| format!("{}: {why}", sqlite.file))?;
+        copy_all(&from, &mut to, sqlite.timeout.0)
+            .map_err(|why| format!("{}: {why}", sqlite.file))?;
     }
     holds_together(&copy)?;
     let name = format!("{}.db.zst", job.source.name);
@@ -60,9 +62,9 @@ pub(crate) fn holds_together(database: &Path) -> Result<(), String> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let path = database.to_str().ok_or("the path of the copy is not UTF-8")?;
     let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    let database = Connection::open_with_flags(format!("file:{path}?immutable=1"), flags).map_err(wrong)?;
-    let found: String = database
-        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-        .map_err(wrong)?;
+    let database =
+        Connection::open_with_flags(format!("file:{path}?immutable=1"), flags).map_err(wrong)?;
+    let found: String =
+        database.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(wrong)?;
     if found == "ok" { Ok(()) } else { Err(format!("integrity_check: {found}")) }
 }

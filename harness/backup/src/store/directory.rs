@@ -168,7 +168,9 @@ impl Store for Directory {
 
     fn open(&self, point: &str, object: &str) -> Result<Reader, String> {
         let opened = File::open(self.own.join(point).join(object));
-        opened.map(|file| -> Reader { Box::new(file) }).map_err(|error| format!("{object}: {error}"))
+        opened
+            .map(|file| -> Reader { Box::new(file) })
+            .map_err(|error| format!("{object}: {error}"))
     }
 
     fn put(&self, staged: &Path, point: &Written<'_>) -> Result<(), String> {
@@ -193,7 +195,8 @@ impl Store for Directory {
         for entry in entries {
             let entry = entry.map_err(|error| self.wrong(&error))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let ours = [PARTIAL, GONE].iter().any(|prefix| name.strip_prefix(prefix).is_some_and(is_name));
+            let ours =
+                [PARTIAL, GONE].iter().any(|prefix| name.strip_prefix(prefix).is_some_and(is_name));
             if ours {
                 fs::remove_dir_all(entry.path()).map_err(|error| self.wrong(&error))?;
             }

@@ -1,12 +1,17 @@
 //! Where restore points are kept. A store has all of a point, or nothing that claims to be one.
 
 pub mod directory;
-pub mod s3;
+#[cfg(feature = "s3")]
+mod s3;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
+
+use drdrill_core::backup_plan::S3Place;
+use drdrill_core::secret::Secret;
 
 use crate::digest;
 use crate::point::{LARGEST, MANIFEST, Manifest, Object, POINT_FILE, Point};
@@ -56,6 +61,34 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn tidy(&self) -> Result<(), String>;
 }
 
+/// The credentials for a bucket.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// Id of the access key.
+    pub access_key: Secret,
+    /// The secret access key.
+    pub secret_key: Secret,
+    /// The session token, for credentials that end.
+    pub session_token: Option<Secret>,
+}
+
+/// The points of `plan` in a bucket. Nothing is asked of the service yet.
+///
+/// # Errors
+/// When something is wrong with the endpoint, or this drdrill was built without the feature `s3`.
+#[cfg_attr(not(feature = "s3"), expect(unused_variables, reason = "nothing can be done with them"))]
+pub fn bucket(
+    spec: &S3Place,
+    credentials: &Credentials,
+    plan: &str,
+) -> Result<Arc<dyn Store>, String> {
+    #[cfg(feature = "s3")]
+    return s3::S3::new(spec, credentials, plan).map(|store| -> Arc<dyn Store> { Arc::new(store) });
+    #[cfg(not(feature = "s3"))]
+    Err("this drdrill was built without S3: build it with `cargo build --release --features s3`"
+        .to_owned())
+}
+
 /// A point to be written.
 #[derive(Clone, Debug)]
 pub struct Written<'a> {
@@ -75,10 +108,16 @@ impl<'a> Written<'a> {
     /// # Errors
     /// When its description does not become JSON.
     pub fn of(point: &'a Point) -> Result<Self, String> {
-        let mut description = serde_json::to_vec_pretty(point).map_err(|error| error.to_string())?;
+        let mut description =
+            serde_json::to_vec_pretty(point).map_err(|error| error.to_string())?;
         description.push(b'\n');
         let manifest = Manifest::of(point, &description).to_string().into_bytes();
-        Ok(Self { name: &point.point, objects: point.objects().cloned().collect(), description, manifest })
+        Ok(Self {
+            name: &point.point,
+            objects: point.objects().cloned().collect(),
+            description,
+            manifest,
+        })
     }
 
     /// The two files that describe it: the last one makes it a point.
@@ -100,7 +139,10 @@ pub fn read_point(store: &dyn Store, name: &str) -> Result<Point, String> {
         match there.remove(&object.name) {
             None => return Err(format!("{} is missing", object.name)),
             Some(bytes) if bytes != object.bytes => {
-                return Err(format!("{} has {bytes} bytes and should have {}", object.name, object.bytes));
+                return Err(format!(
+                    "{} has {bytes} bytes and should have {}",
+                    object.name, object.bytes
+                ));
             }
             Some(_) => {}
         }

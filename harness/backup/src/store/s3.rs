@@ -12,18 +12,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use drdrill_core::backup_plan::S3Place;
-use drdrill_core::secret::Secret;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as Key;
 use object_store::{
-    Attribute, Attributes, ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions,
-    PutPayload, RetryConfig,
+    Attribute, Attributes, ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions,
+    PutOptions, PutPayload, RetryConfig,
 };
 use tokio::runtime::Runtime;
 
-use super::{Reader, Store, Written, same};
+use super::{Credentials, Reader, Store, Written, same};
 use crate::digest;
 use crate::point::{MANIFEST, Object, is_name};
 
@@ -39,20 +38,9 @@ const STALL: Duration = Duration::from_mins(1);
 /// What a run that was killed has left is removed when it is that old: before, another machine may be writing it.
 const ORPHANED: Duration = Duration::from_hours(24);
 
-/// The credentials for a bucket.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    /// Id of the access key.
-    pub access_key: Secret,
-    /// The secret access key.
-    pub secret_key: Secret,
-    /// The session token, for credentials that end.
-    pub session_token: Option<Secret>,
-}
-
 /// The restore points of a plan in a bucket.
 #[derive(Debug)]
-pub struct S3 {
+pub(super) struct S3 {
     store: AmazonS3,
     runtime: Runtime,
     prefix: Key,
@@ -62,19 +50,22 @@ pub struct S3 {
 }
 
 impl S3 {
-    /// The points of `plan` in a bucket. Nothing is asked of the service yet.
-    ///
-    /// # Errors
-    /// When something is wrong with the endpoint, or no client can be made.
-    pub fn new(spec: &S3Place, credentials: &Credentials, plan: &str) -> Result<Self, String> {
+    pub(super) fn new(
+        spec: &S3Place,
+        credentials: &Credentials,
+        plan: &str,
+    ) -> Result<Self, String> {
         let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", spec.endpoint);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .map_err(|error| wrong(&error))?;
-        let retry =
-            RetryConfig { max_retries: RETRIES, retry_timeout: RETRY_FOR, ..RetryConfig::default() };
+        let retry = RetryConfig {
+            max_retries: RETRIES,
+            retry_timeout: RETRY_FOR,
+            ..RetryConfig::default()
+        };
         let mut builder = AmazonS3Builder::new()
             .with_endpoint(spec.endpoint.trim_end_matches('/'))
             .with_allow_http(spec.endpoint.starts_with("http://"))
@@ -133,11 +124,9 @@ impl S3 {
     }
 
     fn delete(&self, keys: impl IntoIterator<Item = Key>) -> Result<(), String> {
-        keys.into_iter().try_for_each(|key| {
-            match self.runtime.block_on(self.store.delete(&key)) {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                Err(error) => Err(self.wrong(&error)),
-            }
+        keys.into_iter().try_for_each(|key| match self.runtime.block_on(self.store.delete(&key)) {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.wrong(&error)),
         })
     }
 
@@ -166,7 +155,8 @@ impl S3 {
         };
         let wrong = |error: object_store::Error| self.wrong(&error);
         if bytes <= PART {
-            let options = PutOptions { attributes: self.attributes.clone(), ..PutOptions::default() };
+            let options =
+                PutOptions { attributes: self.attributes.clone(), ..PutOptions::default() };
             let payload = PutPayload::from(read(&mut from, PART)?);
             return self
                 .runtime
@@ -174,8 +164,10 @@ impl S3 {
                 .map(drop)
                 .map_err(wrong);
         }
-        let options =
-            PutMultipartOptions { attributes: self.attributes.clone(), ..PutMultipartOptions::default() };
+        let options = PutMultipartOptions {
+            attributes: self.attributes.clone(),
+            ..PutMultipartOptions::default()
+        };
         let part = PART.max(bytes.div_ceil(MOST_PARTS));
         let mut upload =
             self.runtime.block_on(self.store.put_multipart_opts(key, options)).map_err(wrong)?;
@@ -274,7 +266,9 @@ impl Read for Download {
         while self.rest.is_empty() {
             let next = async { tokio::time::timeout(STALL, self.stream.next()).await };
             match self.runtime.block_on(next) {
-                Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "the answer stalled")),
+                Err(_) => {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "the answer stalled"));
+                }
                 Ok(None) => return Ok(0),
                 Ok(Some(bytes)) => self.rest = bytes.map_err(io::Error::other)?,
             }

@@ -2,37 +2,40 @@
 
 use std::path::Path;
 
-use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use glob::{MatchOptions, Pattern};
+
+/// `*` stops at `/`, and a dot at the beginning is a letter like any other.
+const HOW: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: false,
+};
 
 /// Globs, of which one without `/` means names and one with `/` paths.
 pub(super) struct Excluded {
-    names: GlobSet,
-    paths: GlobSet,
+    names: Vec<Pattern>,
+    paths: Vec<Pattern>,
 }
 
 impl Excluded {
     pub(super) fn of(globs: &[String]) -> Result<Self, String> {
-        let (mut names, mut paths) = (GlobSetBuilder::new(), GlobSetBuilder::new());
+        let mut excluded = Self { names: Vec::new(), paths: Vec::new() };
         for text in globs {
-            let wrong = |error: globset::Error| format!("exclude: {error}");
-            let glob: Glob = GlobBuilder::new(text.trim_matches('/'))
-                .literal_separator(true)
-                .build()
-                .map_err(wrong)?;
-            if text.trim_end_matches('/').contains('/') {
-                paths.add(glob);
-            } else {
-                names.add(glob);
-            }
+            let glob = Pattern::new(text.trim_matches('/'))
+                .map_err(|error| format!("exclude: `{text}`: {error}"))?;
+            let path = text.trim_end_matches('/').contains('/');
+            if path { &mut excluded.paths } else { &mut excluded.names }.push(glob);
         }
-        let built = |set: GlobSetBuilder| set.build().map_err(|error| format!("exclude: {error}"));
-        Ok(Self { names: built(names)?, paths: built(paths)? })
+        Ok(excluded)
     }
 
-    /// Whether something at this path below the root is left out, for itself and not for what it lies in.
+    /// Whether something at this path below the root is left out, for itself and not for what it lies in. What is not
+    /// UTF-8 in a name is compared as U+FFFD, which any `*` and `?` stands for.
     pub(super) fn has(&self, path: &Path) -> bool {
-        path.file_name().is_some_and(|name| self.names.is_match(Path::new(name)))
-            || self.paths.is_match(path)
+        let any =
+            |globs: &[Pattern], text: &str| globs.iter().any(|glob| glob.matches_with(text, HOW));
+        path.file_name().is_some_and(|name| any(&self.names, &name.to_string_lossy()))
+            || any(&self.paths, &path.to_string_lossy())
     }
 }
 

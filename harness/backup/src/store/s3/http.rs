@@ -10,8 +10,8 @@ use hyper_util::client::legacy::connect::HttpConnector as Tcp;
 use hyper_util::rt::TokioExecutor;
 use object_store::ClientOptions;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse,
-    HttpResponseBody, HttpService,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody,
+    HttpResponse, HttpResponseBody, HttpService,
 };
 
 /// Longest time for a connection to be made.
@@ -48,8 +48,11 @@ impl HttpService for Hyper {
         let answer = tokio::time::timeout(ANSWER, self.0.request(request)).await;
         let answer = answer.map_err(|late| HttpError::new(HttpErrorKind::Timeout, late))?;
         let answer = answer.map_err(|error| {
-            let kind =
-                if error.is_connect() { HttpErrorKind::Connect } else { HttpErrorKind::Interrupted };
+            let kind = if error.is_connect() {
+                HttpErrorKind::Connect
+            } else {
+                HttpErrorKind::Interrupted
+            };
             HttpError::new(kind, error)
         })?;
         let (parts, body) = answer.into_parts();

@@ -142,7 +142,13 @@ pub(crate) fn restore(args: &RestoreArgs) -> Outcome {
     let restored = restored.map_err(Failure::with(Code::NotReady))?;
     if args.format.format == Format::Json {
         let (position, replayed) = (restored.position, restored.replayed);
-        out::json(&Done { point: &clean.point.name, to: &args.to, position, replayed, found: &words });
+        out::json(&Done {
+            point: &clean.point.name,
+            to: &args.to,
+            position,
+            replayed,
+            found: &words,
+        });
         return Ok(Code::Passed);
     }
     out::line(&out::harmless(&words));

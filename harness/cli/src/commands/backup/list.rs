@@ -131,7 +131,8 @@ fn print(listed: &Listed) {
 }
 
 fn line(destination: &str, point: &str, entry: &SourceEntry) -> Line {
-    let (destination, point, source) = (destination.to_owned(), point.to_owned(), entry.name.clone());
+    let (destination, point, source) =
+        (destination.to_owned(), point.to_owned(), entry.name.clone());
     match &entry.outcome {
         Outcome::Done(done) => Line {
             destination,
@@ -147,9 +148,22 @@ fn line(destination: &str, point: &str, entry: &SourceEntry) -> Line {
             throughput: amount::rate(done.bytes_per_second()),
         },
         Outcome::Failed { .. } => {
-            let [state, age, files, size, stored, took, throughput] = [(); 7].map(|()| "-".to_owned());
+            let [state, age, files, size, stored, took, throughput] =
+                [(); 7].map(|()| "-".to_owned());
             let backup = "FAILED".to_owned();
-            Line { destination, point, source, backup, state, age, files, size, stored, took, throughput }
+            Line {
+                destination,
+                point,
+                source,
+                backup,
+                state,
+                age,
+                files,
+                size,
+                stored,
+                took,
+                throughput,
+            }
         }
     }
 }

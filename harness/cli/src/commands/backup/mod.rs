@@ -17,9 +17,10 @@ use crate::exit::{Code, Failure, Outcome};
 pub(crate) fn verify(args: &BackupArgs) -> Outcome {
     match &args.directories[..] {
         [plan] if is_plan(plan) => verify::verify(plan, args),
-        all if all.iter().any(|one| is_plan(one)) => {
-            Err(Failure::new(Code::Usage, "one plan is verified at a time, and no directories with it"))
-        }
+        all if all.iter().any(|one| is_plan(one)) => Err(Failure::new(
+            Code::Usage,
+            "one plan is verified at a time, and no directories with it",
+        )),
         _ => lab::verify(args),
     }
 }

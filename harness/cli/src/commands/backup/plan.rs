@@ -8,9 +8,8 @@ use std::sync::Arc;
 use drdrill_backup::archive::{SourceAt, Trust};
 use drdrill_backup::copies::{self, Copy, Rule};
 use drdrill_backup::run::At;
-use drdrill_backup::store::Store;
 use drdrill_backup::store::directory::{Directory, Lock};
-use drdrill_backup::store::s3::{Credentials, S3};
+use drdrill_backup::store::{self, Credentials, Store};
 use drdrill_core::backup_plan::{BackupPlan, Origin, Place, S3Place};
 use drdrill_core::inventory::SecretSource;
 use drdrill_core::secret::Secret;
@@ -69,7 +68,7 @@ fn bucket(place: &S3Place, plan: &str) -> Result<Arc<dyn Store>, String> {
         secret_key: fetch(&place.secret_key)?,
         session_token: place.session_token.as_ref().map(fetch).transpose()?,
     };
-    S3::new(place, &credentials, plan).map(|store| -> Arc<dyn Store> { Arc::new(store) })
+    store::bucket(place, &credentials, plan)
 }
 
 /// Programs are started when nobody else could have put them there.
@@ -91,24 +90,26 @@ impl Opened {
     pub(super) fn rule(&self, have: &BTreeSet<&str>) -> Rule {
         let mut unknown = Vec::new();
         let named = self.plan.destinations.iter().zip(&self.at);
-        let copies = named.filter(|(spec, _)| have.contains(spec.name.as_str())).filter_map(|(spec, at)| {
-            match at.store.as_ref().map_err(Clone::clone).and_then(|store| store.identity()) {
-                Ok(identity) => Some(Copy {
-                    name: spec.name.clone(),
-                    media: spec.media.clone(),
-                    offsite: spec.offsite,
-                    identity,
-                }),
-                Err(why) => {
-                    unknown.push(format!("{}: {why}", spec.name));
-                    None
+        let copies =
+            named.filter(|(spec, _)| have.contains(spec.name.as_str())).filter_map(|(spec, at)| {
+                match at.store.as_ref().map_err(Clone::clone).and_then(|store| store.identity()) {
+                    Ok(identity) => Some(Copy {
+                        name: spec.name.clone(),
+                        media: spec.media.clone(),
+                        offsite: spec.offsite,
+                        identity,
+                    }),
+                    Err(why) => {
+                        unknown.push(format!("{}: {why}", spec.name));
+                        None
+                    }
                 }
-            }
-        });
+            });
         let copies: Vec<Copy> = copies.collect();
         let mut rule = copies::judge(&self.plan.original.media, &self.originals(), &copies);
         rule.missing.extend(unknown);
-        let absent = self.plan.destinations.iter().filter(|spec| !have.contains(spec.name.as_str()));
+        let absent =
+            self.plan.destinations.iter().filter(|spec| !have.contains(spec.name.as_str()));
         rule.missing.extend(absent.map(|spec| format!("{} does not have all of it", spec.name)));
         rule
     }

@@ -59,7 +59,8 @@ struct Candidate {
 /// Restores the sources of a plan into an empty directory.
 pub(super) fn restore(args: &RestoreArgs) -> Outcome {
     let opened = open(&args.directory, For::Reading)?;
-    let sources: Vec<&str> = opened.plan.sources.iter().map(|source| source.name.as_str()).collect();
+    let sources: Vec<&str> =
+        opened.plan.sources.iter().map(|source| source.name.as_str()).collect();
     let wanted = known("source", args.source.as_deref(), &sources)?;
     let places: Vec<&str> = opened.plan.destinations.iter().map(|one| one.name.as_str()).collect();
     let from = known("destination", args.from.as_deref(), &places)?;
@@ -77,7 +78,8 @@ pub(super) fn restore(args: &RestoreArgs) -> Outcome {
         }
     }
     target.flush().and_then(|()| target.finish(wanted)).map_err(not_ready)?;
-    let report = Report { plan: opened.plan.backup.clone(), to: args.to.clone(), sources: restored };
+    let report =
+        Report { plan: opened.plan.backup.clone(), to: args.to.clone(), sources: restored };
     if args.format.format == Format::Json {
         out::json(&report);
     } else {
@@ -87,7 +89,11 @@ pub(super) fn restore(args: &RestoreArgs) -> Outcome {
 }
 
 /// A name that somebody gave, when it is one of those.
-fn known<'a>(what: &str, given: Option<&'a str>, names: &[&str]) -> Result<Option<&'a str>, Failure> {
+fn known<'a>(
+    what: &str,
+    given: Option<&'a str>,
+    names: &[&str],
+) -> Result<Option<&'a str>, Failure> {
     match given {
         Some(name) if !names.contains(&name) => {
             let known = known_names(name, names.iter().copied());
@@ -128,7 +134,10 @@ fn one(
                 });
             }
             Err(why) => {
-                passed_over.push(format!("{} of {} is not usable: {why}", candidate.point, candidate.from));
+                passed_over.push(format!(
+                    "{} of {} is not usable: {why}",
+                    candidate.point, candidate.from
+                ));
                 target.clear(&name)?;
             }
         }
@@ -140,9 +149,10 @@ fn one(
 }
 
 fn restore_one(candidate: &Candidate, place: &Path, max_age: Option<Span>) -> Result<Got, String> {
-    let age = Duration::from_secs(now_ms().saturating_sub(candidate.state_ms) / 1000);
+    let age = Duration::from_millis(now_ms().saturating_sub(candidate.state_ms));
     if let Some(most) = max_age.filter(|most| age > most.0) {
-        return Err(format!("it restores a state that is {} old, and {most} is the limit", Span(age)));
+        let age = Span(Duration::from_secs(age.as_secs()));
+        return Err(format!("it restores a state that is {age} old, and {most} is the limit"));
     }
     candidate.archive.restore_checked(&candidate.point, place)
 }
@@ -158,7 +168,8 @@ fn candidates(
     let mut candidates = Vec::new();
     let until = args.at.map_or(i64::MAX, |at| at.timestamp_millis());
     for at in opened.at.iter().filter(|at| from.is_none_or(|from| from == at.name)) {
-        let looked = at.store.as_ref().map_err(Clone::clone).and_then(|store| Ok((store, store.points()?)));
+        let looked =
+            at.store.as_ref().map_err(Clone::clone).and_then(|store| Ok((store, store.points()?)));
         let (store, names) = match looked {
             Ok(looked) => looked,
             Err(why) => {
@@ -166,14 +177,18 @@ fn candidates(
                 continue;
             }
         };
-        let Some((_, archive)) = opened.sources_at(store).into_iter().find(|(name, _)| name == source) else {
+        let Some((_, archive)) =
+            opened.sources_at(store).into_iter().find(|(name, _)| name == source)
+        else {
             continue;
         };
         for name in names {
             match archive.point(&name) {
                 Err(why) => passed_over.push(format!("{name} of {} is not usable: {why}", at.name)),
                 Ok(point) => {
-                    let Some((entry, done)) = point.entry(source).zip(point.done(source)) else { continue };
+                    let Some((entry, done)) = point.entry(source).zip(point.done(source)) else {
+                        continue;
+                    };
                     // Nothing of it was read later than that.
                     if i64::try_from(done.read_until_ms).unwrap_or(i64::MAX) > until {
                         continue;
@@ -229,7 +244,10 @@ fn print(report: &Report) {
         }
         if one.owners_not_kept > 0 {
             let n = one.owners_not_kept;
-            out::line(&format!("{}: {n} owners are not as they were: drdrill does not run as root", one.source));
+            out::line(&format!(
+                "{}: {n} owners are not as they were: drdrill does not run as root",
+                one.source
+            ));
         }
     }
     out::line(&out::harmless(&format!("restored into {}", report.to.display())));

@@ -15,8 +15,8 @@ use drdrill_reports::figures;
 use serde::Serialize;
 use tabled::Tabled;
 
-use super::plan::{For, Opened, open, trust};
 use super::amount;
+use super::plan::{For, Opened, open, trust};
 use crate::args::{BackupRunArgs, Format};
 use crate::commands::list::table;
 use crate::exit::{Code, Failure};
@@ -58,7 +58,12 @@ pub(crate) fn run(state: &StateDir, args: &BackupRunArgs) -> crate::exit::Outcom
     Ok(if report.is_good() { Code::Passed } else { Code::Failed })
 }
 
-fn with_staging(opened: &Opened, staging: &Path, root: &Path, full: bool) -> Result<Report, String> {
+fn with_staging(
+    opened: &Opened,
+    staging: &Path,
+    root: &Path,
+    full: bool,
+) -> Result<Report, String> {
     let ours = opened.directories.iter().map(std::path::PathBuf::as_path).chain([root]);
     // One that is not there is not backed up either.
     let ours = ours.filter_map(|path| fs::canonicalize(path).ok()).collect();
@@ -116,7 +121,9 @@ fn print(report: &Report, rule: &Rule) {
     }
     out::line(&out::harmless(&rule.words()));
     match &report.point {
-        Some(point) if report.is_good() => out::line(&format!("restore point {point}: written and read back")),
+        Some(point) if report.is_good() => {
+            out::line(&format!("restore point {point}: written and read back"))
+        }
         Some(point) => out::line(&format!("restore point {point}: NOT ALL OF IT, see above")),
         None => out::line("no restore point: nothing could be backed up"),
     }
@@ -151,7 +158,8 @@ fn source_line(entry: &SourceEntry) -> SourceLine {
             throughput: amount::rate(done.bytes_per_second()),
         },
         Outcome::Failed { .. } => {
-            let [state, files, size, read, stored, took, throughput] = [(); 7].map(|()| "-".to_owned());
+            let [state, files, size, read, stored, took, throughput] =
+                [(); 7].map(|()| "-".to_owned());
             let backup = "FAILED".to_owned();
             SourceLine { source, backup, state, files, size, read, stored, took, throughput }
         }
@@ -165,8 +173,16 @@ fn destination_line(one: &Stored) -> DestinationLine {
         destination: one.name.clone(),
         written: if failed { "FAILED".to_owned() } else { amount::of(one.bytes) },
         took: if failed { dash() } else { milliseconds(one.took_ms) },
-        throughput: if failed { dash() } else { amount::rate(one.bytes.saturating_mul(1000).checked_div(one.took_ms)) },
-        removed: if one.removed.is_empty() { dash() } else { format!("{} points", one.removed.len()) },
+        throughput: if failed {
+            dash()
+        } else {
+            amount::rate(one.bytes.saturating_mul(1000).checked_div(one.took_ms))
+        },
+        removed: if one.removed.is_empty() {
+            dash()
+        } else {
+            format!("{} points", one.removed.len())
+        },
     }
 }
 

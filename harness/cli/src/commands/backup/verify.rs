@@ -80,12 +80,15 @@ pub(super) fn verify(plan: &Path, args: &BackupArgs) -> Outcome {
     let mut destinations = Vec::new();
     for at in &opened.at {
         let looked = at.store.as_ref().map_err(Clone::clone).and_then(|store| {
-            let (sources, damaged) = look_at(&opened, store, args.max_age, &scratch.path().join("scratch"))?;
+            let (sources, damaged) =
+                look_at(&opened, store, args.max_age, &scratch.path().join("scratch"))?;
             Ok((store.place(), sources, damaged))
         });
         let name = at.name.clone();
         destinations.push(match looked {
-            Ok((place, sources, damaged)) => Destination { name, place, failed: None, sources, damaged },
+            Ok((place, sources, damaged)) => {
+                Destination { name, place, failed: None, sources, damaged }
+            }
             Err(why) => {
                 let (sources, damaged) = (Vec::new(), Vec::new());
                 Destination { name, place: String::new(), failed: Some(why), sources, damaged }
@@ -95,7 +98,8 @@ pub(super) fn verify(plan: &Path, args: &BackupArgs) -> Outcome {
     let has_all = |one: &&Destination| {
         one.failed.is_none() && one.sources.iter().all(|source| source.clean.is_some())
     };
-    let have: BTreeSet<&str> = destinations.iter().filter(has_all).map(|one| one.name.as_str()).collect();
+    let have: BTreeSet<&str> =
+        destinations.iter().filter(has_all).map(|one| one.name.as_str()).collect();
     let rule_3_2_1 = opened.rule(&have);
     let report = Report { plan: opened.plan.backup.clone(), destinations, rule_3_2_1 };
     if args.format.format == Format::Json {
@@ -124,7 +128,8 @@ fn look_at(
         let terms = Terms { now_ms: now_ms(), max_age: max_age.0, scratch };
         let Walk { unfit, clean } = walk(&archive, terms)?;
         if let Some(clean) = &clean {
-            let all = archive.point(&clean.point.name).and_then(|point| chain(&**store, &point, &name));
+            let all =
+                archive.point(&clean.point.name).and_then(|point| chain(&**store, &point, &name));
             read.extend(all.unwrap_or_default().into_iter().map(|one| (one.point, name.clone())));
         }
         let refused = |Unfit { point, why }| Refused { point, why };
@@ -150,7 +155,10 @@ fn look_at(
 }
 
 /// What of all that lies there does not have its checksum.
-fn damaged(store: &Arc<dyn Store>, read: &BTreeSet<(String, String)>) -> Result<Vec<Refused>, String> {
+fn damaged(
+    store: &Arc<dyn Store>,
+    read: &BTreeSet<(String, String)>,
+) -> Result<Vec<Refused>, String> {
     let mut damaged = Vec::new();
     for name in store.points()?.into_iter().rev() {
         let point = match read_point(&**store, &name) {
@@ -165,7 +173,10 @@ fn damaged(store: &Arc<dyn Store>, read: &BTreeSet<(String, String)>) -> Result<
             if read.contains(&(name.clone(), entry.name.clone())) {
                 continue;
             }
-            let wrong = done.objects.iter().filter_map(|object| store::check(&**store, &name, object).err());
+            let wrong = done
+                .objects
+                .iter()
+                .filter_map(|object| store::check(&**store, &name, object).err());
             damaged.extend(wrong.map(|why| Refused { point: name.clone(), why }));
         }
     }
