@@ -16,6 +16,10 @@ needs=(
   "strace:/usr/bin/strace"
   "util-linux:/usr/bin/prlimit"
   "iptables:/usr/sbin/iptables"
+  "zstd:/usr/bin/zstd"
+  "tar:/usr/bin/tar"
+  "findutils:/usr/bin/xargs"
+  "python3-venv:/usr/share/python-wheels"
   "python3-aiosmtpd:/usr/lib/python3/dist-packages/aiosmtpd/__init__.py"
 )
 missing=()

@@ -79,7 +79,11 @@ impl Rule {
     pub fn words(&self) -> String {
         let Self { kept, copies, media, offsite, missing } = self;
         let kept = if *kept { "kept" } else { "NOT KEPT" };
-        let why: String = missing.iter().map(|why| format!("\n  - {why}")).collect();
+        let why = if missing.is_empty() {
+            String::new()
+        } else {
+            format!("\n  - {}", missing.join("\n  - "))
+        };
         let word = if *copies == 1 { "copy" } else { "copies" };
         format!(
             "3-2-1 rule: {kept}: {copies} {word}, the original counted; media: {}; {offsite} off-site{why}",

@@ -348,6 +348,9 @@ impl<'a> Target<'a> {
 }
 
 /// Removes a tree, where there is one, also one whose directories were restored closed, or a file.
+///
+/// # Errors
+/// When it cannot be removed.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

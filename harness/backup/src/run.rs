@@ -100,6 +100,14 @@ pub fn run(run: &Run<'_>) -> Result<Report, String> {
             time(began)
         ));
     }
+    if usable.iter().all(Result::is_err) {
+        // Nothing is read that could not be written anywhere.
+        let failed = |(at, usable): (&At, Result<Usable, String>)| {
+            Stored::failed(at.name.clone(), usable.err().unwrap_or_default())
+        };
+        let destinations = run.at.iter().zip(usable).map(failed).collect();
+        return Ok(Report { point: None, sources: Vec::new(), destinations });
+    }
     let entries = take_all(run, &name, &usable);
     let point = Point {
         format: FORMAT.to_owned(),

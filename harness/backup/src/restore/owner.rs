@@ -85,17 +85,12 @@ pub(super) fn move_to(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens the directories of a tree to their owner, so that it can be removed. What cannot be opened is noticed then.
+/// Opens the directories of a tree to their owner, so that it can be removed. Whoever could read them to back them up can
+/// read them here; what cannot be opened is noticed when it is removed.
 pub(crate) fn open_up(tree: &Path) {
-    // Each is opened before the walk goes into it.
-    let mut walk = WalkDir::new(tree).into_iter();
-    while let Some(found) = walk.next() {
-        let Ok(found) = found else { continue };
-        if !found.file_type().is_dir() {
-            continue;
-        }
-        let closed = found.metadata().is_ok_and(|facts| facts.mode() & 0o700 != 0o700);
-        if closed {
+    for found in WalkDir::new(tree).into_iter().flatten().filter(|found| found.file_type().is_dir())
+    {
+        if found.metadata().is_ok_and(|facts| facts.mode() & 0o700 != 0o700) {
             let _ = fs::set_permissions(found.path(), Permissions::from_mode(0o700));
         }
     }

@@ -122,6 +122,7 @@ impl Packed {
 }
 
 /// An error of what is written to, and not of what is read.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn staged(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("write to the staging directory: {error}"))
 }

@@ -14,10 +14,10 @@ const HOME: &str = "{ name: home, from: { files: { path: $DIR/home } } }";
 
 #[test]
 fn a_run_that_is_killed_leaves_a_whole_point_or_none() {
-    let planned = Planned::new("full_every: 7d\nkeep: { full: 2 }", &[
-        HOME,
-        "{ name: list, from: { command: { run: [/usr/bin/find, $DIR/home, -type, f] } } }",
-    ]);
+    let planned = Planned::new(
+        "full_every: 7d\nkeep: { full: 2 }",
+        &[HOME, "{ name: list, from: { command: { run: [/usr/bin/find, $DIR/home, -type, f] } } }"],
+    );
     fs::create_dir(planned.path("home")).unwrap();
     sh(&planned.path("home"), "head -c 6000000 /dev/urandom > noise");
     let began = Instant::now();
@@ -58,7 +58,11 @@ fn a_run_that_is_killed_leaves_a_whole_point_or_none() {
         }
         // What verify calls clean restores to what was there, and the newest is clean, as none but whole ones count.
         let said = planned.verify(0);
-        assert_eq!(said["destinations"][0]["sources"][0]["clean"]["point"], top.as_str(), "after {moment:?}");
+        assert_eq!(
+            said["destinations"][0]["sources"][0]["clean"]["point"],
+            top.as_str(),
+            "after {moment:?}"
+        );
         let out = planned.restore("out", "--source home");
         assert_eq!(difference(&trees[&top], &everything(&out)), None, "after {moment:?}: {top}");
         fs::remove_dir_all(out).unwrap();
@@ -86,7 +90,8 @@ fn a_restore_that_is_killed_does_not_look_finished() {
     let mut unfinished = 0;
     for round in 0..12 {
         let to = format!("out-{round}");
-        let mut command = planned.sandbox.command(&format!("restore plan.yaml --to {to} --source home"));
+        let mut command =
+            planned.sandbox.command(&format!("restore plan.yaml --to {to} --source home"));
         let mut process = command.stdout(Stdio::null()).spawn().unwrap();
         std::thread::sleep(random.below(long).min(Duration::from_secs(10)));
         process.kill().unwrap();
@@ -97,8 +102,15 @@ fn a_restore_that_is_killed_does_not_look_finished() {
         }
         if out.join(".drdrill-restoring").exists() {
             unfinished += 1;
-            let again = planned.sandbox.run(&format!("restore plan.yaml --to {to} --source home")).exits(13);
-            assert!(again.stderr.contains("a restore that was not finished") || again.stderr.contains("it is not empty"), "{again:#?}");
+            let again = planned
+                .sandbox
+                .run(&format!("restore plan.yaml --to {to} --source home"))
+                .exits(13);
+            assert!(
+                again.stderr.contains("a restore that was not finished")
+                    || again.stderr.contains("it is not empty"),
+                "{again:#?}"
+            );
         } else {
             assert_eq!(difference(&before, &everything(&out)), None, "{to}");
         }

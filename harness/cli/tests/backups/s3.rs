@@ -4,13 +4,13 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::Value;
 use crate::support::backups::{Planned, json, sh};
 use crate::support::bucket::Bucket;
 use crate::support::sandbox::Outcome;
 use crate::support::tmpfs::Tmpfs;
 use crate::support::tree::{difference, everything, make_hostile};
 use crate::support::wait::{alone, until};
+use serde_json::Value;
 
 const HOME: &str = "{ name: home, from: { files: { path: $DIR/home } } }";
 const ID: &str = "AKIDEXAMPLEEXAMPLE";
@@ -38,7 +38,10 @@ fn run(planned: &Planned, arguments: &str, code: i32) -> Outcome {
     let mut command = planned.sandbox.command(arguments);
     let outcome = Outcome::of(&command.env("ID", ID).env("KEY", KEY).output().unwrap()).exits(code);
     for secret in [ID, KEY] {
-        assert!(!outcome.stdout.contains(secret) && !outcome.stderr.contains(secret), "{outcome:#?}");
+        assert!(
+            !outcome.stdout.contains(secret) && !outcome.stderr.contains(secret),
+            "{outcome:#?}"
+        );
     }
     outcome
 }
@@ -56,7 +59,9 @@ fn a_bucket_has_what_a_directory_has_and_restores_it() {
     fs::remove_dir(planned.path("home")).unwrap();
     make_hostile(&planned.path("home"));
     // Large enough to be written in parts.
-    let noise: Vec<u8> = (0..9_000_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 31).to_le_bytes()).collect();
+    let noise: Vec<u8> = (0..9_000_000u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 31).to_le_bytes())
+        .collect();
     fs::write(planned.path("home/noise"), &noise).unwrap();
     planned.plan("full_every: 7d", &[HOME], &[&far(&bucket, ", storage_class: STANDARD_IA")]);
     let full = back_up(&planned, "", 0);
@@ -70,21 +75,35 @@ fn a_bucket_has_what_a_directory_has_and_restores_it() {
         assert!(status == 200 && body == fs::read(planned.object(point, name)).unwrap(), "{name}");
     }
     let listing = bucket.listing();
-    assert_eq!(listing.matches("<StorageClass>STANDARD_IA<").count(), bucket.keys().len(), "{listing}");
+    assert_eq!(
+        listing.matches("<StorageClass>STANDARD_IA<").count(),
+        bucket.keys().len(),
+        "{listing}"
+    );
     run(&planned, "backup verify plan.yaml", 0);
     run(&planned, "restore plan.yaml --to out --source home --from far", 0);
-    assert_eq!(difference(&everything(&planned.path("home")), &everything(&planned.path("out"))), None);
+    assert_eq!(
+        difference(&everything(&planned.path("home")), &everything(&planned.path("out"))),
+        None
+    );
     // Without the directory the bucket is enough, and nobody has to say so.
     fs::remove_dir_all(planned.path("nas/test")).unwrap();
-    let restored = json(&run(&planned, "restore plan.yaml --to again --source home --format json", 0));
-    assert_eq!((&restored["sources"][0]["from"], &restored["sources"][0]["incrementals"]), (&"far".into(), &1.into()));
+    let restored =
+        json(&run(&planned, "restore plan.yaml --to again --source home --format json", 0));
+    assert_eq!(
+        (&restored["sources"][0]["from"], &restored["sources"][0]["incrementals"]),
+        (&"far".into(), &1.into())
+    );
     assert!(restored["sources"][0]["bytes_per_second"].as_u64().unwrap() > 0);
     // By hand, as README says.
     for name in ["home.tar.zst", "MANIFEST"] {
         let (_, body) = bucket.ask("GET", &format!("/far/a/b/test/{point}/{name}"), &[]);
         fs::write(planned.path(name), body).unwrap();
     }
-    sh(&planned.path(""), "grep home.tar.zst MANIFEST | sha256sum -c; mkdir hand; zstd -dc home.tar.zst | tar -x -C hand; cmp hand/noise home/noise");
+    sh(
+        &planned.path(""),
+        "grep home.tar.zst MANIFEST | sha256sum -c; mkdir hand; zstd -dc home.tar.zst | tar -x -C hand; cmp hand/noise home/noise",
+    );
 }
 
 #[test]
@@ -158,10 +177,20 @@ fn a_service_that_is_away_or_refuses_fails_alone_and_nobody_learns_the_secret() 
         report["destinations"][1]["failed"].as_str().unwrap().to_owned()
     };
     let absent = failed("absent");
-    assert!(absent.contains("NoSuchBucket") || absent.contains("does not exist") || absent.contains("not found"), "{absent}");
+    assert!(
+        absent.contains("NoSuchBucket")
+            || absent.contains("does not exist")
+            || absent.contains("not found"),
+        "{absent}"
+    );
     planned.plan("", &[HOME], &[&far(&bucket, "")]);
     let nothing = planned.sandbox.run("backup run plan.yaml --format json").exits(10);
-    assert!(json(&nothing)["destinations"][1]["failed"].as_str().unwrap().contains("environment variable ID"));
+    assert!(
+        json(&nothing)["destinations"][1]["failed"]
+            .as_str()
+            .unwrap()
+            .contains("environment variable ID")
+    );
     // What the stored description says is for whoever can read the bucket.
     back_up(&planned, "", 0);
     for key in bucket.keys() {
@@ -169,7 +198,8 @@ fn a_service_that_is_away_or_refuses_fails_alone_and_nobody_learns_the_secret() 
         assert!(!String::from_utf8_lossy(&body).contains(KEY), "{key}");
     }
     let plan = fs::read_to_string(planned.path("plan.yaml")).unwrap();
-    fs::write(planned.path("plan.yaml"), plan.replace("{ env: KEY }", &format!("\"{KEY}\""))).unwrap();
+    fs::write(planned.path("plan.yaml"), plan.replace("{ env: KEY }", &format!("\"{KEY}\"")))
+        .unwrap();
     let refused = planned.sandbox.run("backup run plan.yaml").exits(14);
     assert!(refused.stderr.contains("plan.yaml:"), "{refused:#?}");
     // Nobody answers there any more.
@@ -187,16 +217,19 @@ fn a_run_that_is_killed_while_it_writes_to_a_bucket_leaves_no_point_there() {
     let _alone = alone();
     let Some(bucket) = Bucket::serve() else { return };
     let planned = planned(&bucket, "");
-    let noise: Vec<u8> = (0..5_000_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 31).to_le_bytes()).collect();
+    let noise: Vec<u8> = (0..5_000_000u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 31).to_le_bytes())
+        .collect();
     fs::write(planned.path("home/noise"), &noise).unwrap();
     let before = everything(&planned.path("home"));
     let mut unfinished = 0;
     for round in 0..8u64 {
         let seen = bucket.keys().len();
         let mut command = planned.sandbox.command("backup run plan.yaml");
-        let mut process = command.env("ID", ID).env("KEY", KEY).stdout(Stdio::null()).spawn().unwrap();
+        let mut process =
+            command.env("ID", ID).env("KEY", KEY).stdout(Stdio::null()).spawn().unwrap();
         // From the first object in the bucket on, a little later each time.
-        until("something is written, or it ended", Duration::from_secs(60), || {
+        until("something is written, or it ended", Duration::from_mins(1), || {
             (bucket.keys().len() > seen || process.try_wait().unwrap().is_some()).then_some(())
         });
         std::thread::sleep(Duration::from_millis(round * 40));

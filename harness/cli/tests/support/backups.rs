@@ -1,5 +1,6 @@
 //! A backup plan of a test's own, and what drdrill says of it.
 
+use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -27,11 +28,13 @@ impl Planned {
         let base = base.to_str().unwrap().trim_end_matches('/');
         let mut text = format!("backup: test\n{head}\nsources:\n");
         for source in sources {
-            text += &format!("  - {}\n", source.replace("$DIR", base));
+            let _ = writeln!(text, "  - {}", source.replace("$DIR", base));
         }
-        text += &format!("destinations:\n  - {{ name: nas, media: disk, to: {{ directory: {{ path: {base}/nas }} }} }}\n");
+        let nas =
+            format!("{{ name: nas, media: disk, to: {{ directory: {{ path: {base}/nas }} }} }}");
+        let _ = writeln!(text, "destinations:\n  - {nas}");
         for one in more {
-            text += &format!("  - {}\n", one.replace("$DIR", base));
+            let _ = writeln!(text, "  - {}", one.replace("$DIR", base));
         }
         fs::write(self.path("plan.yaml"), text).unwrap();
     }
@@ -84,8 +87,10 @@ pub(crate) fn json(outcome: &Outcome) -> Value {
 /// Runs a line of a shell in a directory, with the real programs.
 #[track_caller]
 pub(crate) fn sh(directory: &Path, line: &str) -> String {
-    let output =
-        std::process::Command::new("/bin/bash").args(["-euo", "pipefail", "-c", line]).current_dir(directory).output();
+    let output = std::process::Command::new("/bin/bash")
+        .args(["-euo", "pipefail", "-c", line])
+        .current_dir(directory)
+        .output();
     let output = output.unwrap();
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()

@@ -69,7 +69,12 @@ pub(crate) fn difference(
         thing => format!("{thing:?}"),
     };
     let differs = paths.into_iter().find(|path| one.get(*path) != other.get(*path))?;
-    Some(format!("{}: {} and {}", differs.display(), show(one.get(differs)), show(other.get(differs))))
+    Some(format!(
+        "{}: {} and {}",
+        differs.display(),
+        show(one.get(differs)),
+        show(other.get(differs))
+    ))
 }
 
 /// Makes a tree with names, modes, owners, times and links of every kind.

@@ -73,7 +73,12 @@ pub(super) fn restore(args: &RestoreArgs) -> Outcome {
             Ok(one) => restored.push(one),
             Err(why) => {
                 target.abandon();
-                return Err(Failure::new(Code::Failed, format!("{source}: {why}")));
+                let others = if sources.len() > 1 {
+                    " (nothing was restored; one source alone: --source NAME)"
+                } else {
+                    ""
+                };
+                return Err(Failure::new(Code::Failed, format!("{source}: {why}{others}")));
             }
         }
     }

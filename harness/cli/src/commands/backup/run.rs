@@ -101,8 +101,10 @@ struct DestinationLine {
 }
 
 fn print(report: &Report, rule: &Rule) {
-    out::line(&table(&report.sources.iter().map(source_line).collect::<Vec<_>>()));
-    out::line("");
+    if !report.sources.is_empty() {
+        out::line(&table(&report.sources.iter().map(source_line).collect::<Vec<_>>()));
+        out::line("");
+    }
     out::line(&table(&report.destinations.iter().map(destination_line).collect::<Vec<_>>()));
     out::line("");
     for entry in &report.sources {
@@ -122,9 +124,11 @@ fn print(report: &Report, rule: &Rule) {
     out::line(&out::harmless(&rule.words()));
     match &report.point {
         Some(point) if report.is_good() => {
-            out::line(&format!("restore point {point}: written and read back"))
+            out::line(&format!("restore point {point}: written and read back"));
         }
-        Some(point) => out::line(&format!("restore point {point}: NOT ALL OF IT, see above")),
+        Some(point) => {
+            out::line(&format!("restore point {point}: NOT ALL OF IT, see above"));
+        }
         None => out::line("no restore point: nothing could be backed up"),
     }
 }

@@ -29,6 +29,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use support::backups::{Planned, json, sh};
+use support::sandbox::Outcome;
 use support::tmpfs::Tmpfs;
 use support::tree::{Thing, What, difference, everything, make_hostile};
 use support::wait::{alone, until};
@@ -44,9 +45,12 @@ fn same(restored: &Path, before: &BTreeMap<PathBuf, Thing>) {
 
 #[test]
 fn a_hostile_tree_is_restored_as_it_was() {
-    let planned = Planned::new("", &[
-        "{ name: home, from: { files: { path: $DIR/home, exclude: [\"*.tmp\", cache/, /closed/secret] } } }",
-    ]);
+    let planned = Planned::new(
+        "",
+        &[
+            "{ name: home, from: { files: { path: $DIR/home, exclude: [\"*.tmp\", cache/, /closed/secret] } } }",
+        ],
+    );
     let home = planned.path("home");
     make_hostile(&home);
     let before = everything(&home);
@@ -57,9 +61,12 @@ fn a_hostile_tree_is_restored_as_it_was() {
     fs::create_dir_all(home.join("closed/cache/deep")).unwrap();
     nix::unistd::mkfifo(&home.join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(home.join("socket")).unwrap();
-    for (path, thing) in [("", before[Path::new("")].clone()), ("closed", before[Path::new("closed")].clone())] {
+    for (path, thing) in
+        [("", before[Path::new("")].clone()), ("closed", before[Path::new("closed")].clone())]
+    {
         let seconds = u64::try_from(thing.written.0).unwrap();
-        let time = std::time::UNIX_EPOCH + Duration::new(seconds, u32::try_from(thing.written.1).unwrap());
+        let time =
+            std::time::UNIX_EPOCH + Duration::new(seconds, u32::try_from(thing.written.1).unwrap());
         let times = fs::FileTimes::new().set_modified(time);
         fs::File::open(home.join(path)).unwrap().set_times(times).unwrap();
     }
@@ -122,7 +129,10 @@ fn a_chain_restores_the_tree_of_each_of_its_points_and_so_do_tar_and_zstd() {
     let home = planned.path("home");
     make_hostile(&home);
     fs::write(home.join("same size"), "AAAA").unwrap();
-    let big: Vec<u8> = (0..3_000_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).take(4_000_000).collect();
+    let big: Vec<u8> = (0..3_000_000u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+        .take(4_000_000)
+        .collect();
     fs::write(home.join("big"), &big).unwrap();
     // What was written within two seconds before a backup is read again by the next one.
     std::thread::sleep(Duration::from_millis(2100));
@@ -203,7 +213,10 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn damage_to_any_stored_file_is_found() {
-    let planned = Planned::new(WEEKLY, &[HOME, "{ name: os, from: { command: { run: [/usr/bin/uname, -a] } } }"]);
+    let planned = Planned::new(
+        WEEKLY,
+        &[HOME, "{ name: os, from: { command: { run: [/usr/bin/uname, -a] } } }"],
+    );
     fs::create_dir(planned.path("home")).unwrap();
     fs::write(planned.path("home/a"), "a").unwrap();
     planned.back_up("", 0);
@@ -253,29 +266,42 @@ fn verifying_walks_back_to_the_last_clean_point_and_so_does_a_restore() {
     bytes[20] ^= 1;
     fs::write(&path, bytes).unwrap();
     let text = planned.sandbox.run("backup verify plan.yaml").exits(10).stdout;
-    assert!(text.contains(&format!("home: {} is not usable: home.tar.zst does not have the SHA-256", states[2])), "{text}");
+    assert!(
+        text.contains(&format!(
+            "home: {} is not usable: home.tar.zst does not have the SHA-256",
+            states[2]
+        )),
+        "{text}"
+    );
     assert!(text.contains(&format!("home: {} is clean: ", states[1])), "{text}");
     let outcome = planned.sandbox.run("restore plan.yaml --to out --source home").exits(0);
-    assert!(outcome.stdout.contains(&format!("{} of nas is not usable", states[2])), "{outcome:#?}");
+    assert!(
+        outcome.stdout.contains(&format!("{} of nas is not usable", states[2])),
+        "{outcome:#?}"
+    );
     assert_eq!(fs::read_to_string(planned.path("out/file")).unwrap(), "second");
     // Too old is not usable either.
     let old = planned.sandbox.run("backup verify plan.yaml --max-age 1ms").exits(10).stdout;
     assert!(old.contains(" old, and 1ms is the limit"), "{old}");
     let old = planned.sandbox.run("restore plan.yaml --to old --max-age 1ms").exits(10);
     assert!(old.stderr.contains("no restore point is usable"), "{old:#?}");
-    let none = planned.sandbox.run("restore plan.yaml --to none --at 2020-01-01T00:00:00Z").exits(10);
+    let none =
+        planned.sandbox.run("restore plan.yaml --to none --at 2020-01-01T00:00:00Z").exits(10);
     assert!(none.stderr.contains("there is no backup of that time"), "{none:#?}");
     assert_eq!(fs::read_dir(planned.path("none")).unwrap().count(), 0);
 }
 
 #[test]
 fn one_source_of_four_fails_and_the_others_do_not_notice() {
-    let planned = Planned::new("", &[
-        HOME,
-        "{ name: os, from: { command: { run: [/bin/echo, an, answer] } } }",
-        "{ name: broken, from: { command: { run: [/bin/sh, -c, \"echo much; echo why >&2; exit 3\"] } } }",
-        "{ name: shop, from: { sqlite: { file: $DIR/shop.db } } }",
-    ]);
+    let planned = Planned::new(
+        "",
+        &[
+            HOME,
+            "{ name: os, from: { command: { run: [/bin/echo, an, answer] } } }",
+            "{ name: broken, from: { command: { run: [/bin/sh, -c, \"echo much; echo why >&2; exit 3\"] } } }",
+            "{ name: shop, from: { sqlite: { file: $DIR/shop.db } } }",
+        ],
+    );
     fs::create_dir(planned.path("home")).unwrap();
     fs::write(planned.path("home/a"), "a").unwrap();
     // A database in which somebody is in the middle of a transaction, and has more in its log.
@@ -283,8 +309,12 @@ fn one_source_of_four_fails_and_the_others_do_not_notice() {
     shop.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES (1), (2); BEGIN; INSERT INTO t VALUES (3);")
         .unwrap();
     let report = planned.back_up("", 10);
-    let outcomes: Vec<bool> =
-        report["sources"].as_array().unwrap().iter().map(|one| one["outcome"]["done"].is_object()).collect();
+    let outcomes: Vec<bool> = report["sources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["outcome"]["done"].is_object())
+        .collect();
     assert_eq!(outcomes, [true, true, false, true], "{report:#}");
     assert_eq!(report["sources"][2]["outcome"]["failed"]["reason"], "/bin/sh: exit status: 3: why");
     let point = report["point"].as_str().unwrap();
@@ -299,7 +329,11 @@ fn one_source_of_four_fails_and_the_others_do_not_notice() {
     assert_eq!(clean, outcomes, "{said:#}");
     // All of them is more than there is, and then nothing is restored.
     let all = planned.sandbox.run("restore plan.yaml --to all").exits(10);
-    assert!(all.stderr.contains("broken: no restore point is usable") || all.stderr.contains("broken: there is no"), "{all:#?}");
+    assert!(
+        all.stderr.contains("broken: no restore point is usable")
+            || all.stderr.contains("broken: there is no"),
+        "{all:#?}"
+    );
     assert_eq!(fs::read_dir(planned.path("all")).unwrap().count(), 0);
     planned.restore("os", "--source os");
     assert_eq!(fs::read_to_string(planned.path("os/os.out")).unwrap(), "an answer\n");
@@ -312,13 +346,16 @@ fn one_source_of_four_fails_and_the_others_do_not_notice() {
 
 #[test]
 fn programs_are_bounded_and_those_of_others_are_not_started() {
-    let planned = Planned::new("", &[
-        "{ name: slow, from: { command: { run: [/bin/sleep, 60], timeout: 200ms } } }",
-        "{ name: much, from: { command: { run: [/usr/bin/yes], at_most: 1MB } } }",
-        "{ name: theirs, from: { command: { run: [$DIR/theirs] } } }",
-        "{ name: absent, from: { command: { run: [/nowhere/at/all] } } }",
-        "{ name: empty, from: { command: { run: [/bin/true] } } }",
-    ]);
+    let planned = Planned::new(
+        "",
+        &[
+            "{ name: slow, from: { command: { run: [/bin/sleep, 60], timeout: 200ms } } }",
+            "{ name: much, from: { command: { run: [/usr/bin/yes], at_most: 1MB } } }",
+            "{ name: theirs, from: { command: { run: [$DIR/theirs] } } }",
+            "{ name: absent, from: { command: { run: [/nowhere/at/all] } } }",
+            "{ name: empty, from: { command: { run: [/bin/true] } } }",
+        ],
+    );
     fs::write(planned.path("theirs"), "#!/bin/sh\ntouch started\n").unwrap();
     fs::set_permissions(planned.path("theirs"), Permissions::from_mode(0o777)).unwrap();
     let report = planned.back_up("", 10);
@@ -328,7 +365,13 @@ fn programs_are_bounded_and_those_of_others_are_not_started() {
         .iter()
         .map(|one| one["outcome"]["failed"]["reason"].as_str().unwrap_or("done"))
         .collect();
-    let words = ["did not end within 200ms", "more than at_most: 1MB", "others can write to it", "No such file", "done"];
+    let words = [
+        "did not end within 200ms",
+        "more than at_most: 1MB",
+        "others can write to it",
+        "No such file",
+        "done",
+    ];
     for (reason, word) in reasons.iter().zip(words) {
         assert!(reason.contains(word), "{reason}: {word}");
     }
@@ -374,7 +417,14 @@ fn what_is_kept_is_whole() {
         assert_eq!(report["sources"][0]["outcome"]["done"]["extent"] == "full", full);
         made.push((report["point"].as_str().unwrap().to_owned(), full));
         // The two newest full ones, with all that goes on from them.
-        let first = made.iter().enumerate().filter(|(_, (_, full))| *full).map(|(at, _)| at).rev().nth(1).unwrap_or(0);
+        let first = made
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, full))| *full)
+            .map(|(at, _)| at)
+            .rev()
+            .nth(1)
+            .unwrap_or(0);
         let wanted: Vec<String> = made[first..].iter().map(|(point, _)| point.clone()).collect();
         assert_eq!(planned.points("nas"), wanted);
         planned.verify(0);
@@ -393,7 +443,10 @@ fn nothing_is_restored_over_anything() {
     fs::write(theirs.join("file"), "theirs").unwrap();
     let before = everything(&theirs);
     let refused = planned.sandbox.run("restore plan.yaml --to theirs --source home").exits(13);
-    assert!(refused.stderr.contains("it is not empty: file; restore into an empty directory"), "{refused:#?}");
+    assert!(
+        refused.stderr.contains("it is not empty: file; restore into an empty directory"),
+        "{refused:#?}"
+    );
     same(&theirs, &before);
     let file = planned.sandbox.run("restore plan.yaml --to theirs/file").exits(13);
     assert!(file.stderr.contains("Not a directory"), "{file:#?}");
@@ -405,7 +458,10 @@ fn nothing_is_restored_over_anything() {
     let restored = planned.restore("new", "");
     assert_eq!(fs::read_to_string(restored.join("home/file")).unwrap(), "backed up");
     let unknown = planned.sandbox.run("restore plan.yaml --to x --source hme").exits(2);
-    assert!(unknown.stderr.contains("no source `hme`; known, the nearest first: home"), "{unknown:#?}");
+    assert!(
+        unknown.stderr.contains("no source `hme`; known, the nearest first: home"),
+        "{unknown:#?}"
+    );
 }
 
 /// Writes the description and the manifest of a point again, so that they are those of what lies there.
@@ -425,7 +481,13 @@ fn seal(directory: &Path, name: &str, list_name: Option<&str>) {
     let mut lines: Vec<String> = files(directory)
         .iter()
         .filter(|path| path.file_name().unwrap() != "MANIFEST")
-        .map(|path| format!("{}  {}\n", sum(&fs::read(path).unwrap()), path.file_name().unwrap().to_str().unwrap()))
+        .map(|path| {
+            format!(
+                "{}  {}\n",
+                sum(&fs::read(path).unwrap()),
+                path.file_name().unwrap().to_str().unwrap()
+            )
+        })
         .collect();
     lines.sort_by(|a, b| a[66..].cmp(&b[66..]));
     fs::write(directory.join("MANIFEST"), lines.concat()).unwrap();
@@ -464,7 +526,9 @@ fn an_archive_that_leads_out_of_the_target_is_refused() {
     let nothing = spoilt(&pack("--transform 's,.*,other,' home/file"));
     assert!(nothing.contains("file is not in it"), "{nothing}");
     // A list that leads out: through a link, and above.
-    let relist = |sed: &str| format!("zstd -dcq {files} | sed '{sed}' > l; rm {files}; zstd -q l -o {files}");
+    let relist = |sed: &str| {
+        format!("zstd -dcq {files} | sed '{sed}' > l; rm {files}; zstd -q l -o {files}")
+    };
     let above = spoilt(&relist("s,\"path\":\"file\",\"path\":\"../evil\","));
     assert!(above.contains("leads out of the tree"), "{above}");
     let through = spoilt(&relist("s,\"path\":\"file\",\"path\":\"link/evil\","));
@@ -480,11 +544,17 @@ fn an_archive_that_leads_out_of_the_target_is_refused() {
 fn a_full_disk_leaves_no_point_and_the_other_destination_has_it() {
     let planned = Planned::new("", &[HOME]);
     let disk = Tmpfs::mount(&planned.path("small"));
-    planned.plan("", &[HOME], &["{ name: small, media: usb, to: { directory: { path: $DIR/small } } }"]);
+    planned.plan(
+        "",
+        &[HOME],
+        &["{ name: small, media: usb, to: { directory: { path: $DIR/small } } }"],
+    );
     fs::create_dir(planned.path("home")).unwrap();
     planned.back_up("", 0);
     let (before, free) = (planned.points("small"), disk.free());
-    let noise: Vec<u8> = (0..5_000_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 31).to_le_bytes()).collect();
+    let noise: Vec<u8> = (0..5_000_000u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 31).to_le_bytes())
+        .collect();
     fs::write(planned.path("home/noise"), &noise).unwrap();
     let report = planned.back_up("", 10);
     assert_eq!(report["destinations"][0]["failed"], Value::Null, "{report:#}");
@@ -536,13 +606,18 @@ fn what_backups_are_written_to_is_not_backed_up_itself() {
     let planned = Planned::new("", &["{ name: all, from: { files: { path: $DIR } } }"]);
     let reason = planned.back_up("", 10)["sources"][0]["outcome"]["failed"]["reason"].to_string();
     assert!(reason.contains("lies in it, which this backup writes to: leave it out"), "{reason}");
-    planned.plan("", &["{ name: all, from: { files: { path: $DIR, exclude: [/nas, /state] } } }"], &[]);
+    planned.plan(
+        "",
+        &["{ name: all, from: { files: { path: $DIR, exclude: [/nas, /state] } } }"],
+        &[],
+    );
     planned.back_up("", 0);
 }
 
 #[test]
 fn one_drdrill_at_a_time() {
-    let planned = Planned::new("", &["{ name: slow, from: { command: { run: [/bin/sleep, 300] } } }"]);
+    let planned =
+        Planned::new("", &["{ name: slow, from: { command: { run: [/bin/sleep, 300] } } }"]);
     let mut first = planned.sandbox.command("backup run plan.yaml").spawn().unwrap();
     let staging = planned.path("state/backup/test/staging");
     until("the first one begins", Duration::from_secs(30), || {
@@ -550,16 +625,16 @@ fn one_drdrill_at_a_time() {
     });
     let second = planned.sandbox.run("backup run plan.yaml").exits(13);
     assert!(second.stderr.contains("another drdrill is at work on these backups"), "{second:#?}");
-    let mut elsewhere = planned.sandbox.command("backup run plan.yaml --format json");
-    let output = elsewhere.env("DRDRILL_STATE", planned.path("elsewhere")).env("PATH", "/usr/bin:/bin");
-    // Its own source would take as long as the first one's; that the place is taken is known before.
-    let mut other = output.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    // The same plan with another state directory: the place is taken, so that nothing is even read.
+    let elsewhere = planned.path("elsewhere");
+    let mut command = planned.sandbox.command("backup run plan.yaml");
+    let third = Outcome::of(&command.env("DRDRILL_STATE", &elsewhere).output().unwrap()).exits(10);
+    assert!(third.stdout.contains("nas: failed: "), "{third:#?}");
+    assert!(third.stdout.contains("another drdrill is at work on these backups"), "{third:#?}");
     let verify = planned.sandbox.run("backup verify plan.yaml").exits(13);
     assert!(verify.stdout.contains("another drdrill is at work"), "{verify:#?}");
-    for process in [&mut first, &mut other] {
-        process.kill().unwrap();
-        process.wait().unwrap();
-    }
+    first.kill().unwrap();
+    first.wait().unwrap();
     planned.plan("", &["{ name: slow, from: { command: { run: [/bin/true] } } }"], &[]);
     planned.back_up("", 0);
 }
@@ -591,8 +666,16 @@ fn mistakes_are_answered_and_change_nothing() {
     let away = "{ name: away, media: usb, to: { directory: { path: $DIR/not mounted } } }";
     planned.plan("", &[HOME, "{ name: os, from: { command: { run: [/bin/true] } } }"], &[away]);
     let report = planned.back_up("", 10);
-    assert!(report["destinations"][1]["failed"].as_str().unwrap().contains("not mounted: No such file"), "{report:#}");
-    assert!(report["sources"][0]["outcome"]["failed"]["reason"].as_str().unwrap().contains("No such file"));
+    assert!(
+        report["destinations"][1]["failed"].as_str().unwrap().contains("not mounted: No such file"),
+        "{report:#}"
+    );
+    assert!(
+        report["sources"][0]["outcome"]["failed"]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("No such file")
+    );
     assert!(report["sources"][1]["outcome"]["done"].is_object());
     assert!(!planned.path("not mounted").exists());
     // What somebody else keeps there is nothing of ours.
@@ -623,7 +706,12 @@ fn copies_on_the_disk_of_the_original_are_none() {
     assert!(three.to_string().contains("twin is where far is"), "{three:#}");
     assert_eq!(rule(&planned.verify(0))["kept"], true);
     let listed = planned.sandbox.run("backup list plan.yaml").exits(0).stdout;
-    assert!(listed.contains("3-2-1 rule: kept: 3 copies, the original counted; media: disk, usb; 1 off-site"), "{listed}");
+    assert!(
+        listed.contains(
+            "3-2-1 rule: kept: 3 copies, the original counted; media: disk, usb; 1 off-site"
+        ),
+        "{listed}"
+    );
     // One that is damaged is no copy any more.
     for path in files(&planned.path("usb/test")) {
         fs::write(path, "gone").unwrap();
