@@ -149,7 +149,7 @@ mod tests {
         (end, all)
     }
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const PATIENCE: Duration = Duration::from_mins(1);
 
     #[test]
     fn output_and_end_are_those_of_the_program() {

@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn names_of_points_sort_as_their_times() {
         let name = name_at(1_795_304_701_123);
-        assert!(is_name(&name) && name.ends_with(".123Z"), "{name}");
+        assert!(is_name(&name) && name.contains(".123Z"), "{name}");
         assert!(name < name_at(1_795_304_701_124));
         for other in [
             "",
