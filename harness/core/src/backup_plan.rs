@@ -6,7 +6,9 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::inventory::{ExecCheck, SecretSource, absolute, argv, web_host};
+use crate::inventory::{
+    ExecCheck, SecretSource, absolute, argv, secret_source, some_secret_source, web_host,
+};
 use crate::names::{distinct, simple_name};
 use crate::units::{Size, Span, within};
 
@@ -283,13 +285,15 @@ pub struct S3Place {
     #[garde(skip)]
     pub storage_class: Option<StorageClass>,
     /// Where the id of the access key is.
+    #[serde(deserialize_with = "secret_source")]
     #[garde(skip)]
     pub access_key: SecretSource,
     /// Where the secret access key is.
+    #[serde(deserialize_with = "secret_source")]
     #[garde(skip)]
     pub secret_key: SecretSource,
     /// Where the session token is, for credentials that end.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some_secret_source")]
     #[garde(skip)]
     pub session_token: Option<SecretSource>,
 }
@@ -382,16 +386,16 @@ destinations:
     #[test]
     fn every_mistake_is_placed_and_answered() {
         let cases = [
-            ("name: accounting", "name: home", "p.yaml:4:1: ", "the name `home` stands twice"),
-            ("path: /home", "path: home", "p.yaml:5:42: ", "must be an absolute path"),
+            ("name: accounting", "name: home", "p.yaml:5:3: ", "the name `home` stands twice"),
+            ("path: /home", "path: home", "p.yaml:5:", "must be an absolute path"),
             ("timeout: 5min", "timeout: 5", "p.yaml:6:", "has no unit"),
-            ("full: 4", "full: 0", "p.yaml:3:15: ", "lower"),
+            ("full: 4", "full: 0", "p.yaml:3:", "lower"),
             ("media: disk, ", "", "p.yaml:8:", "the key `media` is missing"),
             ("files:", "file:", "p.yaml:5:", "nearest first: files, "),
             ("https://s3.", "https://me:secret@s3.", "p.yaml:9:", "without a user"),
             ("bucket: far", "bucket: far, storage_class: GLACIER", "p.yaml:9:", "GLACIER_IR"),
             ("bucket: far", "bucket: far, prefix: ../x", "p.yaml:9:", "in parts with one `/`"),
-            ("{ env: KEY }", "abcdefgh", "p.yaml:9:", ""),
+            ("{ env: KEY }", "abcdefgh", "p.yaml:9:", "credentials never stand in a file"),
         ];
         for (from, to, place, what) in cases {
             assert!(GOOD.contains(from), "{from}");
@@ -399,6 +403,7 @@ destinations:
                 parse_backup_plan("p.yaml", GOOD.replace(from, to)).unwrap_err().to_string();
             assert!(error.starts_with(place), "{from} -> {to}: expected {place}, got: {error}");
             assert!(error.contains(what), "{from} -> {to}: expected {what}, got: {error}");
+            assert!(!error.contains("abcdefgh"), "a secret is repeated: {error}");
         }
     }
 }

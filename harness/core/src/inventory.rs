@@ -12,6 +12,7 @@ mod window;
 
 pub use checks::{CheckSpec, ExecCheck, NamedCheck, SqliteCheck};
 pub use headers::{HeaderSource, Headers, SecretSource};
+pub(crate) use headers::{secret_source, some_secret_source};
 pub use host::{HostDirectory, HostProcess};
 pub(crate) use host::{absolute, argv};
 pub use machinery::{Fence, Machinery, Monitor};

@@ -321,3 +321,56 @@ impl Read for Exactly<'_> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_unchanged_when_nothing_tells_otherwise_and_its_times_have_settled() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Path::new("file");
+        fs::write(dir.path().join(path), "content").unwrap();
+        let facts = fs::metadata(dir.path().join(path)).unwrap();
+        let content = Content {
+            bytes: facts.len(),
+            sha256: "of before".to_owned(),
+            stored_in: "before".to_owned(),
+            inode: facts.ino(),
+            ctime: Moment(facts.ctime(), nanoseconds(facts.ctime_nsec())),
+        };
+        let changed_ms = u64::try_from(facts.ctime()).unwrap() * 1000;
+        let is_unchanged = |began_ms: u64, edit: &dyn Fn(&mut Entry, &mut Content)| {
+            let mut content = content.clone();
+            let mut before = entry(path, &facts, What::Directory);
+            edit(&mut before, &mut content);
+            before.what = What::File(content);
+            let tree = [(before.path.clone(), before)].into();
+            let base = Base { point: "before".to_owned(), began_ms, tree };
+            let staging = tempfile::tempdir().unwrap();
+            let out = Packed::create(staging.path(), "x".to_owned()).unwrap();
+            let reading = Reading {
+                root: openat(CWD, dir.path(), OFlags::RDONLY, Mode::empty()).unwrap(),
+                point: "now",
+                base: Some(&base),
+                out: TarOut::new(out),
+                tree: Tree::new(),
+                read_bytes: 0,
+                skipped: 0,
+                torn: Torn::default(),
+            };
+            reading.unchanged(path, &facts).is_some()
+        };
+        let later = changed_ms + 10_000;
+        assert!(is_unchanged(later, &|_, _| {}));
+        // Changed so shortly before that it may have changed again without a trace, or even later.
+        for began_ms in [changed_ms - 5000, changed_ms, changed_ms + 1999] {
+            assert!(!is_unchanged(began_ms, &|_, _| {}), "{began_ms}");
+        }
+        assert!(!is_unchanged(later, &|_, content| content.bytes += 1));
+        assert!(!is_unchanged(later, &|_, content| content.inode += 1));
+        assert!(!is_unchanged(later, &|_, content| content.ctime.1 ^= 1));
+        assert!(!is_unchanged(later, &|before, _| before.mtime.1 ^= 1));
+        assert!(!is_unchanged(later, &|before, _| before.path.0.push(b'x')));
+    }
+}

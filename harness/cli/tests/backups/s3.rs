@@ -140,6 +140,21 @@ fn damage_in_a_bucket_is_found() {
 }
 
 #[test]
+fn what_a_service_keeps_as_something_else_does_not_count() {
+    let _alone = alone();
+    let Some(bucket) = Bucket::serve() else { return };
+    let planned = planned(&bucket, "");
+    fs::write(planned.path("home/file"), "backed up").unwrap();
+    let spoilt = bucket.through_bad_memory().to_string();
+    planned.plan("", &[HOME], &[&far(&bucket, "").replace(&bucket.address.to_string(), &spoilt)]);
+    let report = back_up(&planned, "", 10);
+    let why = report["destinations"][1]["failed"].as_str().unwrap();
+    assert!(why.contains("home.tar.zst does not have the SHA-256 it was written with"), "{why}");
+    assert_eq!(bucket.keys(), [""; 0], "nothing of it stays");
+    assert_eq!(report["destinations"][0]["failed"], Value::Null);
+}
+
+#[test]
 fn what_is_superfluous_goes_from_a_bucket_too_and_the_rule_is_kept() {
     let _alone = alone();
     let Some(bucket) = Bucket::serve() else { return };
@@ -201,7 +216,8 @@ fn a_service_that_is_away_or_refuses_fails_alone_and_nobody_learns_the_secret() 
     fs::write(planned.path("plan.yaml"), plan.replace("{ env: KEY }", &format!("\"{KEY}\"")))
         .unwrap();
     let refused = planned.sandbox.run("backup run plan.yaml").exits(14);
-    assert!(refused.stderr.contains("plan.yaml:"), "{refused:#?}");
+    assert!(refused.stderr.contains("credentials never stand in a file"), "{refused:#?}");
+    assert!(!refused.stderr.contains(KEY), "{refused:#?}");
     // Nobody answers there any more.
     planned.plan("", &[HOME], &[&far(&bucket, "")]);
     drop(bucket);

@@ -46,6 +46,23 @@ impl Bucket {
         Some(bucket)
     }
 
+    /// The address of a way to the service on which one bit of every packed file changes.
+    pub(crate) fn through_bad_memory(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, service) = (listener.local_addr().unwrap(), self.address);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.unwrap();
+                let server = TcpStream::connect(service).unwrap();
+                let (mut answers, mut back) =
+                    (server.try_clone().unwrap(), client.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
+                std::thread::spawn(move || spoil(client, server));
+            }
+        });
+        address
+    }
+
     /// A request with a signature that means nothing: this service looks whether there is one, and not at it.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
         let mut stream = TcpStream::connect(self.address).unwrap();
@@ -87,6 +104,23 @@ impl Bucket {
         let keys = listing.split("<Key>").skip(1);
         keys.map(|rest| rest.split("</Key>").next().unwrap().to_owned()).collect()
     }
+}
+
+/// Passes on what is sent, with one bit changed behind each beginning of a packed file.
+fn spoil(mut client: TcpStream, mut server: TcpStream) {
+    /// What files packed by zstd begin with.
+    const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+    let mut some = vec![0; 1 << 16];
+    while let Ok(read @ 1..) = client.read(&mut some) {
+        let begins = some[..read].windows(4).position(|bytes| bytes == MAGIC);
+        if let Some(byte) = begins.and_then(|at| some[..read].get_mut(at + 12)) {
+            *byte ^= 1;
+        }
+        if server.write_all(&some[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = server.shutdown(std::net::Shutdown::Write);
 }
 
 impl Drop for Bucket {
