@@ -330,8 +330,10 @@ impl<'a> Target<'a> {
             }
             if let Some((tree, facts)) = tree.zip(facts) {
                 fs::remove_dir(tree)?;
+                // Only its time is left to be put right when nothing says any more that this is unfinished.
+                owner::as_before(self.directory, &facts, 0o700)?;
                 fs::remove_dir(&unfinished)?;
-                owner::as_before(self.directory, &facts)?;
+                owner::as_before(self.directory, &facts, 0)?;
             } else {
                 fs::remove_dir(&unfinished)?;
             }

@@ -60,13 +60,13 @@ fn times(Moment(seconds, nanoseconds): Moment) -> Timestamps {
     }
 }
 
-/// Gives a directory the owner, mode and time that another one had.
-pub(super) fn as_before(directory: &Path, facts: &Metadata) -> io::Result<()> {
+/// Gives a directory the owner, mode and time that another one had; its owner may also do what `more` says.
+pub(super) fn as_before(directory: &Path, facts: &Metadata, more: u32) -> io::Result<()> {
     let directory = File::open(directory)?;
     if geteuid().is_root() {
         fchown(&directory, Some(facts.uid()), Some(facts.gid()))?;
     }
-    directory.set_permissions(Permissions::from_mode(facts.mode() & 0o7777))?;
+    directory.set_permissions(Permissions::from_mode(facts.mode() & 0o7777 | more))?;
     let nanoseconds = u32::try_from(facts.mtime_nsec()).unwrap_or(0);
     Ok(futimens(&directory, &times(Moment(facts.mtime(), nanoseconds)))?)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -112,7 +113,12 @@ fn a_restore_that_is_killed_does_not_look_finished() {
                 "{again:#?}"
             );
         } else {
-            assert_eq!(difference(&before, &everything(&out)), None, "{to}");
+            // The time of the directory itself is the very last thing: what lies in it changes that.
+            let (mut before, mut found) = (before.clone(), everything(&out));
+            for tree in [&mut before, &mut found] {
+                tree.get_mut(Path::new("")).unwrap().written = (0, 0);
+            }
+            assert_eq!(difference(&before, &found), None, "{to}");
         }
     }
     assert!(unfinished > 0, "it was never killed in the middle");
