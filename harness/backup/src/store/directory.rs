@@ -7,6 +7,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Advice, FlockOperation, fadvise, flock};
 
@@ -17,6 +18,12 @@ use crate::point::{Object, is_name};
 /// What names begin with of what is being written, and of what is being removed.
 const PARTIAL: &str = ".partial-";
 const GONE: &str = ".gone-";
+
+/// So long the lock of a drdrill that was killed may linger: with a program that it was about to start, which has it until
+/// it is another program.
+const LINGERS: Duration = Duration::from_secs(1);
+/// Pause before trying again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The restore points of a plan in a directory.
 #[derive(Debug)]
@@ -71,12 +78,18 @@ impl Directory {
         } else {
             FlockOperation::NonBlockingLockShared
         };
-        match flock(&directory, how) {
-            Ok(()) => Ok(Some(Lock(directory))),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                Err(self.wrong(&"another drdrill is at work on these backups"))
+        let give_up = Instant::now() + LINGERS;
+        loop {
+            match flock(&directory, how) {
+                Ok(()) => return Ok(Some(Lock(directory))),
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < give_up => {
+                    std::thread::sleep(PAUSE);
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(self.wrong(&"another drdrill is at work on these backups"));
+                }
+                Err(error) => return Err(self.wrong(&error)),
             }
-            Err(error) => Err(self.wrong(&error)),
         }
     }
 
