@@ -36,6 +36,7 @@ schemas:
     cargo run -q -- schema record > harness/core/record.schema.json
     cargo run -q -- schema runbook > runbooks/schema.json
     cargo run -q -- schema script > runbooks/script.schema.json
+    cargo run -q -- schema backup > harness/backup/plan.schema.json
 
 # Proxy: latency, bulk, exactness and honesty beside HAProxy.
 bench-proxy:

@@ -18,6 +18,10 @@ needs=(
   "iptables:/usr/sbin/iptables"
   "debootstrap:/usr/sbin/debootstrap"
   "docker.io:/usr/sbin/dockerd"
+  "zstd:/usr/bin/zstd"
+  "tar:/usr/bin/tar"
+  "findutils:/usr/bin/xargs"
+  "python3-venv:/usr/share/python-wheels"
   "python3-aiosmtpd:/usr/lib/python3/dist-packages/aiosmtpd/__init__.py"
 )
 missing=()

@@ -74,7 +74,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: BackupCommand,
     },
-    /// Restore the newest clean backup in a directory into a file that is not there yet.
+    /// Restore the newest clean backup, of a plan into an empty directory, of a lab into a file that is not there yet.
     Restore(RestoreArgs),
     /// Judge an old run again from its history.
     Check(CheckArgs),
@@ -303,15 +303,41 @@ pub(crate) struct FailbackArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BackupCommand {
+    /// Back up what a plan names. Exit code 10 unless every source is at every destination.
+    Run(BackupRunArgs),
+    /// List the restore points of a plan, and say what can be told of the 3-2-1 rule.
+    List(BackupListArgs),
     /// Verify backups: checksums, age, a test restore, and whether what is restored holds together, from the newest
     /// restore point back to the first that is clean. Exit code 10 unless that is the newest.
     Verify(BackupArgs),
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct BackupRunArgs {
+    /// The plan, a file (`drdrill schema backup`).
+    #[arg(value_name = "PLAN")]
+    pub(crate) plan: PathBuf,
+    /// Back up everything, also where the plan says that an incremental backup is due.
+    #[arg(long)]
+    pub(crate) full: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupListArgs {
+    /// The plan, a file.
+    #[arg(value_name = "PLAN")]
+    pub(crate) plan: PathBuf,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct BackupArgs {
-    /// Directories of backups that a lab has taken, such as `backups/primary` of `--set keep_data=DIR`.
-    #[arg(required = true, value_name = "DIR")]
+    /// A backup plan (a file that ends in `.yaml`), or directories of backups that a lab has taken, such as
+    /// `backups/primary` of `--set keep_data=DIR`.
+    #[arg(required = true, value_name = "PLAN|DIR")]
     pub(crate) directories: Vec<PathBuf>,
     /// A restore point whose state is older is not usable.
     #[arg(long, default_value = "24h", value_name = "TIME")]
@@ -322,15 +348,26 @@ pub(crate) struct BackupArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArgs {
-    /// Directory of backups that a lab has taken.
-    #[arg(value_name = "DIR")]
+    /// A backup plan (a file that ends in `.yaml`), or a directory of backups that a lab has taken.
+    #[arg(value_name = "PLAN|DIR")]
     pub(crate) directory: PathBuf,
-    /// The file, which must not be there.
-    #[arg(long, value_name = "FILE")]
+    /// The directory, which must be empty or not there; with a lab's backups the file, which must not be there.
+    #[arg(long, value_name = "PATH")]
     pub(crate) to: PathBuf,
-    /// A restore point whose state is older is not used.
-    #[arg(long, default_value = "24h", value_name = "TIME")]
-    pub(crate) max_age: Span,
+    /// A restore point whose state is older is not used. With a lab's backups 24h when not given.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) max_age: Option<Span>,
+    /// Of a plan, this source alone; what is in a tree then comes into the directory itself.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
+    /// Of a plan, from this destination alone.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) from: Option<String>,
+    /// Of a plan, the newest state that is not after this time, such as 2026-11-21T12:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<chrono::DateTime<chrono::Utc>>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 }
 
 #[derive(Debug, Args)]
@@ -399,4 +436,6 @@ pub(crate) enum SchemaOf {
     Runbook,
     /// Answers to a tabletop exercise.
     Script,
+    /// Backup plans.
+    Backup,
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use drdrill_core::backup_plan::BackupPlan;
 use drdrill_core::inventory::Inventory;
 use drdrill_core::names::known_names;
 use drdrill_core::runbook::{Followed, Runbook};
@@ -130,6 +131,11 @@ impl Source {
 
     pub(crate) fn script(&self, known: &Names) -> Result<Script, Failure> {
         scenario::parse_script(&self.path, &self.text, known)
+            .map_err(Failure::with(Code::InvalidFile))
+    }
+
+    pub(crate) fn backup_plan(&self) -> Result<BackupPlan, Failure> {
+        scenario::parse_backup_plan(&self.path, &self.text)
             .map_err(Failure::with(Code::InvalidFile))
     }
 

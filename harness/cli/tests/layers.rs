@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each crate of the workspace may import of the others. Whoever is not listed may import nothing at all.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("drdrill-core", &[]),
     ("drdrill-clock", &[]),
     ("drdrill-process", &["core"]),
@@ -20,6 +20,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("drdrill-machinery", &["core", "clock", "process"]),
     ("drdrill-measure", &["core", "clock", "process", "histories"]),
     ("drdrill-notify", &["core", "clock", "process"]),
+    ("drdrill-backup", &["core", "clock", "process"]),
     ("drdrill-faults", &["core", "clock", "process"]),
     ("drdrill-reports", &["core", "clock", "process"]),
     (
@@ -36,6 +37,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
             "machinery",
             "measure",
             "notify",
+            "backup",
             "faults",
             "reports",
         ],

@@ -10,12 +10,13 @@ use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::Value;
 
 /// Formats and their committed schemas.
-const COMMITTED: [(&str, &str); 5] = [
+const COMMITTED: [(&str, &str); 6] = [
     ("scenario", "scenarios/schema.json"),
     ("environment", "environments/schema.json"),
     ("record", "harness/core/record.schema.json"),
     ("runbook", "runbooks/schema.json"),
     ("script", "runbooks/script.schema.json"),
+    ("backup", "harness/backup/plan.schema.json"),
 ];
 
 fn repository() -> PathBuf {

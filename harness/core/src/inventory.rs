@@ -12,7 +12,9 @@ mod window;
 
 pub use checks::{CheckSpec, ExecCheck, NamedCheck, NamedCommand, SqliteCheck};
 pub use headers::{HeaderSource, Headers, SecretSource};
+pub(crate) use headers::{secret_source, some_secret_source};
 pub use host::{HostDirectory, HostProcess};
+pub(crate) use host::{absolute, argv};
 pub use machinery::{Fence, Machinery, Monitor};
 pub use notify::{Channel, Email, MailTls, Notify, Recipient, StatusPage, Webhook};
 pub use pin::{IdentityPage, Pin};

@@ -13,12 +13,13 @@
 //! 6. [`parts`] — what the engine is put together from.
 //! 7. [`sample`] and [`event`] — the one history everything writes to and everything is judged from.
 //! 8. [`runbook`] and [`tabletop`] — what people do, and exercises in which they walk through it; [`people`] — who is
-//!    asked to do it in a drill; [`notice`] — what they are told meanwhile.
+//!    asked to do it in a drill; [`notice`] — what they are told meanwhile; [`backup_plan`] — what is backed up, and where to.
 //! 9. [`checker`], [`record`] and [`reporter`] — judging and telling.
 
 pub mod action;
 pub mod address;
 pub mod backup;
+pub mod backup_plan;
 pub mod checker;
 pub mod data;
 pub mod directory;

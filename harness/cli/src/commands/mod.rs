@@ -60,6 +60,8 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
         Command::Failback(args) => standing::failback(&state, &args),
         Command::Selftest(args) => selftest::selftest(args),
         Command::Account(args) => account::account(&args),
+        Command::Backup { what: BackupCommand::Run(args) } => backup::run::run(&state, &args),
+        Command::Backup { what: BackupCommand::List(args) } => backup::list::list(&args),
         Command::Backup { what: BackupCommand::Verify(args) } => backup::verify(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Check(args) => check::check(&state, &args),

@@ -1,5 +1,6 @@
 //! `drdrill schema`.
 
+use drdrill_core::backup_plan::BackupPlan;
 use drdrill_core::inventory::Inventory;
 use drdrill_core::record::Record;
 use drdrill_core::runbook::Runbook;
@@ -18,6 +19,7 @@ pub(crate) fn schema_of(of: SchemaOf) -> Schema {
         SchemaOf::Record => schema_for!(Record),
         SchemaOf::Runbook => schema_for!(Runbook),
         SchemaOf::Script => schema_for!(Script),
+        SchemaOf::Backup => schema_for!(BackupPlan),
     }
 }
 

@@ -30,6 +30,37 @@ impl fmt::Display for SecretSource {
     }
 }
 
+/// Where a secret is. One that stands there itself is refused in words that make the error leave its line out.
+struct NeverWritten;
+
+impl<'de> Visitor<'de> for NeverWritten {
+    type Value = SecretSource;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{ env: NAME } or { file: PATH }")
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretSource, E> {
+        Err(E::custom(format!("{NOT_IN_FILES}; write {{ env: NAME }} or {{ file: PATH }}")))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretSource, A::Error> {
+        SecretSource::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+/// Reads where a secret is.
+pub(crate) fn secret_source<'de, D: Deserializer<'de>>(from: D) -> Result<SecretSource, D::Error> {
+    from.deserialize_any(NeverWritten)
+}
+
+/// As [`secret_source`], of one that need not be there.
+pub(crate) fn some_secret_source<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<SecretSource>, D::Error> {
+    secret_source(from).map(Some)
+}
+
 /// The value of a header.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum HeaderSource {

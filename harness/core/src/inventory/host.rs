@@ -86,7 +86,7 @@ fn command<C>(has_pid_file: bool) -> impl Fn(&Option<Vec<String>>, &C) -> garde:
 }
 
 /// A check of a program and its arguments.
-pub(super) fn argv<C>(words: &[String], _: &C) -> garde::Result {
+pub(crate) fn argv<C>(words: &[String], _: &C) -> garde::Result {
     let program = words.first().map_or("", String::as_str);
     let (most, bytes) = LONGEST_COMMAND;
     let wrong = if !Path::new(program).is_absolute() {
@@ -102,7 +102,7 @@ pub(super) fn argv<C>(words: &[String], _: &C) -> garde::Result {
     Err(garde::Error::new(wrong))
 }
 
-pub(super) fn absolute<C>(path: &str, _: &C) -> garde::Result {
+pub(crate) fn absolute<C>(path: &str, _: &C) -> garde::Result {
     if Path::new(path).is_absolute() && !path.contains('\0') && path.len() <= 1000 {
         return Ok(());
     }

@@ -14,8 +14,8 @@ pub use expect::Expect;
 pub use known::Known;
 pub use node::{DiskFull, FilesReadOnly, Kill, Pause, ReplicationStall, Stop, ZoneLoss};
 pub use parse::{
-    FileError, LARGEST_FILE_BYTES, parse_followed, parse_inventory, parse_runbook, parse_scenario,
-    parse_script,
+    FileError, LARGEST_FILE_BYTES, parse_backup_plan, parse_followed, parse_inventory,
+    parse_runbook, parse_scenario, parse_script,
 };
 pub use restore::RestorePlan;
 

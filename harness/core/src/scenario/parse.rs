@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
 
 use super::{Known, Scenario};
+use crate::backup_plan::BackupPlan;
 use crate::inventory::Inventory;
 use crate::names::known_names;
 use crate::runbook::{Followed, Runbook, RunbookNames};
@@ -40,6 +41,14 @@ pub fn parse_scenario(
 /// # Errors
 /// When it is no environment; the message says where and what to write instead.
 pub fn parse_inventory(name: &str, text: impl AsRef<[u8]>) -> Result<Inventory, FileError> {
+    parse(name, text.as_ref(), &())
+}
+
+/// Reads a backup plan from what stands in the file `name`.
+///
+/// # Errors
+/// When it is no backup plan; the message says where and what to write instead.
+pub fn parse_backup_plan(name: &str, text: impl AsRef<[u8]>) -> Result<BackupPlan, FileError> {
     parse(name, text.as_ref(), &())
 }
 

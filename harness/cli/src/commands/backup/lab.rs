@@ -1,4 +1,5 @@
-//! `drdrill backup verify` and `drdrill restore`: the verification and the restore of drills, on a directory of backups.
+//! `drdrill backup verify` and `drdrill restore` on a directory of backups that a lab has taken: the verification and the
+//! restore of drills.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -117,15 +118,39 @@ fn print(report: &Report) {
     ));
 }
 
+/// A state that is older is not restored, where nothing else is said.
+const OLDEST: Span = Span(Duration::from_hours(24));
+
+/// What was restored.
+#[derive(Serialize)]
+struct Done<'a> {
+    point: &'a str,
+    to: &'a Path,
+    position: u64,
+    replayed: u64,
+    found: &'a str,
+}
+
 /// Restores the newest clean restore point of a directory into a file.
 pub(crate) fn restore(args: &RestoreArgs) -> Outcome {
-    let walked = walked(&args.directory, args.max_age)?;
+    let walked = walked(&args.directory, args.max_age.unwrap_or(OLDEST))?;
     let words = walked.words();
     let Some(clean) = walked.clean else { return Err(Failure::new(Code::Failed, words)) };
     // A file of the working directory has a directory too, which has to be flushed.
     let to = std::path::absolute(&args.to).unwrap_or_else(|_| args.to.clone());
     let restored = LabArchive::open(&args.directory).restore(&clean.point, &to);
     let restored = restored.map_err(Failure::with(Code::NotReady))?;
+    if args.format.format == Format::Json {
+        let (position, replayed) = (restored.position, restored.replayed);
+        out::json(&Done {
+            point: &clean.point.name,
+            to: &args.to,
+            position,
+            replayed,
+            found: &words,
+        });
+        return Ok(Code::Passed);
+    }
     out::line(&out::harmless(&words));
     out::line(&out::harmless(&format!(
         "restored into {}: change {}, {} changes of the logs",
