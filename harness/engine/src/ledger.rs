@@ -185,11 +185,31 @@ impl Ledger {
             return Ok(id);
         }
         let (kind, target) = (kind.to_owned(), target.to_owned());
-        let line = Line::Intent(Intent { id, kind, target, undo });
+        self.write_intent(Intent { id, kind, target, undo })?;
+        Ok(id)
+    }
+
+    /// Writes down that an open intent is taken back in another way from now on.
+    ///
+    /// # Errors
+    /// When it could not be made durable; what was written before then still holds.
+    pub fn amend(&mut self, id: u32, undo: Undo) -> Result<(), LedgerError> {
+        let open = self.open().into_iter().find(|intent| intent.id == id);
+        let Some(intent) = open else { return Ok(()) };
+        self.write_intent(Intent { undo, ..intent })
+    }
+
+    fn write_intent(&mut self, intent: Intent) -> Result<(), LedgerError> {
+        let line = Line::Intent(intent);
         let encoded = self.encode(&line)?;
         self.keep_room_after(encoded.len() as u64)?;
-        self.write(&encoded, line)?;
-        Ok(id)
+        self.write(&encoded, line)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The number that the next intent will have.

@@ -71,6 +71,24 @@ impl Stuck {
     }
 }
 
+/// Kind of what a command of a runbook did, in the ledger.
+pub(crate) const COMMAND: &str = "command";
+
+/// What came of an intent of this ledger, with how it is closed by hand where that has to be said: nobody can look whether
+/// somebody has taken back by hand what somebody's own command did.
+pub(crate) fn with_its_ledger(
+    result: Result<(), Box<Stuck>>,
+    ledger: &Ledger,
+) -> Result<(), Box<Stuck>> {
+    result.map_err(|mut stuck| {
+        if stuck.intent.kind == COMMAND {
+            stuck.by_hand.push_str("; when that is done, and nothing else is listed as in place: rm ");
+            stuck.by_hand.push_str(&ledger.path().display().to_string());
+        }
+        stuck
+    })
+}
+
 /// Takes one intent back and looks at the world whether it is gone. Not written to the ledger.
 ///
 /// No try lasts longer than [`TRY_TIMEOUT`], and none beyond `give_up`, but for the first, which has at least a second.
@@ -162,6 +180,7 @@ pub async fn revert_open(ledger: &mut Ledger, reverters: &Reverters) -> Reverted
         others -= 1;
         let give_up = began + TOTAL_TIMEOUT.saturating_sub(share * others);
         let result = revert_of(boot, &intent, reverters, give_up).await;
+        let result = with_its_ledger(result, ledger);
         // When the ledger cannot be written the intent stays open, and a later recover finds it gone already.
         let _ = match &result {
             Ok(()) => ledger.reverted(intent.id),

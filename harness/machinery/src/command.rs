@@ -33,25 +33,31 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub struct CommandUndo {
     tag: String,
     name: String,
-    /// What takes it back: a program and its arguments.
+    /// What takes it back: a program and its arguments. Empty where nothing has to be taken back, and it only has to be
+    /// ended.
     undo: Vec<String>,
+    /// Whether it has ended by itself. What carries its mark since then is what it has started, such as a daemon, and
+    /// that belongs to the undo; before, it is the command itself at work.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    over: bool,
     /// The drdrill that ran the command. A ledger of another boot runs nothing; it is known by this process.
     run_by: ProcessIdentity,
 }
 
 impl CommandUndo {
-    /// The undo of a command, which has one.
+    /// The undo of a command that is about to be run.
     #[must_use]
     pub fn of(tag: &Tag, command: &NamedCommand, run_by: ProcessIdentity) -> Undo {
-        let Some(undo) = command.undo.clone() else {
-            return Undo::Nothing { because: "the command changes nothing".to_owned() };
-        };
-        let known = Self { tag: tag.as_str().to_owned(), name: command.name.clone(), undo, run_by };
+        let (name, undo) = (command.name.clone(), command.undo.clone().unwrap_or_default());
+        Self { tag: tag.as_str().to_owned(), name, undo, over: false, run_by }.written()
+    }
+
+    fn written(self) -> Undo {
         Undo::Revert {
             kind: KIND.to_owned(),
-            node: command.name.clone(),
+            node: self.name.clone(),
             // A struct of strings and numbers always becomes JSON.
-            params: serde_json::to_value(known).unwrap_or_default(),
+            params: serde_json::to_value(self).unwrap_or_default(),
         }
     }
 
@@ -68,15 +74,23 @@ impl CommandUndo {
     }
 
     fn by_hand(&self) -> String {
+        if self.undo.is_empty() {
+            return format!("end every process with {MARK}={} in its environment", self.tag);
+        }
         let words: Vec<String> = self.undo.iter().map(|word| quoted(word)).collect();
         words.join(" ")
     }
 }
 
 /// Runs a command to its end; what it says, or why it failed. Dropping the future kills it with all of its group.
-pub(crate) async fn run(command: &NamedCommand, undo: Option<&Undo>) -> Result<String, String> {
-    let known = undo.and_then(parse);
+pub(crate) async fn run(command: &NamedCommand, undo: &Undo) -> Result<String, String> {
+    let known = parse(undo);
     exec::run_marked(&command.command, None, known.as_ref().map(CommandUndo::mark)).await
+}
+
+/// The undo of a command that has ended by itself.
+pub(crate) fn over(undo: &Undo) -> Option<Undo> {
+    parse(undo).map(|known| CommandUndo { over: true, ..known }.written())
 }
 
 fn parse(undo: &Undo) -> Option<CommandUndo> {
@@ -90,12 +104,13 @@ fn parse(undo: &Undo) -> Option<CommandUndo> {
 #[derive(Debug)]
 pub struct CommandReverter;
 
-/// Ends what still runs of the command, or of an undo that somebody else began.
+/// Ends what still runs of the command, unless it has ended by itself, or of an undo that somebody else began.
 async fn end_what_runs(known: &CommandUndo) -> Result<(), ActionError> {
     let failed = |error: std::io::Error| ActionError::new("end the command", &known.name, error);
     let give_up = Instant::now() + GONE_WITHIN;
+    let marks: &[&str] = if known.over { &[UNDO_MARK] } else { &[MARK, UNDO_MARK] };
     loop {
-        let running = known.running(&[MARK, UNDO_MARK]).map_err(failed)?;
+        let running = known.running(marks).map_err(failed)?;
         if running.is_empty() {
             return Ok(());
         }
@@ -120,6 +135,10 @@ impl Reverter for CommandReverter {
         let failed = |reason: String| ActionError::new("take back the command", node, reason);
         let known: CommandUndo =
             serde_json::from_value(params.clone()).map_err(|error| failed(error.to_string()))?;
+        if known.run_by.pid == 0 && known.undo.is_empty() {
+            // No process of another boot still runs.
+            return Ok(());
+        }
         if known.run_by.pid == 0 {
             return Err(failed(format!(
                 "its ledger is of another boot, and such a ledger runs nothing; run it by hand: {}",
@@ -127,6 +146,9 @@ impl Reverter for CommandReverter {
             )));
         }
         end_what_runs(&known).await?;
+        if known.undo.is_empty() {
+            return Ok(());
+        }
         let mark = Some((UNDO_MARK, known.tag.as_str()));
         exec::run_marked(&known.undo, None, mark).await.map(drop).map_err(failed)
     }
@@ -135,6 +157,9 @@ impl Reverter for CommandReverter {
     async fn residue(&self, node: &str, params: &Value) -> Result<Vec<String>, ActionError> {
         let known: CommandUndo = serde_json::from_value(params.clone())
             .map_err(|error| ActionError::new("read the undo of", node, error))?;
+        if known.over || known.run_by.pid == 0 {
+            return Ok(Vec::new());
+        }
         let running =
             known.running(&[MARK]).map_err(|error| ActionError::new("look for", node, error))?;
         Ok(running
@@ -213,9 +238,42 @@ mod tests {
         assert!(CommandReverter.residue("mark", &params).await.unwrap().is_empty());
     }
 
-    #[test]
-    fn a_command_without_an_undo_has_nothing_to_take_back() {
-        let undo = CommandUndo::of(&Tag::new("r", 1), &command(None), by(1));
-        assert!(matches!(undo, Undo::Nothing { .. }));
+    /// Something that carries the mark of the command, as all does that it starts.
+    fn marked(tag: &Tag) -> std::process::Child {
+        let mut child = std::process::Command::new("/bin/sleep");
+        child.arg("600").env(MARK, tag.as_str()).spawn().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_command_without_an_undo_is_ended_and_nothing_else() {
+        let tag = Tag::new("no-undo", 1);
+        let params = params(&CommandUndo::of(&tag, &command(None), by(1)));
+        let mut child = marked(&tag);
+        let give_up = Instant::now() + Duration::from_secs(10);
+        while CommandReverter.residue("mark", &params).await.unwrap().is_empty() {
+            assert!(Instant::now() < give_up, "it was never seen");
+            sleep(LOOK_AGAIN).await;
+        }
+        let waits = tokio::task::spawn_blocking(move || child.wait().unwrap());
+        CommandReverter.revert("mark", &params).await.unwrap();
+        assert!(!waits.await.unwrap().success(), "it was killed");
+        assert!(CommandReverter.residue("mark", &params).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_a_command_that_ended_has_started_is_left_to_its_undo() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let tag = Tag::new("daemon", 1);
+        let planned = CommandUndo::of(&tag, &command(file.to_str()), by(1));
+        let params = params(&over(&planned).unwrap());
+        let mut daemon = marked(&tag);
+        CommandReverter.revert("mark", &params).await.unwrap();
+        assert!(!file.exists(), "the undo was run");
+        assert!(CommandReverter.residue("mark", &params).await.unwrap().is_empty());
+        assert_eq!(daemon.try_wait().unwrap(), None, "it was killed");
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
     }
 }
