@@ -1,6 +1,6 @@
 //! People in a drill that follows a runbook: asked at the terminal, or spoken for by a file of answers.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Read};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
@@ -9,7 +9,8 @@ use drdrill_core::people::{LONGEST_NOTE, People, Said};
 use drdrill_core::runbook::{Contact, Runbook, RunbookStep, StepBy};
 use drdrill_core::tabletop::{Answer, Names, Participant, Script, StepResult};
 use tokio::sync::Mutex;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::sleep;
 
 use crate::args::RunArgs;
@@ -17,6 +18,11 @@ use crate::catalog::{self, Source};
 use crate::exit::{Code, Failure};
 use crate::out;
 use crate::wiring::Plan;
+
+/// A line that is typed is cut after so many bytes: room for the longest note, whatever it is written in.
+const LONGEST_LINE: u64 = 4 * LONGEST_NOTE as u64 + 100;
+/// Lines that may wait to be heard; more are forgotten, and answer nothing.
+const WAITING: usize = 100;
 
 /// What is asked for after a line that says nothing.
 const HOW_TO_ANSWER: &str =
@@ -66,8 +72,10 @@ pub(crate) fn of(plan: &Plan, args: &RunArgs) -> Result<Option<Asked>, Failure> 
         );
         return Err(Failure::new(Code::NotReady, message));
     }
-    // Listened to from now on, so that what is typed before a question can be told from its answer.
-    typed();
+    if first.is_some() {
+        // Listened to from now on, so that what is typed before a question can be told from its answer.
+        typed();
+    }
     let people = Arc::new(Terminal { contacts });
     Ok(Some(Asked { people, scripted: false, participants: Vec::new() }))
 }
@@ -84,23 +92,34 @@ pub(crate) fn at_a_terminal() -> bool {
 }
 
 /// The lines that are typed, from now to the end of the process: an interrupt must not wait for one.
-fn typed() -> &'static Mutex<UnboundedReceiver<String>> {
-    static TYPED: OnceLock<Mutex<UnboundedReceiver<String>>> = OnceLock::new();
+fn typed() -> &'static Mutex<Receiver<String>> {
+    static TYPED: OnceLock<Mutex<Receiver<String>>> = OnceLock::new();
     TYPED.get_or_init(|| {
-        let (said, lines) = unbounded_channel();
+        let (said, lines) = channel(WAITING);
         thread::spawn(move || {
             let mut input = io::stdin().lock();
-            let mut line = Vec::new();
-            // What is no text is shown as such, and ends nothing.
-            while input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                if said.send(String::from_utf8_lossy(&line).trim().to_owned()).is_err() {
+            while let Some(line) = next_line(&mut input) {
+                if let Err(TrySendError::Closed(_)) = said.try_send(line) {
                     break;
                 }
-                line.clear();
             }
         });
         Mutex::new(lines)
     })
+}
+
+/// The beginning of the next line; `None` at the end. What is no text is shown as such, and ends nothing.
+fn next_line(input: &mut impl BufRead) -> Option<String> {
+    let mut line = Vec::new();
+    let read = input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
+    if !read.is_ok_and(|read| read > 0) {
+        return None;
+    }
+    if !line.ends_with(b"\n") {
+        // The rest of a line is no line of its own.
+        input.skip_until(b'\n').ok()?;
+    }
+    Some(String::from_utf8_lossy(&line).trim().to_owned())
 }
 
 fn contact<'a>(contacts: &'a [Contact], role: &str) -> &'a str {
@@ -186,6 +205,17 @@ impl People for Scripted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_cut_and_what_is_cut_off_is_no_answer() {
+        let long = format!("f {}\nd\n\u{fe}last", "x".repeat(100_000));
+        let mut input = io::Cursor::new(long);
+        let first = next_line(&mut input).unwrap();
+        assert!(first.starts_with("f xxx") && first.len() < 10_000, "{}", first.len());
+        assert_eq!(next_line(&mut input).as_deref(), Some("d"));
+        assert_eq!(next_line(&mut input).as_deref(), Some("\u{fe}last"));
+        assert_eq!(next_line(&mut input), None);
+    }
 
     #[test]
     fn an_answer_is_one_of_three_and_may_have_a_note() {

@@ -17,7 +17,7 @@ use super::guard::{Abort, Guard};
 use super::{Drill, faults};
 use crate::history::Recorder;
 use crate::ledger::{Intent, LedgerError};
-use crate::revert::{COMMAND, Stuck, TOTAL_TIMEOUT, revert_one, with_its_ledger};
+use crate::revert::{COMMAND, Stuck, TOTAL_TIMEOUT, its_time_ends, revert_one, with_its_ledger};
 
 /// Time between two looks at whether the drill may go on.
 const POLL: Duration = Duration::from_millis(10);
@@ -329,9 +329,10 @@ impl<'a> Stages<'a> {
             return;
         }
         self.journal.record(Event::StageStarted(Stage::Undo));
-        let give_up = Instant::now() + TOTAL_TIMEOUT;
-        for intent in intents {
-            self.take_back(&intent, give_up).await;
+        let began = Instant::now();
+        let all = u32::try_from(intents.len()).unwrap_or(u32::MAX);
+        for (others, intent) in (0..all).rev().zip(intents) {
+            self.take_back(&intent, its_time_ends(began, all, others)).await;
         }
     }
 

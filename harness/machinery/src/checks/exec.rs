@@ -1,5 +1,6 @@
 //! A program that tries a function: no shell, nothing of drdrill's environment, bounded time and output.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use drdrill_core::inventory::ExecCheck;
@@ -46,6 +47,10 @@ pub(crate) async fn run_marked(
     let [program, arguments @ ..] = command else {
         return Err("no program is named".to_owned());
     };
+    if mark.is_some() {
+        // A drill lasts, and an undo may come long after it: what could be changed meanwhile is looked at again.
+        drdrill_process::check_program(Path::new(program)).map_err(|error| error.to_string())?;
+    }
     let mut command = Command::new(program);
     command.env_clear();
     if let Some((name, value)) = mark {
