@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::checks::exec;
+use crate::checks::exec::{self, Group};
 
 /// Kind of the undo, and of the intent in the ledger.
 pub const KIND: &str = "command";
@@ -36,6 +36,10 @@ pub struct CommandUndo {
     /// What takes it back: a program and its arguments. Empty where nothing has to be taken back, and it only has to be
     /// ended.
     undo: Vec<String>,
+    /// The process that its group began with, once it was started: what has another user or another environment, and so
+    /// cannot be read or carries no mark, is known by its group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leader: Option<ProcessIdentity>,
     /// Whether it has ended by itself. What carries its mark since then is what it has started, such as a daemon, and
     /// that belongs to the undo; before, it is the command itself at work.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -49,7 +53,8 @@ impl CommandUndo {
     #[must_use]
     pub fn of(tag: &Tag, command: &NamedCommand, run_by: ProcessIdentity) -> Undo {
         let (name, undo) = (command.name.clone(), command.undo.clone().unwrap_or_default());
-        Self { tag: tag.as_str().to_owned(), name, undo, over: false, run_by }.written()
+        Self { tag: tag.as_str().to_owned(), name, undo, leader: None, over: false, run_by }
+            .written()
     }
 
     fn written(self) -> Undo {
@@ -73,6 +78,14 @@ impl CommandUndo {
         Ok(all)
     }
 
+    /// What of its group runs, where it has not ended by itself.
+    fn group(&self) -> std::io::Result<Vec<ProcessIdentity>> {
+        let Some(leader) = self.leader.as_ref().filter(|_| !self.over) else {
+            return Ok(Vec::new());
+        };
+        Ok(drdrill_process::of_group(leader)?.unwrap_or_default())
+    }
+
     fn by_hand(&self) -> String {
         if self.undo.is_empty() {
             return format!("end every process with {MARK}={} in its environment", self.tag);
@@ -82,10 +95,15 @@ impl CommandUndo {
     }
 }
 
-/// Runs a command to its end; what it says, or why it failed. Dropping the future kills it with all of its group.
-pub(crate) async fn run(command: &NamedCommand, undo: &Undo) -> Result<String, String> {
+/// Starts a command. Dropping what comes of it kills it with all of its group.
+pub(crate) fn start(command: &NamedCommand, undo: &Undo) -> Result<Group, String> {
     let known = parse(undo);
-    exec::run_marked(&command.command, None, known.as_ref().map(CommandUndo::mark)).await
+    exec::start(&command.command, known.as_ref().map(CommandUndo::mark))
+}
+
+/// The undo of a command that was started.
+pub(crate) fn started(undo: &Undo, leader: ProcessIdentity) -> Option<Undo> {
+    parse(undo).map(|known| CommandUndo { leader: Some(leader), ..known }.written())
 }
 
 /// The undo of a command that has ended by itself.
@@ -109,19 +127,29 @@ async fn end_what_runs(known: &CommandUndo) -> Result<(), ActionError> {
     let failed = |error: std::io::Error| ActionError::new("end the command", &known.name, error);
     let give_up = Instant::now() + GONE_WITHIN;
     let marks: &[&str] = if known.over { &[UNDO_MARK] } else { &[MARK, UNDO_MARK] };
+    // Without the first process of a group nobody can swear that the others are ours: they are told, and not killed.
+    let ours = known.leader.as_ref().is_some_and(drdrill_process::is_alive);
+    let mut of_group = known.group().map_err(failed)?;
     loop {
-        let running = known.running(marks).map_err(failed)?;
+        let mut running = known.running(marks).map_err(failed)?;
+        let others = of_group.into_iter().filter(|one| !running.contains(one)).collect::<Vec<_>>();
+        let mut refused = None;
+        for process in running.iter().chain(others.iter().filter(|_| ours)) {
+            refused = drdrill_process::kill(process).err().or(refused);
+        }
+        running.extend(others);
         if running.is_empty() {
             return Ok(());
         }
-        for process in &running {
-            drdrill_process::kill(process).map_err(failed)?;
-        }
         if Instant::now() >= give_up {
-            let reason = format!("{} of its processes still run", running.len());
+            let pids: Vec<String> = running.iter().map(|one| one.pid.to_string()).collect();
+            let why = refused.map_or_else(String::new, |error| format!(" ({error})"));
+            let reason =
+                format!("it is still at work, so its undo waits: process {}{why}", pids.join(", "));
             return Err(ActionError::new("end the command", &known.name, reason));
         }
         sleep(LOOK_AGAIN).await;
+        of_group = known.group().map_err(failed)?;
     }
 }
 
@@ -160,8 +188,10 @@ impl Reverter for CommandReverter {
         if known.over || known.run_by.pid == 0 {
             return Ok(Vec::new());
         }
-        let running =
-            known.running(&[MARK]).map_err(|error| ActionError::new("look for", node, error))?;
+        let failed = |error: std::io::Error| ActionError::new("look for", node, error);
+        let mut running = known.running(&[MARK]).map_err(failed)?;
+        let group = known.group().map_err(failed)?;
+        running.extend(group.into_iter().filter(|one| !running.contains(one)).collect::<Vec<_>>());
         Ok(running
             .iter()
             .map(|process| format!("process {} of the command {node} still runs", process.pid))
@@ -258,6 +288,65 @@ mod tests {
         CommandReverter.revert("mark", &params).await.unwrap();
         assert!(!waits.await.unwrap().success(), "it was killed");
         assert!(CommandReverter.residue("mark", &params).await.unwrap().is_empty());
+    }
+
+    /// A shell in a group of its own that starts a process without the mark and does `then`; and that process.
+    async fn with_an_unmarked_child(tag: &Tag, then: &str) -> (Group, ProcessIdentity) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("pid");
+        let script =
+            format!("env -i sleep 600 >/dev/null 2>&1 & echo $! > {}; {then}", file.display());
+        let words = ["/bin/sh", "-c", &script].map(str::to_owned);
+        let group = exec::start(&words, Some((MARK, tag.as_str()))).unwrap();
+        let give_up = Instant::now() + Duration::from_secs(10);
+        loop {
+            assert!(Instant::now() < give_up, "it was never started");
+            let pid = std::fs::read_to_string(&file).unwrap_or_default().trim().parse();
+            if let Ok(pid) = pid
+                && std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|all| all.is_empty())
+                && let Some(child) = drdrill_process::of_process("child", pid)
+            {
+                return (group, child);
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_lost_the_mark_is_ended_with_the_group_of_the_command() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let tag = Tag::new("unmarked", 1);
+        let (group, child) = with_an_unmarked_child(&tag, "sleep 600").await;
+        let planned = CommandUndo::of(&tag, &command(file.to_str()), by(1));
+        let params = params(&started(&planned, group.leader().unwrap()).unwrap());
+        assert!(CommandReverter.residue("mark", &params).await.unwrap().len() >= 2);
+        let ends = tokio::spawn(group.end(None));
+        CommandReverter.revert("mark", &params).await.unwrap();
+        assert!(!drdrill_process::is_alive(&child) && !file.exists());
+        assert!(ends.await.unwrap().is_err(), "it was killed");
+    }
+
+    #[tokio::test]
+    async fn no_undo_is_run_while_something_of_the_command_is_at_work() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let tag = Tag::new("at-work", 1);
+        let (group, child) = with_an_unmarked_child(&tag, "read never < /dev/zero").await;
+        let leader = group.leader().unwrap();
+        let planned = CommandUndo::of(&tag, &command(file.to_str()), by(1));
+        let params = params(&started(&planned, leader.clone()).unwrap());
+        // Who began the group is gone, and nobody can swear whose the rest is.
+        drdrill_process::kill(&leader).unwrap();
+        group.end(None).await.unwrap_err();
+        let error = CommandReverter.revert("mark", &params).await.unwrap_err().to_string();
+        let told = format!("still at work, so its undo waits: process {}", child.pid);
+        assert!(error.contains(&told) && file.exists(), "{error}");
+        drdrill_process::kill(&child).unwrap();
+        CommandReverter.revert("mark", &params).await.unwrap();
+        assert!(!file.exists());
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use drdrill_core::action::ActionError;
+use drdrill_core::action::{ActionError, Undo};
 use drdrill_core::environment::{Function, Functions, ProcessIdentity};
 use drdrill_core::event::{Event, Journal, Milestone, StepOutcome, When};
 use drdrill_core::inventory::NamedCommand;
@@ -22,7 +22,7 @@ use drdrill_core::scenario::Failback;
 use drdrill_core::tabletop::{Participant, StepResult};
 use drdrill_core::time::nanos;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::builtin::{BuiltIn, Decided, Piecemeal};
@@ -310,7 +310,12 @@ impl ByRunbook {
         // Also one that fails may have done half of it.
         let (undo, ledger) = (planned.clone(), undos.clone());
         carried.push(Carried::Command { name: name.to_owned(), id, undo, undos: ledger });
-        let Ok(ended) = timeout(step.within.0, command::run(command, &planned)).await else {
+        let limit = Instant::now() + step.within.0;
+        let group = command::start(command, &planned)?;
+        if let Some(known) = group.leader().and_then(|leader| command::started(&planned, leader)) {
+            amend(carried, known, "began").await?;
+        }
+        let Ok(ended) = timeout_at(limit, group.end(None)).await else {
             return Err(format!("not done within {}; it was killed", step.within));
         };
         // From now on what it has started is its work, and no longer the command at work.
@@ -318,11 +323,7 @@ impl ByRunbook {
             carried.pop();
             undos.taken_back(id).await;
         } else if let Some(over) = command::over(&planned) {
-            let noted = undos.amend(id, over.clone()).await;
-            noted.map_err(|error| format!("that it ended could not be written down: {error}"))?;
-            if let Some(Carried::Command { undo, .. }) = carried.last_mut() {
-                *undo = over;
-            }
+            amend(carried, over, "ended").await?;
         }
         ended.map(|said| (StepOutcome::Done, said))
     }
@@ -400,6 +401,15 @@ impl ByRunbook {
             }
         }
     }
+}
+
+/// Writes down what is known of the command that was run last.
+async fn amend(carried: &mut [Carried], known: Undo, what: &str) -> Result<(), String> {
+    let Some(Carried::Command { id, undo, undos, .. }) = carried.last_mut() else { return Ok(()) };
+    let noted = undos.amend(*id, known.clone()).await;
+    noted.map_err(|error| format!("that it {what} could not be written down: {error}"))?;
+    *undo = known;
+    Ok(())
 }
 
 /// The action that a step of the failover plan is a part of.
