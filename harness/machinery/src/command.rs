@@ -290,6 +290,27 @@ mod tests {
         assert!(CommandReverter.residue("mark", &params).await.unwrap().is_empty());
     }
 
+    #[tokio::test]
+    async fn an_undo_that_others_can_write_to_by_then_is_not_run() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (file, program) = (dir.path().join("file"), dir.path().join("undo"));
+        std::fs::write(&program, format!("#!/bin/sh\necho > {}\n", file.display())).unwrap();
+        let allow = |mode| {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&program, mode).unwrap();
+        };
+        let words = vec![program.display().to_string()];
+        let command = NamedCommand { undo: Some(words), ..command(None) };
+        let params = params(&CommandUndo::of(&Tag::new("others", 1), &command, by(1)));
+        allow(0o777);
+        let error = CommandReverter.revert("mark", &params).await.unwrap_err().to_string();
+        assert!(error.contains("others can write to it") && !file.exists(), "{error}");
+        allow(0o755);
+        CommandReverter.revert("mark", &params).await.unwrap();
+        assert!(file.exists());
+    }
+
     /// A shell in a group of its own that starts a process without the mark and does `then`; and that process.
     async fn with_an_unmarked_child(tag: &Tag, then: &str) -> (Group, ProcessIdentity) {
         let dir = tempfile::tempdir().unwrap();
