@@ -87,12 +87,12 @@ struct Over {
     detected: bool,
     decided: bool,
     /// Whether a step of the phase `fail_over` was done.
-    failed_over: bool,
+    moved: bool,
 }
 
 impl Over {
     const fn new(trigger: Trigger) -> Self {
-        Self { trigger, plan: None, detected: false, decided: false, failed_over: false }
+        Self { trigger, plan: None, detected: false, decided: false, moved: false }
     }
 }
 
@@ -142,9 +142,9 @@ impl ByRunbook {
                 }
             };
             if step.phase == Phase::FailOver {
-                over.failed_over |= outcome == StepOutcome::Done;
+                over.moved |= outcome == StepOutcome::Done;
                 let next = steps.get(index + 1);
-                if over.failed_over && next.is_none_or(|(_, next)| next.phase > Phase::FailOver) {
+                if over.moved && next.is_none_or(|(_, next)| next.phase > Phase::FailOver) {
                     self.is_over(&over, journal);
                 }
             }
@@ -220,7 +220,9 @@ impl ByRunbook {
         let started = journal.now();
         let ended = match by {
             StepBy::Person => self.unless_given_up(self.ask(number, step)).await,
-            StepBy::Command => self.unless_given_up(self.run(step, carried, journal)).await,
+            StepBy::Command => {
+                self.unless_given_up(Box::pin(self.run(step, carried, journal))).await
+            }
             StepBy::Checks => self.unless_given_up(self.checks(step)).await,
             StepBy::Machinery => Some(match step.action {
                 Some(MachineAction::FailBack) => self.go_back(failback, carried, journal).await,
