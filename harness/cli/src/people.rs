@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Read};
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use drdrill_core::people::{LONGEST_NOTE, People, Said};
@@ -11,6 +12,7 @@ use drdrill_core::tabletop::{Answer, Names, Participant, Script, StepResult};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::args::RunArgs;
@@ -33,6 +35,8 @@ pub(crate) struct Asked {
     pub(crate) people: Arc<dyn People>,
     /// Whether their answers come from a file.
     pub(crate) scripted: bool,
+    /// Where the screen says which question it has shown; `None` where it shows none.
+    pub(crate) shown: Option<watch::Sender<usize>>,
     pub(crate) participants: Vec<Participant>,
 }
 
@@ -59,7 +63,7 @@ pub(crate) fn of(plan: &Plan, args: &RunArgs) -> Result<Option<Asked>, Failure> 
     if let Some(script) = script {
         let participants = script.participants.clone();
         let people = Arc::new(Scripted { script, contacts });
-        return Ok(Some(Asked { people, scripted: true, participants }));
+        return Ok(Some(Asked { people, scripted: true, shown: None, participants }));
     }
     let first = runbook.steps.iter().find(|step| step.by() == StepBy::Person);
     if let Some(step) = first
@@ -76,8 +80,9 @@ pub(crate) fn of(plan: &Plan, args: &RunArgs) -> Result<Option<Asked>, Failure> 
         // Listened to from now on, so that what is typed before a question can be told from its answer.
         typed();
     }
-    let people = Arc::new(Terminal { contacts });
-    Ok(Some(Asked { people, scripted: false, participants: Vec::new() }))
+    let (screen, shown) = watch::channel(0);
+    let people = Arc::new(Terminal { contacts, shown });
+    Ok(Some(Asked { people, scripted: false, shown: Some(screen), participants: Vec::new() }))
 }
 
 /// Reads answers, whose names must be those of the runbook.
@@ -135,6 +140,8 @@ fn note(text: &str) -> String {
 #[derive(Debug)]
 struct Terminal {
     contacts: Vec<Contact>,
+    /// Number of the question that was shown last.
+    shown: watch::Receiver<usize>,
 }
 
 #[async_trait]
@@ -143,14 +150,19 @@ impl People for Terminal {
         contact(&self.contacts, role).to_owned()
     }
 
-    async fn ask(&self, _: usize, _: usize, _: &RunbookStep) -> Result<Said, String> {
+    async fn ask(&self, number: usize, _: usize, _: &RunbookStep) -> Result<Said, String> {
+        let asked = Instant::now();
+        // A terminal may take no output for a while: nobody answers what they cannot see.
+        let shown = self.shown.clone().wait_for(|shown| *shown == number).await.map(drop);
+        shown.map_err(|_| "nobody is shown anything any more")?;
+        let shown_after = asked.elapsed();
         let mut lines = typed().lock().await;
         // What was typed before the question answers another one.
         while lines.try_recv().is_ok() {}
         loop {
             let line = lines.recv().await.ok_or("nobody answers any more")?;
             if let Some(said) = understood(&line) {
-                return Ok(said);
+                return Ok(Said { shown_after, ..said });
             }
             out::error(HOW_TO_ANSWER);
         }
@@ -169,7 +181,7 @@ fn understood(line: &str) -> Option<Said> {
         _ => return None,
     };
     let said = rest.trim_start_matches(|one: char| one.is_whitespace() || ":,;.-".contains(one));
-    Some(Said { result, note: note(said) })
+    Some(Said { result, note: note(said), shown_after: Duration::ZERO })
 }
 
 /// Answers from a file, each as late as it says.
@@ -191,20 +203,42 @@ impl People for Scripted {
         let answer = self.script.steps.iter().find(|answer| answer.step == step.name);
         let Some(Answer { result, takes, decision, issues, .. }) = answer else {
             let note = "the answers say nothing of it".to_owned();
-            return Ok(Said { result: StepResult::Skipped, note });
+            return Ok(Said { result: StepResult::Skipped, note, shown_after: Duration::ZERO });
         };
         if let Some(takes) = takes {
             sleep(takes.0).await;
         }
         let words: Vec<&str> = [decision].into_iter().chain(issues).map(String::as_str).collect();
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-        Ok(Said { result: *result, note: note(&words.join("; ")) })
+        let note = note(&words.join("; "));
+        Ok(Said { result: *result, note, shown_after: Duration::ZERO })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ONE_STEP: &str = "\
+runbook: r
+title: R
+triggers: [x]
+contacts: [{ role: lead, name: L, reach: x }]
+steps: [{ name: tell, phase: verify, owner: lead, within: 1s, do: [x], expect: x, otherwise: y }]
+rollback: [x]
+";
+
+    #[tokio::test]
+    async fn nobody_is_asked_before_the_question_is_shown() {
+        let (screen, shown) = watch::channel(0);
+        let terminal = Terminal { contacts: Vec::new(), shown };
+        let step = drdrill_core::scenario::parse_runbook("r", ONE_STEP).unwrap().steps.remove(0);
+        let asking = tokio::time::timeout(Duration::from_millis(100), terminal.ask(1, 1, &step));
+        assert!(asking.await.is_err(), "it was answered, unseen");
+        drop(screen);
+        let said = terminal.ask(1, 1, &step).await.unwrap_err();
+        assert_eq!(said, "nobody is shown anything any more");
+    }
 
     #[test]
     fn a_line_is_cut_and_what_is_cut_off_is_no_answer() {

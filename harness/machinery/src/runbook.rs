@@ -20,7 +20,7 @@ use drdrill_core::people::{People, Said};
 use drdrill_core::runbook::{MachineAction, Phase, Runbook, RunbookStep, StepBy};
 use drdrill_core::scenario::Failback;
 use drdrill_core::tabletop::{Participant, StepResult};
-use drdrill_core::time::nanos;
+use drdrill_core::time::{At, nanos};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -217,9 +217,9 @@ impl ByRunbook {
         };
         let within_ns = nanos(step.within.0);
         journal.record(Event::RunbookStepStarted { step: step.name.clone(), by, who, within_ns });
-        let started = journal.now();
+        let mut started = journal.now();
         let ended = match by {
-            StepBy::Person => self.unless_given_up(self.ask(number, step)).await,
+            StepBy::Person => self.unless_given_up(self.ask(number, step, &mut started)).await,
             StepBy::Command => {
                 self.unless_given_up(Box::pin(self.run(step, carried, journal))).await
             }
@@ -260,8 +260,11 @@ impl ByRunbook {
         &self,
         number: usize,
         step: &RunbookStep,
+        started: &mut At,
     ) -> Result<(StepOutcome, String), String> {
-        let Said { result, note } = self.people.ask(number, self.runbook.steps.len(), step).await?;
+        let asked = self.people.ask(number, self.runbook.steps.len(), step);
+        let Said { result, note, shown_after } = asked.await?;
+        *started = started.plus(shown_after);
         let outcome = match result {
             StepResult::Done => StepOutcome::Done,
             StepResult::Failed => StepOutcome::Failed,
