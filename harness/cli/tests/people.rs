@@ -702,15 +702,18 @@ fn a_daemon_that_a_command_has_started_lives_until_its_undo_ends_it() {
     undisturbed(|| {
         let sandbox = sandbox();
         let file = |name: &str| sandbox.path(name).display().to_string();
-        let (pid, marked_file) = (file("pid"), file("marked"));
+        let (pid, marked_file, ended) = (file("pid"), file("marked"), file("ended"));
         let start = format!(
-            "setsid -f sh -c 'echo $$ > {pid}; exec sleep 600' </dev/null >/dev/null 2>&1\n\
+            "setsid -f sh -c 'trap \"echo > {ended}; exit\" TERM; echo $$ > {pid}; while :; do sleep 0.05; done' </dev/null >/dev/null 2>&1\n\
              until [ -s {pid} ]; do sleep 0.01; done; echo marked > {marked_file}"
         );
         program(&sandbox, "mark", &start);
-        // Only one that still runs can be ended.
-        let undo =
-            format!("kill $(cat {pid}) && echo undone >> {}; rm -f {marked_file}", file("undos"));
+        // Only one that still runs can end in order.
+        let undo = format!(
+            "kill $(cat {pid}); for try in $(seq 60); do [ -e {ended} ] && break; sleep 0.05; done\n\
+             [ -e {ended} ] && echo undone >> {}; rm -f {marked_file}",
+            file("undos")
+        );
         program(&sandbox, "unmark", &undo);
         sandbox.run(&format!("{RUN} --set failback=none --script script.yaml")).exits(0);
         assert!(!marked(&sandbox), "the undo was run");
