@@ -5,7 +5,6 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -24,26 +23,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// # Errors
 /// When its program is no file that can be run, or when somebody else could put another program in its place.
 pub fn check(command: &StartCommand) -> io::Result<()> {
-    check_program(&command.program)
-}
-
-/// As [`check`], of a program.
-///
-/// # Errors
-/// As [`check`].
-pub fn check_program(program: &Path) -> io::Result<()> {
-    let error = |why: &str| io::Error::other(format!("{}: {why}", program.display()));
-    let facts = std::fs::metadata(program).map_err(|cause| error(&cause.to_string()))?;
-    if !facts.is_file() || facts.mode() & 0o111 == 0 {
-        return Err(error("is no program that can be started"));
-    }
-    let owner = facts.uid();
-    if (owner != 0 && owner != geteuid().as_raw()) || facts.mode() & 0o022 != 0 {
-        return Err(error(
-            "belongs to somebody else, or others can write to it: it is not started",
-        ));
-    }
-    Ok(())
+    drdrill_process::check_program(&command.program)
 }
 
 /// What stands in the environment of what is started for `node` by the undo `tag`, written `NAME=VALUE`.

@@ -8,7 +8,6 @@ use drdrill_core::environment::{Environment, Functions};
 use drdrill_core::inventory::{CheckSpec, Inventory, NamedCheck};
 use drdrill_core::probe::{Call, Connection, Purpose};
 use drdrill_environments::secrets;
-use drdrill_faults::process::starter;
 use drdrill_machinery::checks::{Checks, NamedTry, Try};
 
 use crate::wiring::Plan;
@@ -61,14 +60,14 @@ pub(crate) fn programs_are_ours(plan: &Plan) -> Result<(), String> {
     for check in inventory.checks.iter().filter(|check| tried.contains(&&check.name)) {
         let CheckSpec::Exec(exec) = &check.check else { continue };
         let program = exec.command.first().map_or("", String::as_str);
-        starter::check_program(Path::new(program))
+        drdrill_process::check_program(Path::new(program))
             .map_err(|error| format!("check {}: {error}", check.name))?;
     }
     let run: Vec<&String> = steps.filter_map(|step| step.run.as_ref()).collect();
     for command in inventory.commands.iter().filter(|one| run.contains(&&one.name)) {
         let programs = [Some(&command.command), command.undo.as_ref()].into_iter().flatten();
         for program in programs.filter_map(|words| words.first()) {
-            starter::check_program(Path::new(program))
+            drdrill_process::check_program(Path::new(program))
                 .map_err(|error| format!("command {}: {error}", command.name))?;
         }
     }

@@ -1,15 +1,18 @@
 //! People in a drill that follows a runbook: asked at the terminal, or spoken for by a file of answers.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Read};
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use drdrill_core::people::{LONGEST_NOTE, People, Said};
 use drdrill_core::runbook::{Contact, Runbook, RunbookStep, StepBy};
 use drdrill_core::tabletop::{Answer, Names, Participant, Script, StepResult};
 use tokio::sync::Mutex;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::args::RunArgs;
@@ -17,6 +20,11 @@ use crate::catalog::{self, Source};
 use crate::exit::{Code, Failure};
 use crate::out;
 use crate::wiring::Plan;
+
+/// A line that is typed is cut after so many bytes: room for the longest note, whatever it is written in.
+const LONGEST_LINE: u64 = 4 * LONGEST_NOTE as u64 + 100;
+/// Lines that may wait to be heard; more are forgotten, and answer nothing.
+const WAITING: usize = 100;
 
 /// What is asked for after a line that says nothing.
 const HOW_TO_ANSWER: &str =
@@ -27,6 +35,8 @@ pub(crate) struct Asked {
     pub(crate) people: Arc<dyn People>,
     /// Whether their answers come from a file.
     pub(crate) scripted: bool,
+    /// Where the screen says which question it has shown; `None` where it shows none.
+    pub(crate) shown: Option<watch::Sender<usize>>,
     pub(crate) participants: Vec<Participant>,
 }
 
@@ -53,7 +63,7 @@ pub(crate) fn of(plan: &Plan, args: &RunArgs) -> Result<Option<Asked>, Failure> 
     if let Some(script) = script {
         let participants = script.participants.clone();
         let people = Arc::new(Scripted { script, contacts });
-        return Ok(Some(Asked { people, scripted: true, participants }));
+        return Ok(Some(Asked { people, scripted: true, shown: None, participants }));
     }
     let first = runbook.steps.iter().find(|step| step.by() == StepBy::Person);
     if let Some(step) = first
@@ -66,10 +76,13 @@ pub(crate) fn of(plan: &Plan, args: &RunArgs) -> Result<Option<Asked>, Failure> 
         );
         return Err(Failure::new(Code::NotReady, message));
     }
-    // Listened to from now on, so that what is typed before a question can be told from its answer.
-    typed();
-    let people = Arc::new(Terminal { contacts });
-    Ok(Some(Asked { people, scripted: false, participants: Vec::new() }))
+    if first.is_some() {
+        // Listened to from now on, so that what is typed before a question can be told from its answer.
+        typed();
+    }
+    let (screen, shown) = watch::channel(0);
+    let people = Arc::new(Terminal { contacts, shown });
+    Ok(Some(Asked { people, scripted: false, shown: Some(screen), participants: Vec::new() }))
 }
 
 /// Reads answers, whose names must be those of the runbook.
@@ -84,23 +97,34 @@ pub(crate) fn at_a_terminal() -> bool {
 }
 
 /// The lines that are typed, from now to the end of the process: an interrupt must not wait for one.
-fn typed() -> &'static Mutex<UnboundedReceiver<String>> {
-    static TYPED: OnceLock<Mutex<UnboundedReceiver<String>>> = OnceLock::new();
+fn typed() -> &'static Mutex<Receiver<String>> {
+    static TYPED: OnceLock<Mutex<Receiver<String>>> = OnceLock::new();
     TYPED.get_or_init(|| {
-        let (said, lines) = unbounded_channel();
+        let (said, lines) = channel(WAITING);
         thread::spawn(move || {
             let mut input = io::stdin().lock();
-            let mut line = Vec::new();
-            // What is no text is shown as such, and ends nothing.
-            while input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                if said.send(String::from_utf8_lossy(&line).trim().to_owned()).is_err() {
+            while let Some(line) = next_line(&mut input) {
+                if let Err(TrySendError::Closed(_)) = said.try_send(line) {
                     break;
                 }
-                line.clear();
             }
         });
         Mutex::new(lines)
     })
+}
+
+/// The beginning of the next line; `None` at the end. What is no text is shown as such, and ends nothing.
+fn next_line(input: &mut impl BufRead) -> Option<String> {
+    let mut line = Vec::new();
+    let read = input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
+    if !read.is_ok_and(|read| read > 0) {
+        return None;
+    }
+    if !line.ends_with(b"\n") {
+        // The rest of a line is no line of its own.
+        input.skip_until(b'\n').ok()?;
+    }
+    Some(String::from_utf8_lossy(&line).trim().to_owned())
 }
 
 fn contact<'a>(contacts: &'a [Contact], role: &str) -> &'a str {
@@ -116,6 +140,8 @@ fn note(text: &str) -> String {
 #[derive(Debug)]
 struct Terminal {
     contacts: Vec<Contact>,
+    /// Number of the question that was shown last.
+    shown: watch::Receiver<usize>,
 }
 
 #[async_trait]
@@ -124,14 +150,19 @@ impl People for Terminal {
         contact(&self.contacts, role).to_owned()
     }
 
-    async fn ask(&self, _: usize, _: usize, _: &RunbookStep) -> Result<Said, String> {
+    async fn ask(&self, number: usize, _: usize, _: &RunbookStep) -> Result<Said, String> {
+        let asked = Instant::now();
+        // A terminal may take no output for a while: nobody answers what they cannot see.
+        let shown = self.shown.clone().wait_for(|shown| *shown == number).await.map(drop);
+        shown.map_err(|_| "nobody is shown anything any more")?;
+        let shown_after = asked.elapsed();
         let mut lines = typed().lock().await;
         // What was typed before the question answers another one.
         while lines.try_recv().is_ok() {}
         loop {
             let line = lines.recv().await.ok_or("nobody answers any more")?;
             if let Some(said) = understood(&line) {
-                return Ok(said);
+                return Ok(Said { shown_after, ..said });
             }
             out::error(HOW_TO_ANSWER);
         }
@@ -150,7 +181,7 @@ fn understood(line: &str) -> Option<Said> {
         _ => return None,
     };
     let said = rest.trim_start_matches(|one: char| one.is_whitespace() || ":,;.-".contains(one));
-    Some(Said { result, note: note(said) })
+    Some(Said { result, note: note(said), shown_after: Duration::ZERO })
 }
 
 /// Answers from a file, each as late as it says.
@@ -172,20 +203,53 @@ impl People for Scripted {
         let answer = self.script.steps.iter().find(|answer| answer.step == step.name);
         let Some(Answer { result, takes, decision, issues, .. }) = answer else {
             let note = "the answers say nothing of it".to_owned();
-            return Ok(Said { result: StepResult::Skipped, note });
+            return Ok(Said { result: StepResult::Skipped, note, shown_after: Duration::ZERO });
         };
         if let Some(takes) = takes {
             sleep(takes.0).await;
         }
         let words: Vec<&str> = [decision].into_iter().chain(issues).map(String::as_str).collect();
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-        Ok(Said { result: *result, note: note(&words.join("; ")) })
+        let note = note(&words.join("; "));
+        Ok(Said { result: *result, note, shown_after: Duration::ZERO })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ONE_STEP: &str = "\
+runbook: r
+title: R
+triggers: [x]
+contacts: [{ role: lead, name: L, reach: x }]
+steps: [{ name: tell, phase: verify, owner: lead, within: 1s, do: [x], expect: x, otherwise: y }]
+rollback: [x]
+";
+
+    #[tokio::test]
+    async fn nobody_is_asked_before_the_question_is_shown() {
+        let (screen, shown) = watch::channel(0);
+        let terminal = Terminal { contacts: Vec::new(), shown };
+        let step = drdrill_core::scenario::parse_runbook("r", ONE_STEP).unwrap().steps.remove(0);
+        let asking = tokio::time::timeout(Duration::from_millis(100), terminal.ask(1, 1, &step));
+        assert!(asking.await.is_err(), "it was answered, unseen");
+        drop(screen);
+        let said = terminal.ask(1, 1, &step).await.unwrap_err();
+        assert_eq!(said, "nobody is shown anything any more");
+    }
+
+    #[test]
+    fn a_line_is_cut_and_what_is_cut_off_is_no_answer() {
+        let long = format!("f {}\nd\n\u{fe}last", "x".repeat(100_000));
+        let mut input = io::Cursor::new(long);
+        let first = next_line(&mut input).unwrap();
+        assert!(first.starts_with("f xxx") && first.len() < 10_000, "{}", first.len());
+        assert_eq!(next_line(&mut input).as_deref(), Some("d"));
+        assert_eq!(next_line(&mut input).as_deref(), Some("\u{fe}last"));
+        assert_eq!(next_line(&mut input), None);
+    }
 
     #[test]
     fn an_answer_is_one_of_three_and_may_have_a_note() {

@@ -4,7 +4,9 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::time::Duration;
 
 use console::{Term, style};
@@ -18,14 +20,15 @@ use drdrill_core::verdict::Verdict;
 use drdrill_engine::history::Observer;
 use drdrill_reports::escape;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::watch;
 
 /// The live line shows the availability of so much time.
 const WINDOW: Duration = Duration::from_secs(1);
 /// Time between two changes of the live line.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// Lines of the history that may wait to be shown; more are dropped from the screen, never from the evidence. Each is
-/// boxed: the channel makes room for all of them at once, and touching 2 MB takes a tenth of a drill that does nothing.
+/// Lines of the history that may wait to be shown; more are dropped from the screen, never from the evidence. What people
+/// are asked is never dropped: there are no more of these than steps of a runbook.
 const WAITING: usize = 4_000;
 /// Time the last lines may take to be shown.
 const LAST_LINES: Duration = Duration::from_millis(500);
@@ -33,34 +36,42 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 /// Shows a drill on a thread of its own: a terminal that takes no output must hold nothing up.
 #[derive(Debug)]
 pub(crate) struct Screen {
-    lines: SyncSender<Box<Entry>>,
+    lines: Sender<Box<Entry>>,
+    waiting: Arc<AtomicUsize>,
     over: Receiver<()>,
 }
 
 impl Screen {
-    /// Begins with `intro`. `by_people`: steps of a runbook are asked for here, and answered.
-    pub(crate) fn start(intro: &str, by_people: bool) -> Self {
-        let (lines, shown) = sync_channel::<Box<Entry>>(WAITING);
+    /// Begins with `intro`. With `asks` steps of a runbook are asked for here, and it is told which were.
+    pub(crate) fn start(intro: &str, asks: Option<watch::Sender<usize>>) -> Self {
+        let (lines, shown) = channel::<Box<Entry>>();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let left = waiting.clone();
         let (ended, over) = sync_channel(1);
         let intro = intro.to_owned();
         std::thread::spawn(move || {
-            let mut progress = Progress::new(by_people);
+            let mut progress = Progress::new(asks);
             progress.say(&intro);
             while let Ok(entry) = shown.recv() {
+                left.fetch_sub(1, Ordering::Relaxed);
                 progress.show(&entry);
             }
             progress.end();
             // Nobody waits any more when the screen was too slow.
             let _ = ended.send(());
         });
-        Self { lines, over }
+        Self { lines, waiting, over }
     }
 
     /// What shows the history as it grows.
     pub(crate) fn observer(&self) -> Observer {
-        let lines = self.lines.clone();
+        let (lines, waiting) = (self.lines.clone(), self.waiting.clone());
         Box::new(move |entry| {
-            let _ = lines.try_send(Box::new(entry.clone()));
+            if waiting.load(Ordering::Relaxed) < WAITING || is_of_people(&entry.event) {
+                waiting.fetch_add(1, Ordering::Relaxed);
+                // Nobody looks any more when it cannot be sent.
+                let _ = lines.send(Box::new(entry.clone()));
+            }
         })
     }
 
@@ -70,6 +81,18 @@ impl Screen {
         // Too late is as good as done.
         let _ = self.over.recv_timeout(LAST_LINES);
     }
+}
+
+/// What decides whom the screen asks, and when it asks no more.
+const fn is_of_people(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::RunbookFollowed { .. }
+            | Event::RunbookStepStarted { .. }
+            | Event::RunbookStep { .. }
+            | Event::StageStarted(_)
+            | Event::Aborted { .. }
+    )
 }
 
 /// Shows a drill as its history grows.
@@ -84,14 +107,15 @@ struct Progress {
     drawn: At,
     /// The runbook that is followed.
     steps: Vec<RunbookStep>,
-    by_people: bool,
+    /// Where it says which question it has shown; `None` where it shows none.
+    asks: Option<watch::Sender<usize>>,
     /// Whether somebody is asked now: the live line would be in the way of what they type.
     asking: bool,
 }
 
 impl Progress {
     /// A live line where standard error is a terminal and nobody says that this is a CI job; else plain lines.
-    fn new(by_people: bool) -> Self {
+    fn new(asks: Option<watch::Sender<usize>>) -> Self {
         let live = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
         let live = live.then(|| {
             let bar = ProgressBar::new_spinner();
@@ -111,7 +135,7 @@ impl Progress {
             stage: "starting",
             drawn: At::default(),
             steps: Vec::new(),
-            by_people,
+            asks,
             asking: false,
         }
     }
@@ -151,6 +175,10 @@ impl Progress {
         }
         text.push_str("    Is it done? d (done), f (failed) or s (skipped), and a note behind it:");
         crate::out::error(&crate::out::harmless(&text));
+        if let Some(asks) = &self.asks {
+            // Nobody waits for it any more when it cannot be told.
+            let _ = asks.send(number);
+        }
     }
 
     /// Nobody is asked any more.
@@ -198,7 +226,7 @@ impl Progress {
             }
         }
         if let Event::RunbookStepStarted { step, by: StepBy::Person, who, .. } = &entry.event
-            && self.by_people
+            && self.asks.is_some()
         {
             self.ask(step, who);
         }

@@ -260,7 +260,7 @@ fn by_runbook(
     environment: &Arc<dyn Environment>,
     functions: Option<Arc<dyn Functions>>,
     FollowedPlan { sha256, runbook, .. }: &FollowedPlan,
-    Asked { people, scripted, participants }: Asked,
+    Asked { people, scripted, participants, .. }: Asked,
     harness: &ProcessIdentity,
 ) -> Result<ByRunbook, ActionError> {
     let functions = functions.unwrap_or_else(|| Arc::new(Checks::new(Vec::new(), None)));

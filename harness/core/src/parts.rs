@@ -87,6 +87,9 @@ pub trait Recovery: fmt::Debug + Send + Sync {
     fn about_to_break(&self) {}
     /// The last fault is in effect.
     fn broken(&self) {}
+    /// Nobody is waited for any longer: whoever is asked is asked no more, what the machinery has begun it brings to its
+    /// end, and a recovery that is not done by then takes back what it did.
+    fn give_up(&self) {}
     /// Where it writes down how what it changes is taken back, when that outlives the environment.
     fn use_ledger(&self, _: Arc<dyn Undos>) {}
 }
@@ -103,6 +106,11 @@ pub trait Undos: fmt::Debug + Send + Sync {
     /// When it could not be written: the change must not be made.
     async fn intend(&self, kind: &str, target: &str, make: MakeUndo)
     -> Result<(u32, Undo), String>;
+    /// Writes down that a change is taken back in another way from now on.
+    ///
+    /// # Errors
+    /// When it could not be written: it is still taken back as it would have been.
+    async fn amend(&self, id: u32, undo: Undo) -> Result<(), String>;
     /// It was seen to be taken back.
     async fn taken_back(&self, id: u32);
 }

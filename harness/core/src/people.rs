@@ -1,6 +1,7 @@
 //! People who take part in a drill: whom a step of a runbook asks, and what they say.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -17,6 +18,8 @@ pub struct Said {
     pub result: StepResult,
     /// In their words.
     pub note: String,
+    /// How long it took until they were shown the question: that time is not theirs.
+    pub shown_after: Duration,
 }
 
 /// Asks people to do steps of a runbook.

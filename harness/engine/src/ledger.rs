@@ -21,11 +21,12 @@ use self::lines::encode;
 pub use self::lines::{Contents, Intent, Line};
 use crate::locked::Locked;
 
-/// Space reserved for a ledger, in bytes. An intent takes 1 to 4 KiB; scenarios have at most 50 faults.
+/// Space reserved for a ledger, in bytes. An intent takes 1 to 4 KiB; scenarios have at most 50 faults. A command of a
+/// runbook takes up to three lines; where all that is more, more is reserved.
 const RESERVED_BYTES: u64 = 256 * 1024;
-/// Of it, what intents may not take: on a full disk there is still room to write down what became of them. Each of 51
-/// intents takes at most 40 bytes as `reverted` and [`LONGEST_ERROR`] as `stuck`.
-const KEPT_FOR_UNDO: u64 = 32 * 1024;
+/// Of it, what intents may not take, for each of them: on a full disk there is still room to write down what became of them.
+/// An intent takes at most 40 bytes as `reverted`, and twice [`LONGEST_ERROR`] and 40 bytes as `stuck`.
+const KEPT_FOR_EACH: u64 = 1200;
 /// An error is cut after so many characters; it is for people, and what it is about stands in the intent.
 const LONGEST_ERROR: usize = 500;
 
@@ -185,11 +186,31 @@ impl Ledger {
             return Ok(id);
         }
         let (kind, target) = (kind.to_owned(), target.to_owned());
-        let line = Line::Intent(Intent { id, kind, target, undo });
+        self.write_intent(Intent { id, kind, target, undo })?;
+        Ok(id)
+    }
+
+    /// Writes down that an open intent is taken back in another way from now on.
+    ///
+    /// # Errors
+    /// When it could not be made durable; what was written before then still holds.
+    pub fn amend(&mut self, id: u32, undo: Undo) -> Result<(), LedgerError> {
+        let open = self.open().into_iter().find(|intent| intent.id == id);
+        let Some(intent) = open else { return Ok(()) };
+        self.write_intent(Intent { undo, ..intent })
+    }
+
+    fn write_intent(&mut self, intent: Intent) -> Result<(), LedgerError> {
+        let line = Line::Intent(intent);
         let encoded = self.encode(&line)?;
         self.keep_room_after(encoded.len() as u64)?;
-        self.write(&encoded, line)?;
-        Ok(id)
+        self.write(&encoded, line)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The number that the next intent will have.
@@ -258,7 +279,8 @@ impl Ledger {
 
     /// Sees to it that after an intent of so many bytes there is still room for what becomes of it.
     fn keep_room_after(&mut self, bytes: u64) -> Result<(), LedgerError> {
-        let needed = self.end + bytes + KEPT_FOR_UNDO;
+        let intents = u64::from(self.next_id()) + 1;
+        let needed = self.end + bytes + intents * KEPT_FOR_EACH;
         let Some(file) = self.file.as_ref().filter(|_| needed > self.reserved) else {
             return Ok(());
         };

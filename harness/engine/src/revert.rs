@@ -71,6 +71,26 @@ impl Stuck {
     }
 }
 
+/// Kind of what a command of a runbook did, in the ledger.
+pub(crate) const COMMAND: &str = "command";
+
+/// What came of an intent of this ledger, with how it is closed by hand where that has to be said: nobody can look whether
+/// somebody has taken back by hand what somebody's own command did.
+pub(crate) fn with_its_ledger(
+    result: Result<(), Box<Stuck>>,
+    ledger: &Ledger,
+) -> Result<(), Box<Stuck>> {
+    result.map_err(|mut stuck| {
+        if stuck.intent.kind == COMMAND {
+            stuck
+                .by_hand
+                .push_str("; when that is done, and nothing else is listed as in place: rm ");
+            stuck.by_hand.push_str(&ledger.path().display().to_string());
+        }
+        stuck
+    })
+}
+
 /// Takes one intent back and looks at the world whether it is gone. Not written to the ledger.
 ///
 /// No try lasts longer than [`TRY_TIMEOUT`], and none beyond `give_up`, but for the first, which has at least a second.
@@ -144,24 +164,28 @@ fn by_hand(reverter: &dyn Reverter, node: &str, params: &Value) -> String {
         .unwrap_or_else(|_| format!("undo by hand: {params}"))
 }
 
+/// Until when an intent may be tried that so many others come after. Each of `all` has an equal share of the time, but no
+/// more than [`TRY_TIMEOUT`], for itself alone; what the shares of those after it leave over it may take as well.
+pub(crate) fn its_time_ends(began: Instant, all: u32, others: u32) -> Instant {
+    let share = TRY_TIMEOUT.min(TOTAL_TIMEOUT / all.max(1));
+    began + TOTAL_TIMEOUT.saturating_sub(share * others)
+}
+
 /// Takes back every open intent of a ledger, newest first. One that does not go away does not stop the others.
 ///
-/// All of it takes no longer than [`TOTAL_TIMEOUT`]. Of that each intent has an equal share, but no more than
-/// [`TRY_TIMEOUT`], for itself alone; what the shares of those after it leave over it may take as well. So one that
-/// hangs has its [`TRIES`] where up to four intents are open, and no number of them keeps the others from being tried.
+/// All of it takes no longer than [`TOTAL_TIMEOUT`], shared as `its_time_ends` says. So one that hangs has its [`TRIES`] where up to four intents are open, and no number of them keeps the others from being tried.
 ///
 /// A ledger of another boot names processes that are gone and whose numbers others may have; see [`Boot`].
 pub async fn revert_open(ledger: &mut Ledger, reverters: &Reverters) -> Reverted {
     let began = tokio::time::Instant::now().into_std();
     let boot = ledger.contents().boot();
     let open = ledger.open();
-    let mut others = u32::try_from(open.len()).unwrap_or(u32::MAX);
-    let share = TRY_TIMEOUT.min(TOTAL_TIMEOUT / others.max(1));
+    let all = u32::try_from(open.len()).unwrap_or(u32::MAX);
     let mut reverted = Reverted::default();
-    for intent in open {
-        others -= 1;
-        let give_up = began + TOTAL_TIMEOUT.saturating_sub(share * others);
+    for (others, intent) in (0..all).rev().zip(open) {
+        let give_up = its_time_ends(began, all, others);
         let result = revert_of(boot, &intent, reverters, give_up).await;
+        let result = with_its_ledger(result, ledger);
         // When the ledger cannot be written the intent stays open, and a later recover finds it gone already.
         let _ = match &result {
             Ok(()) => ledger.reverted(intent.id),

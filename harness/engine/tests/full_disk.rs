@@ -107,6 +107,27 @@ fn on_a_disk_that_is_full_to_the_last_byte_everything_is_still_written_down() {
 }
 
 #[test]
+fn however_many_intents_fit_their_ends_fit_too() {
+    let disk = Tmpfs::new("2M");
+    let path = disk.path("run.ledger");
+    let mut ledger = Ledger::create(&path, opened()).unwrap();
+    disk.fill();
+    // Small ones, as of commands: far more than there are faults in a scenario.
+    let mut ids = Vec::new();
+    while let Ok(id) = ledger.intend("command", "target", undo(100)) {
+        ids.push(id);
+    }
+    assert!(ids.len() > 100, "{}", ids.len());
+    for id in &ids {
+        for _ in 0..2 {
+            ledger.stuck(*id, &"e".repeat(1000)).unwrap();
+        }
+        ledger.reverted(*id).unwrap();
+    }
+    assert_eq!(open(&path), Vec::<u32>::new());
+}
+
+#[test]
 fn where_the_reserve_is_used_up_nothing_more_is_begun_and_all_of_it_can_be_ended() {
     let disk = Tmpfs::new("2M");
     let path = disk.path("run.ledger");

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use drdrill_core::action::ActionError;
+use drdrill_core::action::{ActionError, Undo};
 use drdrill_core::environment::{Function, Functions, ProcessIdentity};
 use drdrill_core::event::{Event, Journal, Milestone, StepOutcome, When};
 use drdrill_core::inventory::NamedCommand;
@@ -20,12 +20,13 @@ use drdrill_core::people::{People, Said};
 use drdrill_core::runbook::{MachineAction, Phase, Runbook, RunbookStep, StepBy};
 use drdrill_core::scenario::Failback;
 use drdrill_core::tabletop::{Participant, StepResult};
-use drdrill_core::time::nanos;
+use drdrill_core::time::{At, nanos};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::builtin::{BuiltIn, Decided, Piecemeal};
-use crate::command;
+use crate::command::{self, CommandUndo};
 use crate::plan::{self, Act, Step};
 use crate::verify::verify;
 use carried::Carried;
@@ -65,6 +66,8 @@ pub struct ByRunbook {
 pub struct Told {
     breaking: AtomicBool,
     broken: Notify,
+    /// Nobody is waited for any longer.
+    given_up: CancellationToken,
     undos: Mutex<Option<Arc<dyn Undos>>>,
 }
 
@@ -81,9 +84,16 @@ struct Over {
     trigger: Trigger,
     /// The machinery's part of it, once it was asked for.
     plan: Option<Piecemeal>,
-    /// Whether the last step of the phase `fail_over` is over.
-    said: bool,
+    detected: bool,
     decided: bool,
+    /// Whether a step of the phase `fail_over` was done.
+    moved: bool,
+}
+
+impl Over {
+    const fn new(trigger: Trigger) -> Self {
+        Self { trigger, plan: None, detected: false, decided: false, moved: false }
+    }
 }
 
 impl ByRunbook {
@@ -113,7 +123,7 @@ impl ByRunbook {
 
     async fn recover(&self, trigger: Trigger, journal: &dyn Journal) -> Result<(), ActionError> {
         let steps = self.of_phases(Phase::counts_to_recovery);
-        let mut over = Over { trigger, plan: None, said: false, decided: false };
+        let mut over = Over::new(trigger);
         if let (Some(built_in), Trigger::Alarm(decided)) = (&self.built_in, &over.trigger) {
             built_in.begins(decided, journal);
         }
@@ -121,37 +131,63 @@ impl ByRunbook {
         for (index, (number, step)) in steps.iter().enumerate() {
             self.milestones_before(step, &mut over, journal);
             let done = self.step(*number, step, &mut over, None, &mut carried, journal).await;
-            if let Err(error) = done {
-                self.take_back(&carried, journal).await;
-                if let Some(built_in) = &self.built_in {
-                    built_in.came_to_nothing(&error, journal);
+            let outcome = match done.and_then(|outcome| self.in_time(step).map(|()| outcome)) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    self.take_back(&carried, journal).await;
+                    if let Some(built_in) = &self.built_in {
+                        built_in.came_to_nothing(&error, journal);
+                    }
+                    return Err(error);
                 }
-                return Err(error);
-            }
-            let last = steps[index + 1..].iter().all(|(_, next)| next.phase > Phase::FailOver);
-            if last && !over.said {
-                self.is_over(&mut over, journal);
+            };
+            if step.phase == Phase::FailOver {
+                over.moved |= outcome == StepOutcome::Done;
+                let next = steps.get(index + 1);
+                if over.moved && next.is_none_or(|(_, next)| next.phase > Phase::FailOver) {
+                    self.is_over(&over, journal);
+                }
             }
         }
         Ok(())
     }
 
-    /// Says what was decided by the time a step begins.
+    /// Fails where nobody waits any longer.
+    fn in_time(&self, step: &RunbookStep) -> Result<(), ActionError> {
+        if !self.told.given_up.is_cancelled() {
+            return Ok(());
+        }
+        let reason = "nobody waits any longer";
+        Err(self.error(&format!("do step {} of the runbook", step.name), reason))
+    }
+
+    /// Waits for `work`; `None` when it is not done before nobody waits any longer. It is dropped then.
+    async fn unless_given_up<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.told.given_up.cancelled() => None,
+            done = work => Some(done),
+        }
+    }
+
+    /// Says what was noticed and decided by the time a step begins.
     fn milestones_before(&self, step: &RunbookStep, over: &mut Over, journal: &dyn Journal) {
         let passed = |milestone| journal.record(Event::Milestone { milestone, at: journal.now() });
-        if step.phase > Phase::Decide && !over.decided {
-            over.decided = true;
+        if step.phase > Phase::Detect && !over.detected {
+            over.detected = true;
             if self.built_in.is_none() {
                 // Nobody else noticed.
                 passed(Milestone::Detected);
             }
+        }
+        if step.phase > Phase::Decide && !over.decided {
+            over.decided = true;
             passed(Milestone::Decided);
         }
     }
 
     /// The steps that fail over are done.
-    fn is_over(&self, over: &mut Over, journal: &dyn Journal) {
-        over.said = true;
+    fn is_over(&self, over: &Over, journal: &dyn Journal) {
         if let (Some(built_in), Some(_)) = (&self.built_in, &over.plan) {
             built_in.says_it_is_over(journal);
         } else {
@@ -161,6 +197,9 @@ impl ByRunbook {
     }
 
     /// One step, whoever does it. What it did that can be taken back is added to `carried`, also when it fails.
+    ///
+    /// A person, a command and checks are not waited for once it was given up: such a step has no end in the history. What
+    /// the machinery has begun it brings to its end, because half of it is worse.
     async fn step(
         &self,
         number: usize,
@@ -169,7 +208,8 @@ impl ByRunbook {
         failback: Option<&Failback>,
         carried: &mut Vec<Carried>,
         journal: &dyn Journal,
-    ) -> Result<(), ActionError> {
+    ) -> Result<StepOutcome, ActionError> {
+        self.in_time(step)?;
         let by = step.by();
         let who = match by {
             StepBy::Person => self.people.who(&step.owner),
@@ -177,16 +217,22 @@ impl ByRunbook {
         };
         let within_ns = nanos(step.within.0);
         journal.record(Event::RunbookStepStarted { step: step.name.clone(), by, who, within_ns });
-        let started = journal.now();
+        let mut started = journal.now();
         let ended = match by {
-            StepBy::Person => self.ask(number, step).await,
-            StepBy::Command => self.run(step, carried, journal).await,
-            StepBy::Checks => self.checks(step).await,
-            StepBy::Machinery => match step.action {
+            StepBy::Person => self.unless_given_up(self.ask(number, step, &mut started)).await,
+            StepBy::Command => {
+                self.unless_given_up(Box::pin(self.run(step, carried, journal))).await
+            }
+            StepBy::Checks => self.unless_given_up(self.checks(step)).await,
+            StepBy::Machinery => Some(match step.action {
                 Some(MachineAction::FailBack) => self.go_back(failback, carried, journal).await,
                 Some(action) => self.act(action, over, carried, journal).await,
                 None => Err("it says no action".to_owned()),
-            },
+            }),
+        };
+        let Some(ended) = ended else {
+            let doing = format!("wait for step {} of the runbook", step.name);
+            return Err(self.error(&doing, "it was not done in time"));
         };
         let (outcome, note) = match ended {
             Ok((outcome, note)) => (outcome, note),
@@ -200,7 +246,7 @@ impl ByRunbook {
             note: note.clone(),
         });
         if outcome != StepOutcome::Failed {
-            return Ok(());
+            return Ok(outcome);
         }
         let why = if note.is_empty() { String::new() } else { format!(": {note}") };
         if let Some(otherwise) = &step.otherwise {
@@ -214,8 +260,11 @@ impl ByRunbook {
         &self,
         number: usize,
         step: &RunbookStep,
+        started: &mut At,
     ) -> Result<(StepOutcome, String), String> {
-        let Said { result, note } = self.people.ask(number, self.runbook.steps.len(), step).await?;
+        let asked = self.people.ask(number, self.runbook.steps.len(), step);
+        let Said { result, note, shown_after } = asked.await?;
+        *started = started.plus(shown_after);
         let outcome = match result {
             StepResult::Done => StepOutcome::Done,
             StepResult::Failed => StepOutcome::Failed,
@@ -255,21 +304,33 @@ impl ByRunbook {
         let command = self.commands.iter().find(|one| one.name == name);
         let command = command.ok_or_else(|| format!("there is no command `{name}`"))?;
         let undos = self.told.undos.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut undo = None;
+        let undos = undos.ok_or("there is no ledger for its undo")?;
+        let (made_of, harness) = (command.clone(), self.harness.clone());
+        let make = Box::new(move |tag: &_| CommandUndo::of(tag, &made_of, harness));
+        // Also one that changes nothing: should drdrill be killed, somebody has to end it.
+        let (id, planned) = undos.intend(command::KIND, name, make).await?;
         if command.undo.is_some() {
-            let undos = undos.ok_or("there is no ledger for its undo")?;
-            let (made_of, harness) = (command.clone(), self.harness.clone());
-            let make = Box::new(move |tag: &_| command::CommandUndo::of(tag, &made_of, harness));
-            let (id, planned) = undos.intend(command::KIND, name, make).await?;
             journal.record(Event::CommandPlanned { id, name: name.to_owned() });
-            undo = Some(planned.clone());
-            // Also one that fails may have done half of it.
-            carried.push(Carried::Command { name: name.to_owned(), id, undo: planned, undos });
         }
-        match timeout(step.within.0, command::run(command, undo.as_ref())).await {
-            Ok(ended) => ended.map(|said| (StepOutcome::Done, said)),
-            Err(_) => Err(format!("not done within {}; it was killed", step.within)),
+        // Also one that fails may have done half of it.
+        let (undo, ledger) = (planned.clone(), undos.clone());
+        carried.push(Carried::Command { name: name.to_owned(), id, undo, undos: ledger });
+        let limit = Instant::now() + step.within.0;
+        let group = command::start(command, &planned)?;
+        if let Some(known) = group.leader().and_then(|leader| command::started(&planned, leader)) {
+            amend(carried, known, "began").await?;
         }
+        let Ok(ended) = timeout_at(limit, group.end(None)).await else {
+            return Err(format!("not done within {}; it was killed", step.within));
+        };
+        // From now on what it has started is its work, and no longer the command at work.
+        if command.undo.is_none() {
+            carried.pop();
+            undos.taken_back(id).await;
+        } else if let Some(over) = command::over(&planned) {
+            amend(carried, over, "ended").await?;
+        }
+        ended.map(|said| (StepOutcome::Done, said))
     }
 
     /// A part of the failover plan.
@@ -347,6 +408,15 @@ impl ByRunbook {
     }
 }
 
+/// Writes down what is known of the command that was run last.
+async fn amend(carried: &mut [Carried], known: Undo, what: &str) -> Result<(), String> {
+    let Some(Carried::Command { id, undo, undos, .. }) = carried.last_mut() else { return Ok(()) };
+    let noted = undos.amend(*id, known.clone()).await;
+    noted.map_err(|error| format!("that it {what} could not be written down: {error}"))?;
+    *undo = known;
+    Ok(())
+}
+
 /// The action that a step of the failover plan is a part of.
 const fn part_of_failover(act: &Act) -> MachineAction {
     match act {
@@ -405,16 +475,25 @@ impl Recovery for ByRunbook {
         }
         let milestone = Milestone::FailbackStarted;
         journal.record(Event::Milestone { milestone, at: journal.now() });
-        let mut over = Over { trigger: Trigger::Fault, plan: None, said: true, decided: true };
-        let mut carried = Vec::new();
+        let mut over = Over::new(Trigger::Fault);
+        let (mut carried, mut skipped) = (Vec::new(), Vec::new());
         for (number, step) in steps {
             let done = self.step(number, step, &mut over, Some(plan), &mut carried, journal).await;
-            if let Err(error) = done {
-                self.take_back(&carried, journal).await;
-                return Err(error);
+            match done {
+                Ok(StepOutcome::Skipped) => skipped.push(step.name.as_str()),
+                Ok(_) => {}
+                Err(error) => {
+                    self.take_back(&carried, journal).await;
+                    return Err(error);
+                }
             }
         }
-        Ok(())
+        if skipped.is_empty() {
+            return Ok(());
+        }
+        // Who left out a part of the way is not back.
+        let reason = format!("skipped: {}", skipped.join(", "));
+        Err(self.error("do every step of the way back of the runbook", reason))
     }
 
     async fn rejoin(&self, journal: Arc<dyn Journal>) -> Result<(), ActionError> {
@@ -436,6 +515,10 @@ impl Recovery for ByRunbook {
 
     fn broken(&self) {
         self.told.broken.notify_one();
+    }
+
+    fn give_up(&self) {
+        self.told.given_up.cancel();
     }
 
     fn use_ledger(&self, undos: Arc<dyn Undos>) {

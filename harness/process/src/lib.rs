@@ -2,9 +2,11 @@
 
 mod mark;
 mod pid_file;
+mod program;
 
-pub use mark::marked;
+pub use mark::{marked, of_group};
 pub use pid_file::{PidFileError, of_pid_file};
+pub use program::check_program;
 
 use std::fs;
 use std::io;

@@ -211,9 +211,9 @@ impl Prepared<'_> {
             self.plan.scenario.scenario,
             self.plan.inventory.environment
         );
-        let asked = self.asked.take();
-        let by_people = asked.as_ref().is_some_and(|asked| !asked.scripted);
-        let screen = progress::Screen::start(&intro, by_people);
+        let mut asked = self.asked.take();
+        let shown = asked.as_mut().and_then(|asked| asked.shown.take());
+        let screen = progress::Screen::start(&intro, shown);
         let made = self.drill(environment, screen.observer(), recipients, asked);
         screen.end();
         let made = match made {

@@ -97,9 +97,9 @@ pub struct NamedCommand {
     /// process list: no secrets.
     #[garde(custom(argv))]
     pub command: Vec<String>,
-    /// What takes back what the command did: run when a later step fails, when the drill is aborted or killed, and at
-    /// its end unless the way back was gone. It has 10 s, may be run although the command was not or only half, and may
-    /// be run twice. It stands in the undo ledger: no secrets. Without one nothing has to be taken back.
+    /// What takes back what the command did: always run, when a later step fails, when the drill is aborted or killed,
+    /// else at its end. It has 10 s, must do no harm when it is not needed any more, may be run although the command was not
+    /// or only half, and may be run twice. It stands in the undo ledger: no secrets. Without one nothing has to be taken back.
     #[serde(default)]
     #[garde(inner(custom(an_argv)))]
     pub undo: Option<Vec<String>>,

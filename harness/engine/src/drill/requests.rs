@@ -16,6 +16,11 @@ pub(super) enum Request {
         make: MakeUndo,
         reply: oneshot::Sender<Result<(u32, Undo), String>>,
     },
+    Amend {
+        id: u32,
+        undo: Undo,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
     TakenBack {
         id: u32,
         reply: oneshot::Sender<()>,
@@ -49,6 +54,13 @@ impl Undos for Requests {
         answer.await.map_err(|_| over())?
     }
 
+    async fn amend(&self, id: u32, undo: Undo) -> Result<(), String> {
+        let (reply, answer) = oneshot::channel();
+        let over = || "the drill is over".to_owned();
+        self.0.send(Request::Amend { id, undo, reply }).map_err(|_| over())?;
+        answer.await.map_err(|_| over())?
+    }
+
     async fn taken_back(&self, id: u32) {
         let (reply, answer) = oneshot::channel();
         if self.0.send(Request::TakenBack { id, reply }).is_ok() {
@@ -67,6 +79,11 @@ pub(super) fn served(request: Request, run_id: &str, ledger: &mut Ledger) {
             let answer = intended.map(|id| (id, undo)).map_err(|error| error.to_string());
             // Whoever asked may be gone: nothing is done then, and what stands in the ledger is taken back all the same.
             let _ = reply.send(answer);
+        }
+        Request::Amend { id, undo, reply } => {
+            let amended = ledger.amend(id, undo).map_err(|error| error.to_string());
+            // Whoever asked may be gone; the line stands all the same, and is true.
+            let _ = reply.send(amended);
         }
         Request::TakenBack { id, reply } => {
             // When it cannot be written the intent stays open, which is safe.

@@ -17,14 +17,12 @@ use super::guard::{Abort, Guard};
 use super::{Drill, faults};
 use crate::history::Recorder;
 use crate::ledger::{Intent, LedgerError};
-use crate::revert::{Stuck, TOTAL_TIMEOUT, revert_one};
+use crate::revert::{COMMAND, Stuck, TOTAL_TIMEOUT, its_time_ends, revert_one, with_its_ledger};
 
 /// Time between two looks at whether the drill may go on.
 const POLL: Duration = Duration::from_millis(10);
 /// A task that was ended may take so long until it does nothing any more.
 const LAST_POLL: Duration = Duration::from_secs(1);
-/// Kind of what a command of a runbook did, in the ledger.
-const COMMAND: &str = "command";
 /// A wall clock that moved by more than this against the monotonic clock was stepped. Source: measurement, section 2.
 const CLOCK_STEP_NS: i64 = 1_000_000;
 
@@ -37,6 +35,8 @@ pub(super) struct Stages<'a> {
     /// The service whose writes are accounted for.
     written: Option<String>,
     failover: Option<Background>,
+    /// Whether the recovery was carried out to its end.
+    carried_out: bool,
     /// Faults in effect, with their numbers in the ledger.
     faults: Vec<(u32, Arc<dyn Action>)>,
     /// What could not be taken back so far.
@@ -93,6 +93,7 @@ impl<'a> Stages<'a> {
             watch,
             written,
             failover: None,
+            carried_out: false,
             faults: Vec::new(),
             stuck: Vec::new(),
         }
@@ -112,12 +113,13 @@ impl<'a> Stages<'a> {
         if let Some(failover) = self.failover.take() {
             failover.end().await;
         }
-        // What commands of a runbook did stays for a way back that is to be gone: its end takes their place.
-        let goes_back = !aborted && self.drill.scenario.failback.is_some();
+        // What commands of a runbook did stays until the way back was gone, where one is to be gone; else it is taken
+        // back before the faults, so that what took over steps down before the original returns.
+        let goes_back = !aborted && self.recovered() && self.drill.scenario.failback.is_some();
         self.undo(|intent| intent.kind != COMMAND || !goes_back).await;
         self.guard.nothing_is_broken();
         if !aborted {
-            let back = self.fail_back().await;
+            let back = if goes_back { self.fail_back().await } else { Ok(()) };
             let aborted = self.note_abort(back);
             self.undo(|_| true).await;
             let stopped = stop(sampling);
@@ -259,14 +261,21 @@ impl<'a> Stages<'a> {
                 Ok(Err(panic)) => Err(panic.to_string()),
                 Err(_) => {
                     if scenario.recovery.failover == Failover::Runbook
-                        && let Some(waiting) = self.failover.take()
+                        && let (Some(recovery), Some(mut waiting)) =
+                            (&self.drill.recovery, self.failover.take())
                     {
-                        // Nobody is asked any more.
+                        // Nobody is asked any more; what was done is taken back by those who did it.
+                        recovery.give_up();
+                        let ending = tokio::time::timeout(TOTAL_TIMEOUT, &mut waiting.0);
+                        let ended = self.guard.unless_stopped(ending).await;
                         waiting.end().await;
+                        // What came of it stands in the history; one that hangs is ended like any other.
+                        let _ = ended?;
                     }
                     Err(format!("not done within {}", scenario.recovery.give_up_after))
                 }
             };
+            self.carried_out = outcome.is_ok();
             if let Err(error) = outcome {
                 let what = match scenario.recovery {
                     plan if plan.restore.is_some() => "restore",
@@ -320,22 +329,10 @@ impl<'a> Stages<'a> {
             return;
         }
         self.journal.record(Event::StageStarted(Stage::Undo));
-        let give_up = Instant::now() + TOTAL_TIMEOUT;
-        for intent in intents {
-            self.take_back(&intent, give_up).await;
-        }
-    }
-
-    /// What commands did is part of what the way back has ended.
-    fn commands_are_settled(&mut self) {
-        for intent in self.guard.ledger.open() {
-            if intent.kind == COMMAND {
-                let noted = self.guard.ledger.reverted(intent.id);
-                self.note_of_ledger(noted);
-                let name = &intent.target;
-                let text = format!("the way back was gone: what the command {name} did is settled");
-                self.journal.record(Event::Note { text });
-            }
+        let began = Instant::now();
+        let all = u32::try_from(intents.len()).unwrap_or(u32::MAX);
+        for (others, intent) in (0..all).rev().zip(intents) {
+            self.take_back(&intent, its_time_ends(began, all, others)).await;
         }
     }
 
@@ -362,6 +359,7 @@ impl<'a> Stages<'a> {
     /// Takes one intent back, and writes into the ledger what came of it.
     async fn revert(&mut self, intent: &Intent, give_up: Instant) -> Result<(), Stuck> {
         let result = revert_one(intent, &self.drill.reverters, give_up).await;
+        let result = with_its_ledger(result, self.guard.ledger);
         let noted = match &result {
             Ok(()) => self.guard.ledger.reverted(intent.id),
             Err(stuck) => self.guard.ledger.stuck(intent.id, &stuck.error),
@@ -388,22 +386,24 @@ impl<'a> Stages<'a> {
         }
         self.journal.record(Event::StageStarted(Stage::Failback));
         let patience = self.drill.scenario.recovery.give_up_after;
-        let going = recovery.fail_back(self.journal.clone(), plan);
-        let back = if self.drill.scenario.recovery.failover == Failover::Runbook {
-            // Nobody is waited for without an end.
-            let limited = tokio::time::timeout(patience.0, going);
-            let ended = self.guard.unless_stopped(limited).await?;
-            ended.map_err(|_| format!("not done within {patience}"))
-        } else {
-            Ok(self.guard.unless_stopped(going).await?)
+        let by_runbook = self.drill.scenario.recovery.failover == Failover::Runbook;
+        let mut going = recovery.fail_back(self.journal.clone(), plan);
+        let back = async {
+            if by_runbook {
+                match tokio::time::timeout(patience.0, &mut going).await {
+                    Ok(back) => return back,
+                    // Nobody is waited for any more. What the machinery has begun it ends, in its own time: half a way
+                    // back is worse than either end.
+                    Err(_) => recovery.give_up(),
+                }
+            }
+            going.await
         };
-        let back = back.and_then(|back| back.map_err(|error| error.to_string()));
-        if let Err(error) = back {
+        if let Err(error) = self.guard.unless_stopped(back).await? {
             self.journal
                 .record(Event::Note { text: format!("the failback did not succeed: {error}") });
             return Ok(());
         }
-        self.commands_are_settled();
         self.journal.record(Event::Milestone {
             milestone: Milestone::FailbackFinished,
             at: self.journal.now(),
@@ -413,6 +413,11 @@ impl<'a> Stages<'a> {
         self.guard.unless_stopped(work).await?;
         // The last thing that clients do is seen as well.
         self.guard.unless_stopped(sleep(self.drill.facts.measure.sustained.0)).await
+    }
+
+    /// Whether there is something to go back from: a runbook that nobody got to its end has taken back what it did.
+    fn recovered(&self) -> bool {
+        self.carried_out || self.drill.scenario.recovery.failover != Failover::Runbook
     }
 
     /// Whether all is read back once more after everything was taken back.

@@ -26,7 +26,8 @@ pub enum Line {
         /// The boot of the kernel it runs on.
         boot_id: String,
     },
-    /// Something is about to be done; this is how it is taken back.
+    /// Something is about to be done; this is how it is taken back. A later line of the same number takes the place of this
+    /// one.
     Intent(Intent),
     /// It was taken back, and seen to be.
     Reverted {
@@ -135,7 +136,11 @@ impl Contents {
             Line::Intent(intent) if !matches!(intent.undo, Undo::Nothing { .. }) => Some(intent),
             _ => None,
         });
-        intents.filter(|intent| closed.insert(intent.id)).cloned().collect()
+        let mut open: Vec<Intent> =
+            intents.filter(|intent| closed.insert(intent.id)).cloned().collect();
+        // One that was amended keeps its place.
+        open.sort_by_key(|intent| std::cmp::Reverse(intent.id));
+        open
     }
 
     pub(super) fn next_id(&self) -> u32 {

@@ -1,7 +1,9 @@
 //! A program that tries a function: no shell, nothing of drdrill's environment, bounded time and output.
 
+use std::path::Path;
 use std::process::Stdio;
 
+use drdrill_core::environment::ProcessIdentity;
 use drdrill_core::inventory::ExecCheck;
 use drdrill_core::secret::redacted;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -15,9 +17,10 @@ const KEPT: usize = 64 * 1024;
 /// So much of it is shown, in characters.
 const SHOWN: usize = 200;
 
-/// The program and all that it started in its process group. They are killed when this is dropped before the program
+/// A program at work, and all that it started in its process group. They are killed when this is dropped before the program
 /// was waited for: until then its number is its own.
-struct Group {
+pub(crate) struct Group {
+    program: String,
     child: Child,
     over: bool,
 }
@@ -26,7 +29,8 @@ impl Drop for Group {
     fn drop(&mut self) {
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
         if let (Some(pid), false) = (pid, self.over) {
-            // A group that has ended meanwhile is what is wanted.
+            // A group that has ended meanwhile is what is wanted. One that may not be killed is seen by whoever takes
+            // back what a command did, and is told; a check changes nothing.
             let _ = kill_process_group(pid, Signal::KILL);
         }
     }
@@ -43,9 +47,18 @@ pub(crate) async fn run_marked(
     output_contains: Option<&str>,
     mark: Option<(&str, &str)>,
 ) -> Result<String, String> {
+    start(command, mark)?.end(output_contains).await
+}
+
+/// Starts a command that may carry a variable, name and value, in its environment.
+pub(crate) fn start(command: &[String], mark: Option<(&str, &str)>) -> Result<Group, String> {
     let [program, arguments @ ..] = command else {
         return Err("no program is named".to_owned());
     };
+    if mark.is_some() {
+        // A drill lasts, and an undo may come long after it: what could be changed meanwhile is looked at again.
+        drdrill_process::check_program(Path::new(program)).map_err(|error| error.to_string())?;
+    }
     let mut command = Command::new(program);
     command.env_clear();
     if let Some((name, value)) = mark {
@@ -63,26 +76,41 @@ pub(crate) async fn run_marked(
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| format!("start {program}: {error}"))?;
-    let mut group = Group { child, over: false };
-    let (out, err) = (group.child.stdout.take(), group.child.stderr.take());
-    let (out, err) = tokio::join!(read(out), read(err));
-    let status =
-        group.child.wait().await.map_err(|error| format!("wait for {program}: {error}"))?;
-    group.over = true;
-    let said = |text: &str| match shown(text) {
-        nothing if nothing.is_empty() => String::new(),
-        said => format!(": {said}"),
-    };
-    if !status.success() {
-        let text = if err.trim().is_empty() { &out } else { &err };
-        return Err(format!("{status}{}", said(text)));
+    Ok(Group { program: program.clone(), child, over: false })
+}
+
+impl Group {
+    /// The process that the group began with, unless it has ended.
+    pub(crate) fn leader(&self) -> Option<ProcessIdentity> {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok())?;
+        drdrill_process::of_process("command", pid)
     }
-    if let Some(wanted) = output_contains
-        && !out.contains(wanted)
-    {
-        return Err(format!("it printed no `{wanted}`{}", said(&out)));
+
+    /// Waits for its end.
+    pub(crate) async fn end(mut self, output_contains: Option<&str>) -> Result<String, String> {
+        let (out, err) = (self.child.stdout.take(), self.child.stderr.take());
+        let (out, err) = tokio::join!(read(out), read(err));
+        let status = self
+            .child
+            .wait()
+            .await
+            .map_err(|error| format!("wait for {}: {error}", self.program))?;
+        self.over = true;
+        let said = |text: &str| match shown(text) {
+            nothing if nothing.is_empty() => String::new(),
+            said => format!(": {said}"),
+        };
+        if !status.success() {
+            let text = if err.trim().is_empty() { &out } else { &err };
+            return Err(format!("{status}{}", said(text)));
+        }
+        if let Some(wanted) = output_contains
+            && !out.contains(wanted)
+        {
+            return Err(format!("it printed no `{wanted}`{}", said(&out)));
+        }
+        Ok(format!("exit code 0{}", said(&out)))
     }
-    Ok(format!("exit code 0{}", said(&out)))
 }
 
 async fn read(from: Option<impl AsyncRead + Unpin>) -> String {

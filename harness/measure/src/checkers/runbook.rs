@@ -1,9 +1,10 @@
 //! Steps of a runbook that a drill followed.
 
 use drdrill_core::checker::Finding;
-use drdrill_core::event::StepOutcome;
+use drdrill_core::event::{Stage, StepOutcome};
 use drdrill_core::runbook::{Phase, RunbookStep};
 use drdrill_core::scenario::Failover;
+use drdrill_core::time::At;
 use drdrill_core::units::Span;
 
 use super::{Rule, critical, fine, unknown, warning};
@@ -26,11 +27,12 @@ fn look(case: &Case<'_>) -> Vec<Finding> {
         }];
     };
     let goes_back = case.digest.start.scenario.failback.is_some();
-    let mut found = Vec::new();
+    let mut found = undone(case);
     let mut reached = true;
     for step in followed.runbook.steps.iter().filter(|step| is_carried_out(step, goes_back)) {
         let Some(walked) = walked(case.digest, step) else {
-            if reached && step.phase.counts_to_recovery() {
+            let due = step.phase.counts_to_recovery() || went_back(case);
+            if reached && due {
                 // Those behind it say nothing new.
                 reached = false;
                 found.push(unknown(NAME, format!("the drill never came to step {}", step.name)));
@@ -39,7 +41,7 @@ fn look(case: &Case<'_>) -> Vec<Finding> {
         };
         let said = |note: &str| if note.is_empty() { String::new() } else { format!(": {note}") };
         match walked.ended {
-            None if case.digest.aborted.is_some() => {
+            None if !was_given_up(case, step, walked.started) => {
                 found.push(unknown(NAME, format!("the drill ended during step {}", step.name)));
                 reached = false;
             }
@@ -79,6 +81,41 @@ fn look(case: &Case<'_>) -> Vec<Finding> {
     found
 }
 
+/// Commands that nobody has seen taken back, and of which nobody says that they are still in place.
+fn undone(case: &Case<'_>) -> Vec<Finding> {
+    let digest = case.digest;
+    if digest.finished.is_none() {
+        return Vec::new();
+    }
+    let open = digest.commands.iter().filter(|(id, _)| {
+        !digest.taken_back.contains(id) && !digest.leftovers.iter().any(|left| left.id == **id)
+    });
+    let text =
+        |name: &str| format!("what became of the command {name} is not known: nobody took it back");
+    open.map(|(_, name)| critical(NAME, text(name))).collect()
+}
+
+/// Whether the way back was begun.
+fn went_back(case: &Case<'_>) -> bool {
+    let begun = |(_, stage): &(At, Stage)| *stage == Stage::Failback;
+    case.digest.stages.iter().any(begun)
+}
+
+/// Whether a step that nobody ended had all the time that the drill gives it. What ended the drill later says nothing
+/// about it; a drill that was ended before says nothing about the step.
+fn was_given_up(case: &Case<'_>, step: &RunbookStep, started: At) -> bool {
+    let digest = case.digest;
+    let Some((aborted, ..)) = digest.aborted else { return true };
+    let begins = if step.phase.counts_to_recovery() {
+        digest.faults.values().filter_map(|fault| Some(fault.in_effect.as_ref()?.0)).max()
+    } else {
+        let back = digest.stages.iter().filter(|(_, stage)| *stage == Stage::Failback);
+        back.map(|(at, _)| *at).min()
+    };
+    let patience = digest.start.scenario.recovery.give_up_after.0;
+    aborted >= begins.unwrap_or(started).plus(patience)
+}
+
 /// What comes after the drill is no part of it.
 fn is_carried_out(step: &RunbookStep, goes_back: bool) -> bool {
     step.phase.counts_to_recovery() || (step.phase == Phase::FailBack && goes_back)
@@ -86,10 +123,13 @@ fn is_carried_out(step: &RunbookStep, goes_back: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use drdrill_core::event::{AbortCause, Event, StepOutcome};
-    use drdrill_core::runbook::StepBy;
+    use std::time::Duration;
+
+    use drdrill_core::event::{AbortCause, Event, Stage, StepOutcome};
+    use drdrill_core::runbook::{Phase, StepBy};
     use drdrill_core::scenario::{Failover, parse_runbook};
     use drdrill_core::time::At;
+    use drdrill_core::units::Span;
     use drdrill_core::verdict::Verdict;
 
     use super::super::testing::{Story, verdict_of};
@@ -188,6 +228,50 @@ rollback: [undo it]
         let reason = "interrupted".to_owned();
         story.add(6_000, Event::Aborted { cause: AbortCause::Operator, reason });
         assert_eq!(verdict_of(super::RULE, &story), Verdict::Unknown);
+    }
+
+    #[test]
+    fn who_had_all_the_time_there_was_is_not_excused_by_what_ended_the_drill_later() {
+        let aborted = |ms| {
+            let mut story = story(&[("confirm", None, 0)]);
+            let reason = "interrupted".to_owned();
+            story.add(ms, Event::Aborted { cause: AbortCause::Operator, reason });
+            let Event::DrillStarted(started) = &mut story.entries[0].event else { panic!() };
+            started.scenario.recovery.give_up_after = Span(Duration::from_secs(3));
+            verdict_of(super::RULE, &story)
+        };
+        assert_eq!(aborted(7_500), Verdict::Unknown);
+        assert_eq!(aborted(8_500), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_way_back_that_leaves_out_a_step_proves_nothing() {
+        let of = |went_back: bool| {
+            let mut story = story(&[("confirm", DONE, 100), ("tell", DONE, 100)]);
+            story.asks_for_failback();
+            for entry in &mut story.entries {
+                if let Event::RunbookFollowed { runbook, .. } = &mut entry.event {
+                    runbook.steps[2].phase = Phase::FailBack;
+                }
+            }
+            if went_back {
+                story.add(10_100, Event::StageStarted(Stage::Failback));
+            }
+            verdict_of(super::RULE, &story)
+        };
+        assert_eq!(of(true), Verdict::Unknown);
+        // That it was not gone at all is said elsewhere.
+        assert_eq!(of(false), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_command_that_nobody_has_seen_taken_back_fails() {
+        let steps = [("confirm", DONE, 100), ("tell", DONE, 100)];
+        let mut story = story(&steps);
+        story.add(5_300, Event::CommandPlanned { id: 7, name: "dns".into() });
+        assert_eq!(verdict_of(super::RULE, &story), Verdict::Fail);
+        story.add(10_500, Event::CommandTakenBack { id: 7, at: At::from_millis(10_500) });
+        assert_eq!(verdict_of(super::RULE, &story), Verdict::Pass);
     }
 
     #[test]

@@ -119,8 +119,10 @@ pub(crate) struct Digest<'a> {
     pub(crate) followed: Option<Followed<'a>>,
     /// Its steps, as far as they began.
     pub(crate) walked: Vec<Walked<'a>>,
-    /// Commands whose undo was on disk and that were taken back.
-    taken_back: BTreeSet<u32>,
+    /// Commands whose undo was on disk, by their entry in the ledger.
+    pub(crate) commands: BTreeMap<u32, &'a str>,
+    /// Those of them that were taken back.
+    pub(crate) taken_back: BTreeSet<u32>,
     pub(crate) finished: Option<(At, &'a str)>,
     /// The last instant of the drill.
     pub(crate) end: At,
@@ -155,6 +157,7 @@ impl<'a> Digest<'a> {
             notices: Vec::new(),
             followed: None,
             walked: Vec::new(),
+            commands: BTreeMap::new(),
             taken_back: BTreeSet::new(),
             finished: None,
             end: At(0),
@@ -246,6 +249,7 @@ impl<'a> Digest<'a> {
             Event::RunbookFollowed { .. }
             | Event::RunbookStepStarted { .. }
             | Event::RunbookStep { .. }
+            | Event::CommandPlanned { .. }
             | Event::CommandTakenBack { .. }
             | Event::CommandStuck { .. } => self.file_runbook(entry),
             other => self.file_fault(other),
@@ -269,6 +273,9 @@ impl<'a> Digest<'a> {
                 let walked = self.walk(step, *started);
                 walked.started = *started;
                 walked.ended = Some((*finished, *outcome, note));
+            }
+            Event::CommandPlanned { id, name } => {
+                self.commands.insert(*id, name);
             }
             Event::CommandTakenBack { id, .. } => {
                 self.taken_back.insert(*id);
