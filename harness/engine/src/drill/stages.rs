@@ -364,6 +364,10 @@ impl<'a> Stages<'a> {
             Ok(()) => self.guard.ledger.reverted(intent.id),
             Err(stuck) => self.guard.ledger.stuck(intent.id, &stuck.error),
         };
+        if noted.is_err() {
+            // Its entry stays open for whoever comes later: a ledger that could not be written once is not believed.
+            self.stuck.push(intent.id);
+        }
         self.note_of_ledger(noted);
         result.map_err(|stuck| *stuck)
     }
