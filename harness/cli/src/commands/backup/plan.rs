@@ -14,7 +14,6 @@ use drdrill_core::backup_plan::{BackupPlan, Origin, Place, S3Place};
 use drdrill_core::inventory::SecretSource;
 use drdrill_core::secret::Secret;
 use drdrill_environments::secrets;
-use drdrill_faults::process::starter;
 
 use crate::catalog;
 use crate::exit::Failure;
@@ -73,7 +72,7 @@ fn bucket(place: &S3Place, plan: &str) -> Result<Arc<dyn Store>, String> {
 
 /// Programs are started when nobody else could have put them there.
 pub(super) fn trust() -> Trust {
-    Arc::new(|program| starter::check_program(program).map_err(|error| error.to_string()))
+    Arc::new(|program| drdrill_process::check_program(program).map_err(|error| error.to_string()))
 }
 
 impl Opened {
