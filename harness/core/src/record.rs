@@ -265,6 +265,9 @@ pub struct RegistersFound {
     pub unknown_writes: u64,
     /// Reads that were answered.
     pub reads: u64,
+    /// Of those, sent after the fault and the service's return, and before the way back; absent where nothing was broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads_after_fault: Option<u64>,
     /// Reads that returned a value which had been overwritten.
     pub stale_reads: u64,
     /// The longest time for which such a value had been overwritten, at least.
@@ -302,6 +305,10 @@ pub struct BankFound {
     pub unknown_transfers: u64,
     /// Snapshots of all balances that were compared with the total.
     pub snapshots: u64,
+    /// Snapshots that were answered, asked for after the fault and the service's return, and before the way back; absent
+    /// where nothing was broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshots_after_fault: Option<u64>,
     /// Snapshots that no bank can have answered.
     pub wrong_snapshots: u64,
     /// The money that there is, from the first snapshot.

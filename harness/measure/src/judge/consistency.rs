@@ -7,12 +7,12 @@ mod words;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Duration;
 
-use drdrill_core::inventory::ServiceFacts;
 use drdrill_core::record::{BankFound, Consistency, RegistersFound};
 use drdrill_core::sample::{Deed, Sample};
-use drdrill_core::time::{Bounds, millis};
+use drdrill_core::time::{At, Bounds, millis};
 use drdrill_core::verdict::Verdict;
 use drdrill_histories::bank::{Bank, Rules};
 use drdrill_histories::operation::{Access, Operation, Outcome};
@@ -21,8 +21,9 @@ use drdrill_histories::stale::Stale;
 use drdrill_histories::succession::{Answer, Disaster, Lost, Succession};
 use drdrill_histories::{KeyOrder, Registers, StaleReads, workload};
 
-use super::case::Case;
+use super::case::{Case, ServiceStory};
 use super::digest::FaultFacts;
+use super::recovery::Recovery;
 
 /// Examples of what is wrong that the record has.
 const EXAMPLES: usize = 5;
@@ -31,7 +32,11 @@ const EXAMPLES: usize = 5;
 type Reason = (Verdict, String);
 
 /// Judges one service; `None` where no workload touched it.
-pub(crate) fn judge(case: &Case<'_>, service: &ServiceFacts) -> Option<(Consistency, Vec<Reason>)> {
+pub(crate) fn judge(
+    case: &Case<'_>,
+    story: &ServiceStory<'_>,
+) -> Option<(Consistency, Vec<Reason>)> {
+    let service = story.facts;
     let streams = &case.digest.start.streams;
     let own = |sample: &&Sample| {
         let mut streams = streams.iter();
@@ -39,8 +44,9 @@ pub(crate) fn judge(case: &Case<'_>, service: &ServiceFacts) -> Option<(Consiste
     };
     let deeds: Vec<&Sample> = case.digest.deeds.iter().copied().filter(own).collect();
     let target = service.targets.rpo.map(|target| target.0);
-    let registers = registers(case, &deeds, target);
-    let bank = bank(&deeds);
+    let after = After::of(case, story);
+    let registers = registers(case, &deeds, target, &after);
+    let bank = bank(&deeds, &after);
     if registers.is_none() && bank.is_none() {
         return None;
     }
@@ -60,6 +66,7 @@ fn registers(
     case: &Case<'_>,
     deeds: &[&Sample],
     target: Option<Duration>,
+    after: &After,
 ) -> Option<(RegistersFound, String)> {
     let mut answers: Vec<Answer> =
         deeds.iter().filter_map(|sample| workload::register(sample)).collect();
@@ -70,6 +77,9 @@ fn registers(
         if case.digest.finished.is_some() { 0 } else { drop_unexplained(&mut answers) };
     let succession = Succession::of(&answers, &disasters(case));
     let mut found = counted(&answers, &succession);
+    let answered = answers.iter().map(|answer| &answer.operation);
+    let answered = answered.filter(|one| one.is_ok() && matches!(one.access, Access::Read(_)));
+    found.reads_after_fault = after.count(answered.map(|one| one.sent));
     let wrong = Wrong::of(&succession);
     let sites: words::Sites<'_> = deeds
         .iter()
@@ -110,8 +120,8 @@ fn registers(
         (Verdict::Unknown, words::early(&found))
     } else if seen == Verdict::Fail {
         (Verdict::Fail, words::wrong(&found))
-    } else if found.reads == 0 {
-        (Verdict::Unknown, "no read was answered".to_owned())
+    } else if let Some(nothing) = words::nothing_read(&found) {
+        (Verdict::Unknown, nothing.to_owned())
     } else if found.unjudged + unexplained > 0 {
         (Verdict::Unknown, words::unjudged(&found, unexplained))
     } else {
@@ -119,6 +129,46 @@ fn registers(
     };
     found.verdict = verdict;
     Some((found, text))
+}
+
+/// The time in which answers are evidence of what the faults left: from the last fault and the service's return to the way
+/// back, after which the drill mends things itself.
+enum After {
+    /// Nothing was broken: all of the drill is looked at alike.
+    Nothing,
+    /// The service never came back.
+    Never,
+    /// Within this time.
+    Within(Range<At>),
+}
+
+impl After {
+    fn of(case: &Case<'_>, story: &ServiceStory<'_>) -> Self {
+        let faults = disasters(case);
+        let Some(mut since) = faults.iter().map(|fault| fault.at).max() else {
+            return Self::Nothing;
+        };
+        for (_, recovery, _) in story.headline().iter().flat_map(|stream| &stream.recoveries) {
+            match recovery {
+                Recovery::Unharmed { .. } => {}
+                Recovery::Restored { by, .. } => since = since.max(*by),
+                Recovery::Unseen | Recovery::NotEstablished { .. } | Recovery::Never { .. } => {
+                    return Self::Never;
+                }
+            }
+        }
+        let until = case.way_back().filter(|until| *until > since);
+        Self::Within(since..until.unwrap_or(At(u64::MAX)))
+    }
+
+    /// How many of the answers asked for at these instants are such evidence; `None` where nothing was broken.
+    fn count(&self, sent: impl Iterator<Item = At>) -> Option<u64> {
+        match self {
+            Self::Nothing => None,
+            Self::Never => Some(0),
+            Self::Within(time) => Some(count(sent.filter(|sent| time.contains(sent)).count())),
+        }
+    }
 }
 
 /// What may have made a system fail over. A fault that was never seen in effect makes the drill invalid, and may have
@@ -217,6 +267,7 @@ fn counted(answers: &[Answer], succession: &Succession) -> RegistersFound {
         writes: of(true, Outcome::Ok),
         unknown_writes: of(true, Outcome::Indeterminate),
         reads: of(false, Outcome::Ok),
+        reads_after_fault: None,
         stale_reads: 0,
         stale_for_ms: None,
         contradictory: 0,
@@ -268,7 +319,7 @@ impl Losses {
     }
 }
 
-fn bank(deeds: &[&Sample]) -> Option<BankFound> {
+fn bank(deeds: &[&Sample], after: &After) -> Option<BankFound> {
     let touched = |sample: &&Sample| {
         matches!(sample.deed.as_deref(), Some(Deed::Transfer { .. } | Deed::Balances { .. }))
     };
@@ -279,15 +330,20 @@ fn bank(deeds: &[&Sample]) -> Option<BankFound> {
     let snapshots: Vec<_> = deeds.iter().filter_map(|sample| workload::snapshot(sample)).collect();
     let bank = Bank::judge(Rules::default(), &transfers, &snapshots);
     let of = |outcome| count(transfers.iter().filter(|one| one.outcome == outcome).count());
-    Some(BankFound {
+    let mut found = BankFound {
         verdict: bank.verdict(),
         transfers: of(Outcome::Ok),
         unknown_transfers: of(Outcome::Indeterminate),
         snapshots: count(bank.compared),
+        snapshots_after_fault: after.count(snapshots.iter().map(|one| one.sent)),
         wrong_snapshots: count(bank.wrong_snapshots),
         total: bank.total.and_then(|total| i64::try_from(total).ok()),
         findings: bank.wrong.iter().take(EXAMPLES).map(words::wrong_snapshot).collect(),
-    })
+    };
+    if words::nothing_moved(&found).is_some() {
+        found.verdict = found.verdict.max(Verdict::Unknown);
+    }
+    Some(found)
 }
 
 fn count(number: usize) -> u64 {

@@ -169,6 +169,7 @@ fn a_write_of_unknown_outcome_may_have_been_applied_and_a_failed_one_not() {
         let mut drill = Drill::new(TWO_SECONDS);
         drill.add(REGISTERS, Deed::Write { key: 3, value: 9 }, 3_000, outcome);
         drill.read(9, 4_000);
+        drill.read(9, 8_000);
         drill.registers().verdict
     };
     assert_eq!(read_after(Outcome::Unknown("late".into())), Verdict::Pass);
@@ -212,6 +213,37 @@ fn nothing_read_is_unknown() {
 }
 
 #[test]
+fn registers_that_nobody_could_read_after_the_fault_are_unknown() {
+    let mut drill = Drill::new(TWO_SECONDS);
+    // All of before the fault, while nobody was served, or after the drill began to mend things.
+    for ms in [1_200, 6_000, 10_500] {
+        drill.read(1, ms);
+    }
+    drill.add(REGISTERS, Deed::Read { key: 3, value: None }, 8_000, Outcome::Failed("500".into()));
+    let found = drill.registers();
+    assert_eq!((found.verdict, found.reads_after_fault), (Verdict::Unknown, Some(0)));
+    assert_eq!(drill.record().exit_code, 11);
+    drill.read(1, 8_100);
+    let found = drill.registers();
+    assert_eq!((found.verdict, found.reads_after_fault), (Verdict::Pass, Some(1)));
+}
+
+#[test]
+fn registers_that_nobody_could_write_are_unknown() {
+    let mut drill = Drill::new(TWO_SECONDS);
+    drill.add(REGISTERS, Deed::Read { key: 3, value: None }, 8_000, Outcome::Ok);
+    drill.story.entries.retain(|entry| match &entry.event {
+        Event::Sample(sample) => !matches!(
+            sample.deed.as_deref(),
+            Some(Deed::Write { .. } | Deed::Read { value: Some(_), .. })
+        ),
+        _ => true,
+    });
+    let found = drill.registers();
+    assert_eq!((found.verdict, found.reads, found.writes), (Verdict::Unknown, 1, 0));
+}
+
+#[test]
 fn money_that_only_moves_passes_and_a_torn_transfer_fails() {
     let mut drill = Drill::new(TWO_SECONDS);
     drill.add(BANK, Deed::Transfer { from: 0, to: 1, amount: 3 }, 2_000, Outcome::Ok);
@@ -220,7 +252,20 @@ fn money_that_only_moves_passes_and_a_torn_transfer_fails() {
     let bank =
         |drill: &Drill| drill.record().services[0].consistency.clone().unwrap().bank.unwrap();
     let found = bank(&drill);
+    // All of it is of before the fault.
+    assert_eq!((found.verdict, found.snapshots_after_fault), (Verdict::Unknown, Some(0)));
+    // While nobody was served, and after the drill began to mend things.
+    drill.balances([47, 53], 6_000);
+    drill.balances([47, 53], 10_500);
+    assert_eq!(bank(&drill).snapshots_after_fault, Some(0));
+    drill.balances([47, 53], 8_000);
+    let found = bank(&drill);
     assert_eq!((found.verdict, found.total, found.transfers), (Verdict::Pass, Some(100), 1));
+    assert_eq!(found.snapshots_after_fault, Some(1));
+    let mut idle = Drill::new(TWO_SECONDS);
+    idle.balances([50, 50], 1_500);
+    idle.balances([50, 50], 8_000);
+    assert_eq!(bank(&idle).verdict, Verdict::Unknown, "nothing was moved");
     drill.balances([47, 50], 8_213);
     let found = bank(&drill);
     assert_eq!((found.verdict, found.wrong_snapshots), (Verdict::Fail, 1));

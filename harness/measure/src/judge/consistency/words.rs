@@ -141,6 +141,34 @@ pub(super) fn unjudged(found: &RegistersFound, unexplained: u64) -> String {
     format!("{} registers cannot be judged: a value was written twice", found.unjudged)
 }
 
+/// Why registers of which nothing is wrong have not passed: where nobody looked there is nothing to see.
+pub(super) fn nothing_read(found: &RegistersFound) -> Option<&'static str> {
+    if found.reads == 0 {
+        Some("no read was answered")
+    } else if found.writes == 0 {
+        Some("no write was acknowledged")
+    } else if found.reads_after_fault == Some(0) {
+        Some("no read was answered after the fault, between the recovery and the way back")
+    } else {
+        None
+    }
+}
+
+/// The same of accounts.
+pub(super) fn nothing_moved(found: &BankFound) -> Option<&'static str> {
+    if found.snapshots == 0 || found.total.is_none() {
+        Some("no two snapshots of the balances could be compared")
+    } else if found.transfers == 0 {
+        Some("no transfer was acknowledged")
+    } else if found.snapshots_after_fault == Some(0) {
+        Some(
+            "no snapshot of the balances was answered after the fault, between the recovery and the way back",
+        )
+    } else {
+        None
+    }
+}
+
 pub(super) fn registers(found: &RegistersFound, target: Option<Duration>) -> String {
     let RegistersFound { reads, registers, lost, .. } = found;
     let all = format!("{reads} reads of {registers} registers, none of them stale or wrong");
@@ -170,9 +198,10 @@ pub(super) fn bank(found: &BankFound) -> String {
     if let Some(first) = found.findings.first() {
         return format!("{first} ({wrong_snapshots} wrong snapshots of {snapshots})");
     }
-    let Some(total) = found.total.filter(|_| *snapshots > 0) else {
-        return "no two snapshots of the balances could be compared".to_owned();
-    };
+    if let Some(nothing) = nothing_moved(found) {
+        return nothing.to_owned();
+    }
+    let total = found.total.unwrap_or_default();
     let unknown = match unknown_transfers {
         0 => String::new(),
         unknown => format!(" and {unknown} of unknown outcome"),
