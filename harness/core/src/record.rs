@@ -276,13 +276,18 @@ pub struct RegistersFound {
     pub contradictory: u64,
     /// Registers whose values clients saw in different orders.
     pub out_of_order: u64,
-    /// Reads that returned a value which a failover had lost.
+    /// Reads that returned a value of before a failover, after another one of before it had been found in its place. They
+    /// are not among the stale reads.
     pub returned: u64,
     /// Registers of which nothing can be told.
     pub unjudged: u64,
     /// Answers that do not say who decided.
     pub untold: u64,
-    /// Values that clients had written or read, and that a failover after a fault lost.
+    /// Registers that were read after each failover that may have lost something, before they were written again: only
+    /// of them is known what was lost. Absent where there was no such failover.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<u64>,
+    /// Values that clients had written or read, and that a failover after a fault lost, of the registers that were compared.
     pub lost: u64,
     /// Of those, written after the fault was in effect.
     pub lost_after_fault: u64,

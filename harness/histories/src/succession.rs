@@ -46,7 +46,7 @@ pub struct Lost {
     pub disaster: Disaster,
 }
 
-/// A value of before a disaster, read although another one of before it had been found to be the last.
+/// A value of before a disaster, read although another one of before it had been found in its place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Returned {
     /// The read.
@@ -60,6 +60,9 @@ pub struct Returned {
 pub struct Succession {
     /// The operations of each stretch, each to be judged by itself.
     pub stretches: Vec<Vec<Operation>>,
+    /// Registers of which the last stretch, and each between, first shows what it went on from: only of them is known
+    /// what was lost.
+    pub compared: usize,
     /// Values that were lost between stretches.
     pub lost: Vec<Lost>,
     /// Values that came back.
@@ -91,7 +94,7 @@ impl Succession {
             key.enter(answer.operation, || reigns.stretch_of(answer));
         }
         for key in keys.values() {
-            key.judge(&reigns, &mut found);
+            found.compared += usize::from(key.judge(&reigns, &mut found));
         }
         found
     }
@@ -180,7 +183,9 @@ impl Key {
         }
     }
 
-    fn judge(&self, reigns: &Reigns, found: &mut Succession) {
+    /// Whether it is known of every change of stretches what it lost of this register.
+    fn judge(&self, reigns: &Reigns, found: &mut Succession) -> bool {
+        let (mut changes, mut compared) = (0, 0);
         for (&stretch, own) in &self.acknowledged {
             let base = self.base(stretch, own);
             let mut kept = Vec::new();
@@ -195,7 +200,13 @@ impl Key {
                     _ => kept.push(*operation),
                 }
             }
-            if let Some(base) = base {
+            changes += 1;
+            // What was written anew before tells nothing of what was there: to read an older value then is stale.
+            let fair = base.filter(|base| {
+                !overwritten(own, base, |one| self.home(one.value()) == Some(stretch))
+            });
+            if let Some(base) = fair {
+                compared += 1;
                 self.compare(stretch, &base, reigns, found);
             }
             let written: BTreeSet<u64> = kept
@@ -211,6 +222,11 @@ impl Key {
                 all.extend(kept);
             }
         }
+        let last = self.acknowledged.keys().next_back().copied();
+        // The first stretch has nothing to be compared with.
+        compared > 0
+            && compared + 1 == changes
+            && last.map(|last| last + 1) == Some(reigns.begun_after.len())
     }
 
     /// The read that shows what a stretch went on from.
@@ -231,11 +247,6 @@ impl Key {
         let Some((&before, own)) = before else { return };
         let value = base.value();
         let there = self.shown.get(&value).and_then(|shown| shown.get(&before));
-        // Where the stretch before never saw it, it was last seen in an older one.
-        let seen = there.or_else(|| {
-            let shown = self.shown.get(&value)?;
-            shown.range(..before).next_back().map(|(_, first)| first)
-        });
         if there.is_none()
             && let Some(older) = self.base(before, own)
             && let (Some(write), Some(known)) =
@@ -247,11 +258,17 @@ impl Key {
         }
         let disaster = reigns.begun_after.get(before + 1).copied().flatten();
         let Some(disaster) = disaster else { return };
+        // What is read later was not lost, whatever was read first, and what it had replaced was not either.
+        let survivors: Vec<&Operation> = self
+            .shown
+            .values()
+            .filter(|shown| shown.range(stretch..).next().is_some())
+            .filter_map(|shown| shown.range(..stretch).next_back().map(|(_, first)| first))
+            .collect();
         for (other, shown) in &self.shown {
             let (Some(other), Some(shown)) = (other, shown.get(&before)) else { continue };
             let Some(write) = self.writes.get(other) else { continue };
-            let later = seen.is_none_or(|seen| seen.done < write.sent);
-            if Some(*other) != value && later {
+            if survivors.iter().all(|survivor| survivor.done < write.sent) {
                 found.lost.push(Lost { write: *write, shown: *shown, read: *base, disaster });
             }
         }
@@ -260,6 +277,12 @@ impl Key {
     fn first_shown(&self, value: Option<u64>) -> Option<&Operation> {
         self.shown.get(&value)?.values().min_by_key(|one| one.done)
     }
+}
+
+/// Whether a write that was acknowledged before a read began had put something else there.
+fn overwritten(own: &[Operation], read: &Operation, anew: impl Fn(&Operation) -> bool) -> bool {
+    let mut writes = own.iter().filter(|one| matches!(one.access, Access::Write(_)) && anew(one));
+    writes.any(|write| write.precedes(read))
 }
 
 #[cfg(test)]

@@ -222,7 +222,7 @@ fn silent_after_the_fault(history: &mut [Entry]) {
         if let Event::Sample(sample) = &mut entry.event
             && sample.deed.is_some()
         {
-            sample.outcome = drdrill_core::sample::Outcome::Failed("planted".to_owned());
+            sample.outcome = drdrill_core::sample::Outcome::Failed("planted".into());
         }
     }
 }

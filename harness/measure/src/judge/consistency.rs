@@ -124,6 +124,8 @@ fn registers(
         (Verdict::Unknown, nothing.to_owned())
     } else if found.unjudged + unexplained > 0 {
         (Verdict::Unknown, words::unjudged(&found, unexplained))
+    } else if found.compared == Some(0) && target.is_some() && found.lost == 0 {
+        (Verdict::Unknown, words::not_compared().to_owned())
     } else {
         (seen, words::registers(&found, target))
     };
@@ -275,6 +277,7 @@ fn counted(answers: &[Answer], succession: &Succession) -> RegistersFound {
         returned: count(succession.returned.len()),
         unjudged: 0,
         untold: count(succession.untold),
+        compared: (succession.stretches.len() > 1).then(|| count(succession.compared)),
         lost: count(succession.lost.len()),
         lost_after_fault: 0,
         lost_at_least_ms: None,

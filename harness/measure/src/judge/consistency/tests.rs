@@ -244,6 +244,32 @@ fn registers_that_nobody_could_write_are_unknown() {
 }
 
 #[test]
+fn where_no_register_shows_what_was_left_no_loss_is_denied() {
+    let drill = |objective: Option<Duration>| {
+        let mut drill = Drill::new(objective);
+        drill.write(2, 4_900);
+        drill.write(3, 8_000);
+        drill.read(3, 8_100);
+        let found = drill.registers();
+        assert_eq!((found.compared, found.lost, found.lost_at_least_ms), (Some(0), 0, None));
+        let reasons = drill.record().reasons;
+        assert!(
+            reasons.iter().any(|one| one.contains("what the failover lost is not known")),
+            "{reasons:?}"
+        );
+        found.verdict
+    };
+    assert_eq!(drill(TWO_SECONDS), Verdict::Unknown);
+    assert_eq!(drill(None), Verdict::Pass);
+    let mut looked = Drill::new(TWO_SECONDS);
+    looked.read(1, 8_000);
+    assert_eq!(looked.registers().compared, Some(1));
+    let reasons = looked.record().reasons;
+    let told = "1 of 1 registers compared across the failover, no value lost";
+    assert!(reasons.iter().any(|one| one.contains(told)), "{reasons:?}");
+}
+
+#[test]
 fn money_that_only_moves_passes_and_a_torn_transfer_fails() {
     let mut drill = Drill::new(TWO_SECONDS);
     drill.add(BANK, Deed::Transfer { from: 0, to: 1, amount: 3 }, 2_000, Outcome::Ok);

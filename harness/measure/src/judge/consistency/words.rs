@@ -75,7 +75,7 @@ pub(super) fn returned(returned: &Returned, sites: &Sites<'_>) -> String {
     let Returned { read: one, before } = returned;
     let (other, when) = (value(before.value()), at(before.sent));
     format!(
-        "{}, of before the failover; {other} had been found to be all that was left at {when}",
+        "{}, of before the failover, which was not found at {when}: {other} was there then",
         read(one, sites)
     )
 }
@@ -107,8 +107,8 @@ pub(super) fn wrong(found: &RegistersFound) -> String {
         (found.contradictory, "contradictory register", "contradictory registers"),
         (
             found.returned,
-            "read of a value that had been lost",
-            "reads of values that had been lost",
+            "read of a value that had not been found",
+            "reads of values that had not been found",
         ),
         (found.lost, "value lost", "values lost"),
     ];
@@ -169,13 +169,25 @@ pub(super) fn nothing_moved(found: &BankFound) -> Option<&'static str> {
     }
 }
 
+/// Why nothing is said of losses.
+pub(super) fn not_compared() -> &'static str {
+    "what the failover lost is not known: no register was read after it before it was written again"
+}
+
 pub(super) fn registers(found: &RegistersFound, target: Option<Duration>) -> String {
     let RegistersFound { reads, registers, lost, .. } = found;
-    let all = format!("{reads} reads of {registers} registers, none of them stale or wrong");
+    let mut all = format!("{reads} reads of {registers} registers, none of them stale or wrong");
+    if let Some(compared) = found.compared {
+        if compared + lost == 0 {
+            return format!("{all}; {}", not_compared());
+        }
+        all = format!("{all}; {compared} of {registers} registers compared across the failover");
+    }
     let ms = |ms: f64| Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
     let Some(at_least) = found.lost_at_least_ms.filter(|_| *lost > 0) else {
         return match lost {
-            0 => format!("{all}; no value was lost"),
+            0 if found.compared.is_none() => all,
+            0 => format!("{all}, no value lost"),
             lost => format!(
                 "{all}; lost, and written after the fault: {}",
                 counted(*lost, "value", "values")
