@@ -316,7 +316,8 @@ pub struct BankFound {
     pub snapshots_after_fault: Option<u64>,
     /// Snapshots that no bank can have answered.
     pub wrong_snapshots: u64,
-    /// The money that there is, from the first snapshot.
+    /// The money that there is: what the accounts were opened with, or, in a history that does not say, the total of the
+    /// first snapshot.
     pub total: Option<i64>,
     /// What is wrong: some examples.
     pub findings: Vec<String>,

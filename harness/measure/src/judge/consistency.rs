@@ -46,7 +46,7 @@ pub(crate) fn judge(
     let target = service.targets.rpo.map(|target| target.0);
     let after = After::of(case, story);
     let registers = registers(case, &deeds, target, &after);
-    let bank = bank(&deeds, &after);
+    let bank = bank(&case.digest.start.environment.accounts, &deeds, &after);
     if registers.is_none() && bank.is_none() {
         return None;
     }
@@ -322,7 +322,8 @@ impl Losses {
     }
 }
 
-fn bank(deeds: &[&Sample], after: &After) -> Option<BankFound> {
+/// Judges accounts, of which the history may say what they were opened with.
+fn bank(accounts: &BTreeMap<u32, i64>, deeds: &[&Sample], after: &After) -> Option<BankFound> {
     let touched = |sample: &&Sample| {
         matches!(sample.deed.as_deref(), Some(Deed::Transfer { .. } | Deed::Balances { .. }))
     };
@@ -331,7 +332,12 @@ fn bank(deeds: &[&Sample], after: &After) -> Option<BankFound> {
     }
     let transfers: Vec<_> = deeds.iter().filter_map(|sample| workload::transfer(sample)).collect();
     let snapshots: Vec<_> = deeds.iter().filter_map(|sample| workload::snapshot(sample)).collect();
-    let bank = Bank::judge(Rules::default(), &transfers, &snapshots);
+    let rules = Rules {
+        total: (!accounts.is_empty()).then(|| accounts.values().copied().map(i128::from).sum()),
+        overdraft: false,
+        accounts: accounts.keys().copied().collect(),
+    };
+    let bank = Bank::judge(&rules, &transfers, &snapshots);
     let of = |outcome| count(transfers.iter().filter(|one| one.outcome == outcome).count());
     let mut found = BankFound {
         verdict: bank.verdict(),

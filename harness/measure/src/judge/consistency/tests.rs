@@ -300,6 +300,27 @@ fn money_that_only_moves_passes_and_a_torn_transfer_fails() {
 }
 
 #[test]
+fn money_that_was_gone_before_anybody_looked_is_missed_where_the_history_says_what_there_was() {
+    let bank = |opened: &[(u32, i64)], each: [i64; 2]| {
+        let mut drill = Drill::new(TWO_SECONDS);
+        let Event::DrillStarted(start) = &mut drill.story.entries[0].event else { panic!() };
+        start.environment.accounts = opened.iter().copied().collect();
+        drill.add(BANK, Deed::Transfer { from: 0, to: 1, amount: 3 }, 2_000, Outcome::Ok);
+        drill.balances(each, 1_500);
+        drill.balances(each, 8_000);
+        drill.record().services[0].consistency.clone().unwrap().bank.unwrap()
+    };
+    let all = [(0, 50), (1, 50)];
+    let found = bank(&all, [50, 50]);
+    assert_eq!((found.verdict, found.total, found.snapshots), (Verdict::Pass, Some(100), 2));
+    let found = bank(&all, [47, 50]);
+    assert_eq!((found.verdict, found.total, found.wrong_snapshots), (Verdict::Fail, Some(100), 2));
+    // An account that no snapshot has, and a history of before this was written down.
+    assert_eq!(bank(&[(0, 50), (1, 50), (2, 0)], [50, 50]).verdict, Verdict::Fail);
+    assert_eq!(bank(&[], [47, 50]).verdict, Verdict::Pass);
+}
+
+#[test]
 fn workloads_decide_neither_recovery_time_nor_recovery_point() {
     let without = crate::judge::judge(&Story::recovered().entries).unwrap();
     let mut drill = Drill::new(Some(Duration::ZERO));

@@ -157,7 +157,7 @@ pub(super) fn nothing_read(found: &RegistersFound) -> Option<&'static str> {
 /// The same of accounts.
 pub(super) fn nothing_moved(found: &BankFound) -> Option<&'static str> {
     if found.snapshots == 0 || found.total.is_none() {
-        Some("no two snapshots of the balances could be compared")
+        Some("no snapshots of the balances could be compared")
     } else if found.transfers == 0 {
         Some("no transfer was acknowledged")
     } else if found.snapshots_after_fault == Some(0) {
