@@ -31,6 +31,10 @@ pub struct Disaster {
     pub from: At,
     /// Not after this.
     pub at: At,
+    /// When it was over.
+    pub until: At,
+    /// Whether the recovery point counts from it: of several, a loss is measured from this one.
+    pub decisive: bool,
 }
 
 /// A value that was there, and is not among what the next stretch went on from.
@@ -44,6 +48,8 @@ pub struct Lost {
     pub read: Operation,
     /// The disaster before the stretch that lacks it.
     pub disaster: Disaster,
+    /// Whether that had been in effect already when the one who had it took over: then it has no age.
+    pub again: bool,
 }
 
 /// A value of before a disaster, read although another one of before it had been found in its place.
@@ -72,14 +78,15 @@ pub struct Succession {
 }
 
 impl Succession {
-    /// Takes a history apart. The order in which answers and disasters are given does not matter.
+    /// Takes a history apart. The order in which answers and disasters are given does not matter. Who first answers after
+    /// `way_back` took over as was planned, and not on account of a disaster that still lasted.
     #[must_use]
-    pub fn of(answers: &[Answer], disasters: &[Disaster]) -> Self {
+    pub fn of(answers: &[Answer], disasters: &[Disaster], way_back: Option<At>) -> Self {
         let mut answers = answers.to_vec();
         answers.sort_unstable_by_key(|answer| (answer.operation.rank(), answer.operation.key));
         let mut disasters = disasters.to_vec();
         disasters.sort_unstable();
-        let reigns = Reigns::of(&answers, &disasters);
+        let reigns = Reigns::of(&answers, &disasters, way_back);
         let mut found = Self {
             stretches: vec![Vec::new(); reigns.begun_after.len()],
             untold: answers
@@ -100,16 +107,45 @@ impl Succession {
     }
 }
 
+/// Why a stretch may lack something.
+#[derive(Clone, Copy)]
+struct Cut {
+    disaster: Disaster,
+    /// Whether it had been in effect when the one before took over.
+    again: bool,
+}
+
+impl Cut {
+    /// Between the first answers of two epochs.
+    fn between(
+        before: At,
+        begins: At,
+        disasters: &[Disaster],
+        way_back: Option<At>,
+    ) -> Option<Self> {
+        let earlier = disasters.iter().filter(|one| one.from < begins);
+        // Until the last one a site acknowledged rightly, unless it is known which one counts.
+        let new = earlier.clone().filter(|one| one.at > before);
+        let decisive = new.clone().find(|one| one.decisive).or(new.last());
+        if let Some(disaster) = decisive {
+            return Some(Self { disaster: *disaster, again: false });
+        }
+        let planned = way_back.is_some_and(|back| begins > back);
+        let lasting = earlier.filter(|one| one.until > before && !planned).last();
+        lasting.map(|disaster| Self { disaster: *disaster, again: true })
+    }
+}
+
 /// Who decided, one after the other.
 struct Reigns {
     /// Each epoch with the end of the first operation that was answered under it, and its stretch.
     epochs: BTreeMap<u64, (At, usize)>,
-    /// The disaster before each stretch; none before the first.
-    begun_after: Vec<Option<Disaster>>,
+    /// What came before each stretch; nothing before the first.
+    begun_after: Vec<Option<Cut>>,
 }
 
 impl Reigns {
-    fn of(answers: &[Answer], disasters: &[Disaster]) -> Self {
+    fn of(answers: &[Answer], disasters: &[Disaster], way_back: Option<At>) -> Self {
         let mut begun: BTreeMap<u64, At> = BTreeMap::new();
         for answer in answers.iter().filter(|answer| answer.operation.is_ok()) {
             let Some(epoch) = answer.epoch else { continue };
@@ -119,12 +155,9 @@ impl Reigns {
         let mut reigns = Self { epochs: BTreeMap::new(), begun_after: vec![None] };
         let mut before: Option<At> = None;
         for (epoch, begins) in begun {
-            // The last one: until it a site acknowledged rightly.
-            let disaster = before.and_then(|before| {
-                disasters.iter().rfind(|one| one.from < begins && one.at > before).copied()
-            });
-            if disaster.is_some() {
-                reigns.begun_after.push(disaster);
+            let cut = before.and_then(|before| Cut::between(before, begins, disasters, way_back));
+            if cut.is_some() {
+                reigns.begun_after.push(cut);
             }
             reigns.epochs.insert(epoch, (begins, reigns.begun_after.len() - 1));
             before = Some(begins);
@@ -256,8 +289,8 @@ impl Key {
             found.returned.push(Returned { read: *base, before: older });
             return;
         }
-        let disaster = reigns.begun_after.get(before + 1).copied().flatten();
-        let Some(disaster) = disaster else { return };
+        let cut = reigns.begun_after.get(before + 1).copied().flatten();
+        let Some(Cut { disaster, again }) = cut else { return };
         // What is read later was not lost, whatever was read first, and what it had replaced was not either.
         let survivors: Vec<&Operation> = self
             .shown
@@ -269,7 +302,13 @@ impl Key {
             let (Some(other), Some(shown)) = (other, shown.get(&before)) else { continue };
             let Some(write) = self.writes.get(other) else { continue };
             if survivors.iter().all(|survivor| survivor.done < write.sent) {
-                found.lost.push(Lost { write: *write, shown: *shown, read: *base, disaster });
+                found.lost.push(Lost {
+                    write: *write,
+                    shown: *shown,
+                    read: *base,
+                    disaster,
+                    again,
+                });
             }
         }
     }

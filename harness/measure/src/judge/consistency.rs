@@ -75,12 +75,6 @@ fn registers(
     }
     let unexplained =
         if case.digest.finished.is_some() { 0 } else { drop_unexplained(&mut answers) };
-    let succession = Succession::of(&answers, &disasters(case));
-    let mut found = counted(&answers, &succession);
-    let answered = answers.iter().map(|answer| &answer.operation);
-    let answered = answered.filter(|one| one.is_ok() && matches!(one.access, Access::Read(_)));
-    found.reads_after_fault = after.count(answered.map(|one| one.sent));
-    let wrong = Wrong::of(&succession);
     let sites: words::Sites<'_> = deeds
         .iter()
         .filter_map(|sample| {
@@ -88,33 +82,26 @@ fn registers(
             Some(((operation.process, operation.sent), &*sample.decider.as_ref()?.site))
         })
         .collect();
-    found.stale_reads = wrong.stale_reads;
-    found.stale_for_ms = wrong.stale.first().map(|worst| millis(worst.at_least));
-    found.contradictory = count(wrong.contradictory.len());
-    found.out_of_order = count(wrong.out_of_order.len());
-    found.unjudged = count(wrong.unjudged.len());
-    found.findings = wrong.stale.iter().map(|one| words::stale(one, &sites)).collect();
-    found.findings.extend(wrong.violations.iter().map(|one| words::violation(one, &sites)));
-    let mut told = BTreeSet::new();
-    let returned = succession.returned.iter().filter(|one| told.insert(one.read.key));
-    found.findings.extend(returned.map(|one| words::returned(one, &sites)));
-    let restored = case.digest.start.scenario.recovery.restore.is_some();
-    let lost = Losses::of(&succession.lost, target, restored);
-    if lost.verdict == Verdict::Fail {
-        found.findings.extend(lost.worst.iter().map(|one| words::lost(one, &sites)));
+    let mut seen = Seen::of(case, &answers, target, &sites);
+    let answered = answers.iter().map(|answer| &answer.operation);
+    let answered = answered.filter(|one| one.is_ok() && matches!(one.access, Access::Read(_)));
+    seen.found.reads_after_fault = after.count(answered.map(|one| one.sent));
+    let mut unsure = seen.verdict == Verdict::Fail && !seen.certain && seen.found.untold > 0;
+    if unsure {
+        let sure = Seen::of(case, &told(&answers), target, &sites);
+        if sure.verdict == Verdict::Fail {
+            // What is wrong without them is wrong.
+            let RegistersFound { writes, unknown_writes, reads, reads_after_fault, untold, .. } =
+                seen.found;
+            let counts = RegistersFound { writes, unknown_writes, reads, untold, ..sure.found };
+            seen = Seen { found: RegistersFound { reads_after_fault, ..counts }, ..sure };
+            unsure = false;
+        }
     }
-    if found.findings.is_empty() {
-        found.findings.extend(wrong.out_of_order.first().map(|key| words::out_of_order(*key)));
-    }
-    found.findings.truncate(EXAMPLES);
-    found.lost_after_fault = count(lost.after);
-    found.lost_at_least_ms = lost.age.map(|age| millis(age.at_least));
-    found.lost_at_most_ms = lost.age.and_then(|age| age.at_most).map(millis);
-    let broken = found.contradictory + found.stale_reads + found.out_of_order + found.returned > 0;
-    let seen = if broken { Verdict::Fail } else { Verdict::Pass }.max(lost.verdict);
-    let (verdict, text) = if wrong.certain {
+    let Seen { mut found, certain, verdict: seen } = seen;
+    let (verdict, text) = if certain {
         (Verdict::Fail, words::wrong(&found))
-    } else if seen == Verdict::Fail && found.untold > 0 {
+    } else if unsure {
         (Verdict::Unknown, words::untold(&found))
     } else if seen == Verdict::Fail && case.failed_over_early() {
         (Verdict::Unknown, words::early(&found))
@@ -131,6 +118,68 @@ fn registers(
     };
     found.verdict = verdict;
     Some((found, text))
+}
+
+/// What the answers come to.
+struct Seen {
+    found: RegistersFound,
+    verdict: Verdict,
+    /// Something that no loss and no failover explains.
+    certain: bool,
+}
+
+impl Seen {
+    fn of(
+        case: &Case<'_>,
+        answers: &[Answer],
+        target: Option<Duration>,
+        sites: &words::Sites<'_>,
+    ) -> Self {
+        let succession = Succession::of(answers, &disasters(case), case.way_back());
+        let mut found = counted(answers, &succession);
+        let wrong = Wrong::of(&succession);
+        found.stale_reads = wrong.stale_reads;
+        found.stale_for_ms = wrong.stale.first().map(|worst| millis(worst.at_least));
+        found.contradictory = count(wrong.contradictory.len());
+        found.out_of_order = count(wrong.out_of_order.len());
+        found.unjudged = count(wrong.unjudged.len());
+        found.findings = wrong.stale.iter().map(|one| words::stale(one, sites)).collect();
+        found.findings.extend(wrong.violations.iter().map(|one| words::violation(one, sites)));
+        let mut told = BTreeSet::new();
+        let returned = succession.returned.iter().filter(|one| told.insert(one.read.key));
+        found.findings.extend(returned.map(|one| words::returned(one, sites)));
+        let restored = case.digest.start.scenario.recovery.restore.is_some();
+        let lost = Losses::of(&succession.lost, target, restored);
+        if lost.verdict == Verdict::Fail {
+            found.findings.extend(lost.worst.iter().map(|one| words::lost(one, sites)));
+        }
+        if found.findings.is_empty() {
+            found.findings.extend(wrong.out_of_order.first().map(|key| words::out_of_order(*key)));
+        }
+        found.findings.truncate(EXAMPLES);
+        found.lost_after_fault = count(lost.after);
+        found.lost_at_least_ms = lost.age.map(|age| millis(age.at_least));
+        found.lost_at_most_ms = lost.age.and_then(|age| age.at_most).map(millis);
+        let broken =
+            found.contradictory + found.stale_reads + found.out_of_order + found.returned > 0;
+        let verdict = if broken { Verdict::Fail } else { Verdict::Pass }.max(lost.verdict);
+        Self { found, verdict, certain: wrong.certain }
+    }
+}
+
+/// The answers that say who decided. Writes that do not may have been anybody's, at any time.
+fn told(answers: &[Answer]) -> Vec<Answer> {
+    let told = |answer: &Answer| {
+        let mut answer = *answer;
+        if answer.epoch.is_none() && answer.operation.is_ok() {
+            if matches!(answer.operation.access, Access::Read(_)) {
+                return None;
+            }
+            answer.operation.outcome = Outcome::Indeterminate;
+        }
+        Some(answer)
+    };
+    answers.iter().filter_map(told).collect()
 }
 
 /// The time in which answers are evidence of what the faults left: from the last fault and the service's return to the way
@@ -176,10 +225,15 @@ impl After {
 /// What may have made a system fail over. A fault that was never seen in effect makes the drill invalid, and may have
 /// done so all the same.
 fn disasters(case: &Case<'_>) -> Vec<Disaster> {
+    let decisive = case.decisive();
     let of = |fault: &FaultFacts| {
         let from = fault.applying?;
         let at = fault.in_effect.as_ref().map_or(from, |(at, _)| *at);
-        Some(Disaster { from, at: at.max(from) })
+        let at = at.max(from);
+        let until = fault.reverted.map_or(At(u64::MAX), |(_, at)| at);
+        // The recovery point counts from the same one.
+        let decisive = decisive.is_some_and(|one| (one.from, one.at) == (from, at));
+        Some(Disaster { from, at, until, decisive })
     };
     case.digest.faults.values().filter_map(of).collect()
 }
@@ -291,7 +345,7 @@ struct Losses {
     verdict: Verdict,
     /// Age at its disaster of the oldest that was there before it.
     age: Option<Bounds>,
-    /// Written after the disaster.
+    /// Written after the disaster, and not under it by one who had taken over.
     after: usize,
     /// The one that is furthest from the objective.
     worst: Option<Lost>,
@@ -301,8 +355,9 @@ impl Losses {
     /// Where data was restored from backups, what was written to the damaged data after the fault is lost, and nobody
     /// decided who should not have.
     fn of(lost: &[Lost], target: Option<Duration>, restored: bool) -> Self {
+        let (again, once): (Vec<&Lost>, Vec<&Lost>) = lost.iter().partition(|one| one.again);
         let (after, before): (Vec<&Lost>, Vec<&Lost>) =
-            lost.iter().partition(|one| one.write.sent > one.disaster.at);
+            once.into_iter().partition(|one| one.write.sent > one.disaster.at);
         let at_least = |one: &&&Lost| one.disaster.from.since(one.shown.done);
         let at_most = |one: &&Lost| one.disaster.at.since(one.write.sent);
         let oldest = before.iter().max_by_key(at_least);
@@ -315,9 +370,16 @@ impl Losses {
             (Some(_), Some(target)) if target.is_zero() => Verdict::Fail,
             (Some(age), Some(target)) => age.within(target),
         };
+        // How old it was at a fault that it was written under cannot be told.
+        let by_age = match target {
+            Some(target) if !again.is_empty() && target.is_zero() => Verdict::Fail,
+            Some(_) if !again.is_empty() => by_age.max(Verdict::Unknown),
+            _ => by_age,
+        };
         let deposed = !after.is_empty() && !restored;
         let verdict = if deposed { Verdict::Fail } else { by_age };
-        let worst = after.first().filter(|_| deposed).or(oldest).map(|one| **one);
+        let worst = after.first().filter(|_| deposed).or(oldest).or(again.first());
+        let worst = worst.map(|one| **one);
         Self { verdict, age, after: after.len(), worst }
     }
 }

@@ -184,6 +184,18 @@ fn where_answers_do_not_say_who_decided_a_loss_cannot_be_told_from_a_stale_read(
     drill.read(1, 8_000);
     drill.story.samples(|sample| sample.decider = None);
     assert_eq!(drill.registers().verdict, Verdict::Unknown);
+    // What is stale without those who say nothing is stale.
+    let mut drill = Drill::new(TWO_SECONDS);
+    drill.write(2, 7_900);
+    drill.read(1, 8_200);
+    drill.read(1, 8_300);
+    drill.story.samples(|sample| {
+        if sample.sent == At::from_millis(8_300) {
+            sample.decider = None;
+        }
+    });
+    let found = drill.registers();
+    assert_eq!((found.verdict, found.stale_reads, found.untold), (Verdict::Fail, 1, 1));
     // No loss explains a value from nowhere.
     drill.read(77, 9_000);
     drill.story.samples(|sample| sample.decider = None);
@@ -267,6 +279,26 @@ fn where_no_register_shows_what_was_left_no_loss_is_denied() {
     let reasons = looked.record().reasons;
     let told = "1 of 1 registers compared across the failover, no value lost";
     assert!(reasons.iter().any(|one| one.contains(told)), "{reasons:?}");
+}
+
+#[test]
+fn what_a_second_failover_under_the_same_fault_lost_has_no_age() {
+    let lose = |objective: u64| {
+        let mut drill = Drill::new(Some(Duration::from_millis(objective)));
+        drill.read(1, 8_000);
+        drill.write(2, 8_100);
+        drill.read(1, 9_000);
+        drill.story.samples(|sample| {
+            if sample.sent == At::from_millis(9_000) {
+                sample.decider = Some(Decider { site: "third".into(), epoch: 3 });
+            }
+        });
+        let found = drill.registers();
+        assert_eq!((found.lost, found.stale_reads, found.lost_after_fault), (1, 0, 0));
+        assert_eq!(found.lost_at_most_ms, None);
+        found.verdict
+    };
+    assert_eq!((lose(2_000), lose(0)), (Verdict::Unknown, Verdict::Fail));
 }
 
 #[test]

@@ -85,7 +85,7 @@ pub(super) fn out_of_order(key: u32) -> String {
 }
 
 pub(super) fn lost(lost: &Lost, sites: &Sites<'_>) -> String {
-    let Lost { write, shown, read: one, disaster } = lost;
+    let Lost { write, shown, read: one, disaster, .. } = lost;
     let after = write.sent > disaster.at;
     let when = if after {
         "after the fault".to_owned()
@@ -188,6 +188,10 @@ pub(super) fn registers(found: &RegistersFound, target: Option<Duration>) -> Str
         return match lost {
             0 if found.compared.is_none() => all,
             0 => format!("{all}, no value lost"),
+            lost if found.lost_after_fault == 0 => format!(
+                "{all}; {} lost to a second failover under the same fault, of no known age",
+                counted(*lost, "value", "values")
+            ),
             lost => format!(
                 "{all}; lost, and written after the fault: {}",
                 counted(*lost, "value", "values")
