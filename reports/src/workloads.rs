@@ -50,7 +50,6 @@ fn registers(found: &RegistersFound) -> String {
     ];
     let more = [
         (found.contradictory, "register contradictory", "registers contradictory"),
-        (found.out_of_order, "register out of order", "registers out of order"),
         (
             found.returned,
             "read of a value that had not been found",
@@ -175,7 +174,7 @@ mod tests {
         assert!(plain.contains(&format!("accounts orders: pass: {BANK}\n")), "{plain}");
         let boxed = summary_table(&record, Look::terminal(100, false), None);
         let coloured = summary_table(&record, Look::terminal(100, true), None);
-        assert!(!coloured.contains("u{1b}"), "{coloured}");
+        assert!(!coloured.contains('\u{1b}'), "{coloured}");
         assert!(boxed.contains("Registers") && boxed.contains("7 stale by up to"), "{boxed}");
         let run = Run { record: &record, history: &fixture.history };
         let sections = crate::sections::sections(run);

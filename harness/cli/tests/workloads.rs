@@ -146,6 +146,9 @@ fn a_hot_site_loss_keeps_every_value_and_every_transfer() {
         let seen = ended.operations();
         assert!(seen.written.len() > 10 && seen.moved.len() > 10, "{seen:?}");
         assert_eq!((&registers["verdict"], &registers["lost"]), (&"pass".into(), &0.into()));
+        assert!(registers["compared"].as_u64().unwrap() > 0, "{registers}");
+        assert!(registers["reads_after_fault"].as_u64().unwrap() > 0, "{registers}");
+        assert!(bank["snapshots_after_fault"].as_u64().unwrap() > 0, "{bank}");
         assert_eq!(
             (&registers["writes"], &registers["reads"]),
             (&seen.written.len().into(), &seen.reads.into())

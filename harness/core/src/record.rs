@@ -270,11 +270,12 @@ pub struct RegistersFound {
     pub reads_after_fault: Option<u64>,
     /// Reads that returned a value which had been overwritten.
     pub stale_reads: u64,
-    /// The longest time for which such a value had been overwritten, at least.
+    /// The longest time for which such a value had been overwritten, at least. Without the reads that are counted as
+    /// `returned`: how long their values had been overwritten is not known.
     pub stale_for_ms: Option<f64>,
     /// Registers whose answers contradict each other, stale reads included.
     pub contradictory: u64,
-    /// Registers whose values clients saw in different orders.
+    /// Registers whose values clients saw in different orders: all of them are contradictory too.
     pub out_of_order: u64,
     /// Reads that returned a value of before a failover, after another one of before it had been found in its place. They
     /// are not among the stale reads.
