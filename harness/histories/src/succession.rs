@@ -123,15 +123,15 @@ impl Cut {
         disasters: &[Disaster],
         way_back: Option<At>,
     ) -> Option<Self> {
-        let earlier = disasters.iter().filter(|one| one.from < begins);
+        let mut earlier = disasters.iter().filter(|one| one.from < begins);
         // Until the last one a site acknowledged rightly, unless it is known which one counts.
-        let new = earlier.clone().filter(|one| one.at > before);
-        let decisive = new.clone().find(|one| one.decisive).or(new.last());
+        let mut new = earlier.clone().filter(|one| one.at > before);
+        let decisive = new.clone().find(|one| one.decisive).or_else(|| new.next_back());
         if let Some(disaster) = decisive {
             return Some(Self { disaster: *disaster, again: false });
         }
         let planned = way_back.is_some_and(|back| begins > back);
-        let lasting = earlier.filter(|one| one.until > before && !planned).last();
+        let lasting = earlier.rfind(|one| one.until > before && !planned);
         lasting.map(|disaster| Self { disaster: *disaster, again: true })
     }
 }
