@@ -50,11 +50,10 @@ fn registers(found: &RegistersFound) -> String {
     ];
     let more = [
         (found.contradictory, "register contradictory", "registers contradictory"),
-        (found.out_of_order, "register out of order", "registers out of order"),
         (
             found.returned,
-            "read of a value that had been lost",
-            "reads of values that had been lost",
+            "read of a value that had not been found",
+            "reads of values that had not been found",
         ),
         (found.unjudged, "register not judged", "registers not judged"),
         (found.untold, "answer without a word who decided", "answers without a word who decided"),
@@ -66,14 +65,27 @@ fn registers(found: &RegistersFound) -> String {
     ];
     let more = more.iter().filter(|(number, ..)| *number > 0);
     parts.extend(more.map(|(number, one, several)| counted(*number, one, several)));
-    parts.push(match found.lost_at_least_ms {
-        Some(at_least) => {
-            let age = interval(at_least, found.lost_at_most_ms);
-            let lost = counted(found.lost, "value", "values");
-            format!("{lost} lost to the fault, the oldest {age} before it")
+    match found.compared {
+        // Of what nobody looked at nothing is said to be lost or kept.
+        Some(0) if found.lost == 0 => {
+            parts.push(
+                "what the failover lost is not known: no register could be compared".to_owned(),
+            );
         }
-        None => "no value of before the fault lost".to_owned(),
-    });
+        Some(compared) => {
+            let all = counted(found.registers, "register", "registers");
+            parts.push(format!("{} of {all} compared across the failover", count(compared)));
+            if found.lost == 0 {
+                parts.push("no value lost".to_owned());
+            }
+        }
+        None => {}
+    }
+    if let Some(at_least) = found.lost_at_least_ms {
+        let age = interval(at_least, found.lost_at_most_ms);
+        let lost = counted(found.lost, "value", "values");
+        parts.push(format!("{lost} lost to the fault, the oldest {age} before it"));
+    }
     parts.join(" · ")
 }
 
@@ -108,6 +120,7 @@ mod tests {
             writes: 201,
             unknown_writes: 3,
             reads: 402,
+            reads_after_fault: Some(97),
             stale_reads: 7,
             stale_for_ms: Some(299.4),
             contradictory: 2,
@@ -115,6 +128,7 @@ mod tests {
             returned: 0,
             unjudged: 0,
             untold: 0,
+            compared: Some(4),
             lost: 2,
             lost_after_fault: 0,
             lost_at_least_ms: Some(153.4),
@@ -129,6 +143,7 @@ mod tests {
             transfers: 201,
             unknown_transfers: 3,
             snapshots: 1_402,
+            snapshots_after_fault: Some(300),
             wrong_snapshots: 0,
             total: Some(500),
             findings: Vec::new(),
@@ -136,6 +151,7 @@ mod tests {
     }
 
     const REGISTERS: &str = "201 writes · 402 reads · 7 stale by up to 299 ms or more · 2 registers contradictory · \
+                             4 of 5 registers compared across the failover · \
                              2 values lost to the fault, the oldest 161.9 ms [153.4, 170.5] before it";
     const BANK: &str = "201 transfers · 3 of unknown outcome · 1,402 snapshots of the balances · always 500 in all";
 
@@ -158,7 +174,7 @@ mod tests {
         assert!(plain.contains(&format!("accounts orders: pass: {BANK}\n")), "{plain}");
         let boxed = summary_table(&record, Look::terminal(100, false), None);
         let coloured = summary_table(&record, Look::terminal(100, true), None);
-        assert!(!coloured.contains("u{1b}"), "{coloured}");
+        assert!(!coloured.contains('\u{1b}'), "{coloured}");
         assert!(boxed.contains("Registers") && boxed.contains("7 stale by up to"), "{boxed}");
         let run = Run { record: &record, history: &fixture.history };
         let sections = crate::sections::sections(run);
@@ -184,7 +200,17 @@ mod tests {
             lost_at_least_ms: None,
             ..stale()
         };
-        let text = registers(&found);
-        assert_eq!(text, "201 writes · 402 reads · none stale · no value of before the fault lost");
+        let all = "201 writes · 402 reads · none stale";
+        assert_eq!(
+            registers(&found),
+            format!("{all} · 4 of 5 registers compared across the failover · no value lost")
+        );
+        let nobody_looked = RegistersFound { compared: Some(0), ..found.clone() };
+        assert_eq!(
+            registers(&nobody_looked),
+            format!("{all} · what the failover lost is not known: no register could be compared")
+        );
+        let nobody_took_over = RegistersFound { compared: None, ..found };
+        assert_eq!(registers(&nobody_took_over), all);
     }
 }

@@ -47,6 +47,11 @@ const SETTINGS: [(&str, Change); 21] = [
     ("deadline", |scenario, _, value| parse(value, &mut scenario.probes.deadline)),
     ("also", |scenario, env, value| {
         lab(env)?;
+        // So that a scenario with workloads can run where they cannot.
+        if matches!(value.trim(), "" | "none") {
+            scenario.probes.also.clear();
+            return Ok(());
+        }
         let names = value.split(',').map(|name| name.trim().to_owned());
         let names: Vec<String> = names.collect();
         let unknown = names.iter().find(|name| !OPTIONAL_STREAMS.contains(&name.as_str()));

@@ -336,6 +336,7 @@ pub(crate) fn facts(
         pin: inventory.pin.as_ref().map(Pin::facts).unwrap_or_default(),
         services: services.collect(),
         measure: inventory.measure,
+        accounts: environment.accounts(),
     }
 }
 

@@ -146,11 +146,17 @@ fn a_hot_site_loss_keeps_every_value_and_every_transfer() {
         let seen = ended.operations();
         assert!(seen.written.len() > 10 && seen.moved.len() > 10, "{seen:?}");
         assert_eq!((&registers["verdict"], &registers["lost"]), (&"pass".into(), &0.into()));
+        assert!(registers["compared"].as_u64().unwrap() > 0, "{registers}");
+        assert!(registers["reads_after_fault"].as_u64().unwrap() > 0, "{registers}");
+        assert!(bank["snapshots_after_fault"].as_u64().unwrap() > 0, "{bank}");
         assert_eq!(
             (&registers["writes"], &registers["reads"]),
             (&seen.written.len().into(), &seen.reads.into())
         );
         assert_eq!((&bank["verdict"], &bank["total"]), (&"pass".into(), &500.into()));
+        let opened =
+            &events(&ended.sandbox)[0]["event"]["drill_started"]["environment"]["accounts"];
+        assert_eq!(opened.as_object().unwrap().values().filter(|one| **one == 100).count(), 5);
         assert_eq!(bank["transfers"], seen.moved.len());
         // Whoever counts for themselves finds all of it at the site that took over.
         let lacks: Vec<_> = seen.written.difference(&ended.written_at("dr")).copied().collect();
@@ -289,4 +295,18 @@ fn a_workload_that_is_unknown_or_cannot_run_is_refused_before_anything_is_touche
     );
     fs::write(sandbox.path("host.yaml"), env).unwrap();
     refused("doctor --env host.yaml", 14, "must be `read`, `write` or `bystander`");
+}
+
+#[test]
+fn a_shipped_scenario_with_workloads_runs_with_every_strategy() {
+    let sandbox = Sandbox::new();
+    let explain =
+        |set: &str, code: i32| sandbox.run(&format!("explain site_frozen {set}")).exits(code);
+    for strategy in ["cold", "pilot_light", "warm", "hot"] {
+        explain(&format!("--set strategy={strategy}"), 0);
+    }
+    let refused = explain("--set strategy=active_active", 13);
+    assert!(refused.stderr.contains("(`--set also=none` goes without)"), "{}", refused.stderr);
+    explain("--set strategy=active_active --set also=none", 0);
+    explain("--set strategy=active_active --set also=", 0);
 }

@@ -297,7 +297,8 @@ impl Power {
             Self::Credentials => "revoke and steal credentials",
             Self::Regions => "take whole regions away",
             Self::Workloads => {
-                "run registers and accounts, which sites that both take writes cannot merge"
+                "run registers and accounts, which sites that both take writes cannot merge \
+                 (`--set also=none` goes without)"
             }
         }
     }
@@ -313,6 +314,12 @@ pub trait Environment: fmt::Debug + Send + Sync {
     fn sites(&self) -> Vec<SiteName>;
     /// The services and their targets.
     fn services(&self) -> Vec<ServiceFacts>;
+    /// Accounts between which workloads move money, and what each has before the first transfer; none where it has none, or
+    /// nobody knows.
+    fn accounts(&self) -> BTreeMap<u32, i64> {
+        BTreeMap::new()
+    }
+
     /// What it can do for a drill.
     fn powers(&self) -> Vec<Power>;
     /// What identifies the target exactly, for the record.

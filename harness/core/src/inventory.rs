@@ -22,6 +22,7 @@ pub use strategy::{Planted, Strategy, ZONES, Zones};
 pub use url::{SecretUrl, web_host};
 pub use window::{Day, TimeOfDay, Window, Zone};
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -340,6 +341,9 @@ pub struct EnvironmentFacts {
     pub services: Vec<ServiceFacts>,
     /// How recovery is recognised.
     pub measure: Measure,
+    /// Accounts between which workloads move money, and what each had before the first transfer; none where nobody says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accounts: BTreeMap<u32, i64>,
 }
 
 impl Provider {

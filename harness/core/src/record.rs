@@ -265,21 +265,30 @@ pub struct RegistersFound {
     pub unknown_writes: u64,
     /// Reads that were answered.
     pub reads: u64,
+    /// Of those, sent after the fault and the service's return, and before the way back; absent where nothing was broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads_after_fault: Option<u64>,
     /// Reads that returned a value which had been overwritten.
     pub stale_reads: u64,
-    /// The longest time for which such a value had been overwritten, at least.
+    /// The longest time for which such a value had been overwritten, at least. Without the reads that are counted as
+    /// `returned`: how long their values had been overwritten is not known.
     pub stale_for_ms: Option<f64>,
     /// Registers whose answers contradict each other, stale reads included.
     pub contradictory: u64,
-    /// Registers whose values clients saw in different orders.
+    /// Registers whose values clients saw in different orders: all of them are contradictory too.
     pub out_of_order: u64,
-    /// Reads that returned a value which a failover had lost.
+    /// Reads that returned a value of before a failover, after another one of before it had been found in its place. They
+    /// are not among the stale reads.
     pub returned: u64,
     /// Registers of which nothing can be told.
     pub unjudged: u64,
     /// Answers that do not say who decided.
     pub untold: u64,
-    /// Values that clients had written or read, and that a failover after a fault lost.
+    /// Registers that were read after each failover that may have lost something, before they were written again: only
+    /// of them is known what was lost. Absent where there was no such failover.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<u64>,
+    /// Values that clients had written or read, and that a failover after a fault lost, of the registers that were compared.
     pub lost: u64,
     /// Of those, written after the fault was in effect.
     pub lost_after_fault: u64,
@@ -302,9 +311,14 @@ pub struct BankFound {
     pub unknown_transfers: u64,
     /// Snapshots of all balances that were compared with the total.
     pub snapshots: u64,
+    /// Snapshots that were answered, asked for after the fault and the service's return, and before the way back; absent
+    /// where nothing was broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshots_after_fault: Option<u64>,
     /// Snapshots that no bank can have answered.
     pub wrong_snapshots: u64,
-    /// The money that there is, from the first snapshot.
+    /// The money that there is: what the accounts were opened with, or, in a history that does not say, the total of the
+    /// first snapshot.
     pub total: Option<i64>,
     /// What is wrong: some examples.
     pub findings: Vec<String>,

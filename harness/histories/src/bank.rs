@@ -58,12 +58,14 @@ impl Snapshot {
 }
 
 /// The rules of a bank.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Rules {
     /// The money that there is; where it is not known, that of the first snapshot that can be trusted.
     pub total: Option<i128>,
     /// Whether an account may be overdrawn.
     pub overdraft: bool,
+    /// Accounts that there are, beside those that snapshots have.
+    pub accounts: BTreeSet<u32>,
 }
 
 /// What no bank can have answered.
@@ -114,11 +116,11 @@ pub struct Bank {
 impl Bank {
     /// Judges all snapshots. The order in which transfers and snapshots are given does not matter.
     #[must_use]
-    pub fn judge(rules: Rules, transfers: &[Transfer], snapshots: &[Snapshot]) -> Self {
+    pub fn judge(rules: &Rules, transfers: &[Transfer], snapshots: &[Snapshot]) -> Self {
         let mut sorted: Vec<&Snapshot> = snapshots.iter().collect();
         sorted.sort_by_key(|snapshot| snapshot.rank());
-        let accounts: BTreeSet<u32> =
-            sorted.iter().flat_map(|snapshot| snapshot.balances.keys().copied()).collect();
+        let told = sorted.iter().flat_map(|snapshot| snapshot.balances.keys().copied());
+        let accounts: BTreeSet<u32> = told.chain(rules.accounts.iter().copied()).collect();
         let whole = |snapshot: &&&Snapshot| {
             accounts.len() == snapshot.balances.len() && under_way(transfers, snapshot) == 0
         };
@@ -174,7 +176,7 @@ impl Bank {
     }
 }
 
-fn broken(rules: Rules, accounts: &BTreeSet<u32>, snapshot: &Snapshot) -> Option<Wrong> {
+fn broken(rules: &Rules, accounts: &BTreeSet<u32>, snapshot: &Snapshot) -> Option<Wrong> {
     let missing = accounts.iter().find(|account| !snapshot.balances.contains_key(account));
     if let Some(account) = missing {
         return Some(Wrong::Missing { snapshot: snapshot.clone(), account: *account });
@@ -249,7 +251,7 @@ mod tests {
     }
 
     fn judge(transfers: &[Transfer], snapshots: &[Snapshot]) -> Bank {
-        Bank::judge(Rules { total: Some(100), overdraft: false }, transfers, snapshots)
+        Bank::judge(&Rules { total: Some(100), ..Rules::default() }, transfers, snapshots)
     }
 
     #[test]
@@ -259,7 +261,7 @@ mod tests {
         let snapshots = [snapshot(&[60, 40], 0), snapshot(&[55, 45], 20), snapshot(&[48, 52], 30)];
         let found = judge(&transfers, &snapshots);
         assert_eq!((found.verdict(), found.compared), (Verdict::Pass, 3));
-        assert_eq!(Bank::judge(Rules::default(), &transfers, &snapshots).verdict(), Verdict::Pass);
+        assert_eq!(Bank::judge(&Rules::default(), &transfers, &snapshots).verdict(), Verdict::Pass);
     }
 
     #[test]
@@ -273,7 +275,7 @@ mod tests {
         );
         let between_themselves = [snapshot(&[60, 40], 0), snapshot(&[55, 40], 20)];
         assert_eq!(
-            Bank::judge(Rules::default(), &[], &between_themselves).verdict(),
+            Bank::judge(&Rules::default(), &[], &between_themselves).verdict(),
             Verdict::Fail
         );
     }
@@ -282,7 +284,7 @@ mod tests {
     fn nothing_to_compare_is_unknown() {
         assert_eq!(judge(&[], &[]).verdict(), Verdict::Unknown);
         let alone = [snapshot(&[60, 40], 0)];
-        assert_eq!(Bank::judge(Rules::default(), &[], &alone).verdict(), Verdict::Unknown);
+        assert_eq!(Bank::judge(&Rules::default(), &[], &alone).verdict(), Verdict::Unknown);
     }
 
     #[test]
@@ -307,9 +309,12 @@ mod tests {
         let overdrawn = [snapshot(&[-1, 101], 0)];
         let found = judge(&[], &overdrawn);
         assert!(matches!(found.wrong[0], Wrong::Overdrawn { account: 0, balance: -1, .. }));
-        let allowed = Rules { total: Some(100), overdraft: true };
-        assert_eq!(Bank::judge(allowed, &[], &overdrawn).verdict(), Verdict::Pass);
+        let allowed = Rules { total: Some(100), overdraft: true, ..Rules::default() };
+        assert_eq!(Bank::judge(&allowed, &[], &overdrawn).verdict(), Verdict::Pass);
         let found = judge(&[], &[snapshot(&[60, 40], 0), snapshot(&[100], 5)]);
         assert!(matches!(found.wrong[0], Wrong::Missing { account: 1, .. }));
+        let known = Rules { accounts: [0, 1].into(), ..Rules::default() };
+        let found = Bank::judge(&known, &[], &[snapshot(&[100], 0), snapshot(&[100], 5)]);
+        assert_eq!((found.verdict(), found.wrong_snapshots), (Verdict::Fail, 2), "in no snapshot");
     }
 }

@@ -31,6 +31,10 @@ pub struct Disaster {
     pub from: At,
     /// Not after this.
     pub at: At,
+    /// When it was over.
+    pub until: At,
+    /// Whether the recovery point counts from it: of several, a loss is measured from this one.
+    pub decisive: bool,
 }
 
 /// A value that was there, and is not among what the next stretch went on from.
@@ -44,9 +48,11 @@ pub struct Lost {
     pub read: Operation,
     /// The disaster before the stretch that lacks it.
     pub disaster: Disaster,
+    /// Whether that had been in effect already when the one who had it took over: then it has no age.
+    pub again: bool,
 }
 
-/// A value of before a disaster, read although another one of before it had been found to be the last.
+/// A value of before a disaster, read although another one of before it had been found in its place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Returned {
     /// The read.
@@ -60,6 +66,9 @@ pub struct Returned {
 pub struct Succession {
     /// The operations of each stretch, each to be judged by itself.
     pub stretches: Vec<Vec<Operation>>,
+    /// Registers of which the last stretch, and each between, first shows what it went on from: only of them is known
+    /// what was lost.
+    pub compared: usize,
     /// Values that were lost between stretches.
     pub lost: Vec<Lost>,
     /// Values that came back.
@@ -69,14 +78,15 @@ pub struct Succession {
 }
 
 impl Succession {
-    /// Takes a history apart. The order in which answers and disasters are given does not matter.
+    /// Takes a history apart. The order in which answers and disasters are given does not matter. Who first answers after
+    /// `way_back` took over as was planned, and not on account of a disaster that still lasted.
     #[must_use]
-    pub fn of(answers: &[Answer], disasters: &[Disaster]) -> Self {
+    pub fn of(answers: &[Answer], disasters: &[Disaster], way_back: Option<At>) -> Self {
         let mut answers = answers.to_vec();
         answers.sort_unstable_by_key(|answer| (answer.operation.rank(), answer.operation.key));
         let mut disasters = disasters.to_vec();
         disasters.sort_unstable();
-        let reigns = Reigns::of(&answers, &disasters);
+        let reigns = Reigns::of(&answers, &disasters, way_back);
         let mut found = Self {
             stretches: vec![Vec::new(); reigns.begun_after.len()],
             untold: answers
@@ -91,9 +101,38 @@ impl Succession {
             key.enter(answer.operation, || reigns.stretch_of(answer));
         }
         for key in keys.values() {
-            key.judge(&reigns, &mut found);
+            found.compared += usize::from(key.judge(&reigns, &mut found));
         }
         found
+    }
+}
+
+/// Why a stretch may lack something.
+#[derive(Clone, Copy)]
+struct Cut {
+    disaster: Disaster,
+    /// Whether it had been in effect when the one before took over.
+    again: bool,
+}
+
+impl Cut {
+    /// Between the first answers of two epochs.
+    fn between(
+        before: At,
+        begins: At,
+        disasters: &[Disaster],
+        way_back: Option<At>,
+    ) -> Option<Self> {
+        let mut earlier = disasters.iter().filter(|one| one.from < begins);
+        // Until the last one a site acknowledged rightly, unless it is known which one counts.
+        let mut new = earlier.clone().filter(|one| one.at > before);
+        let decisive = new.clone().find(|one| one.decisive).or_else(|| new.next_back());
+        if let Some(disaster) = decisive {
+            return Some(Self { disaster: *disaster, again: false });
+        }
+        let planned = way_back.is_some_and(|back| begins > back);
+        let lasting = earlier.rfind(|one| one.until > before && !planned);
+        lasting.map(|disaster| Self { disaster: *disaster, again: true })
     }
 }
 
@@ -101,12 +140,12 @@ impl Succession {
 struct Reigns {
     /// Each epoch with the end of the first operation that was answered under it, and its stretch.
     epochs: BTreeMap<u64, (At, usize)>,
-    /// The disaster before each stretch; none before the first.
-    begun_after: Vec<Option<Disaster>>,
+    /// What came before each stretch; nothing before the first.
+    begun_after: Vec<Option<Cut>>,
 }
 
 impl Reigns {
-    fn of(answers: &[Answer], disasters: &[Disaster]) -> Self {
+    fn of(answers: &[Answer], disasters: &[Disaster], way_back: Option<At>) -> Self {
         let mut begun: BTreeMap<u64, At> = BTreeMap::new();
         for answer in answers.iter().filter(|answer| answer.operation.is_ok()) {
             let Some(epoch) = answer.epoch else { continue };
@@ -116,12 +155,9 @@ impl Reigns {
         let mut reigns = Self { epochs: BTreeMap::new(), begun_after: vec![None] };
         let mut before: Option<At> = None;
         for (epoch, begins) in begun {
-            // The last one: until it a site acknowledged rightly.
-            let disaster = before.and_then(|before| {
-                disasters.iter().rfind(|one| one.from < begins && one.at > before).copied()
-            });
-            if disaster.is_some() {
-                reigns.begun_after.push(disaster);
+            let cut = before.and_then(|before| Cut::between(before, begins, disasters, way_back));
+            if cut.is_some() {
+                reigns.begun_after.push(cut);
             }
             reigns.epochs.insert(epoch, (begins, reigns.begun_after.len() - 1));
             before = Some(begins);
@@ -180,7 +216,9 @@ impl Key {
         }
     }
 
-    fn judge(&self, reigns: &Reigns, found: &mut Succession) {
+    /// Whether it is known of every change of stretches what it lost of this register.
+    fn judge(&self, reigns: &Reigns, found: &mut Succession) -> bool {
+        let (mut changes, mut compared) = (0, 0);
         for (&stretch, own) in &self.acknowledged {
             let base = self.base(stretch, own);
             let mut kept = Vec::new();
@@ -195,7 +233,13 @@ impl Key {
                     _ => kept.push(*operation),
                 }
             }
-            if let Some(base) = base {
+            changes += 1;
+            // What was written anew before tells nothing of what was there: to read an older value then is stale.
+            let fair = base.filter(|base| {
+                !overwritten(own, base, |one| self.home(one.value()) == Some(stretch))
+            });
+            if let Some(base) = fair {
+                compared += 1;
                 self.compare(stretch, &base, reigns, found);
             }
             let written: BTreeSet<u64> = kept
@@ -211,6 +255,11 @@ impl Key {
                 all.extend(kept);
             }
         }
+        let last = self.acknowledged.keys().next_back().copied();
+        // The first stretch has nothing to be compared with.
+        compared > 0
+            && compared + 1 == changes
+            && last.map(|last| last + 1) == Some(reigns.begun_after.len())
     }
 
     /// The read that shows what a stretch went on from.
@@ -231,11 +280,6 @@ impl Key {
         let Some((&before, own)) = before else { return };
         let value = base.value();
         let there = self.shown.get(&value).and_then(|shown| shown.get(&before));
-        // Where the stretch before never saw it, it was last seen in an older one.
-        let seen = there.or_else(|| {
-            let shown = self.shown.get(&value)?;
-            shown.range(..before).next_back().map(|(_, first)| first)
-        });
         if there.is_none()
             && let Some(older) = self.base(before, own)
             && let (Some(write), Some(known)) =
@@ -245,14 +289,26 @@ impl Key {
             found.returned.push(Returned { read: *base, before: older });
             return;
         }
-        let disaster = reigns.begun_after.get(before + 1).copied().flatten();
-        let Some(disaster) = disaster else { return };
+        let cut = reigns.begun_after.get(before + 1).copied().flatten();
+        let Some(Cut { disaster, again }) = cut else { return };
+        // What is read later was not lost, whatever was read first, and what it had replaced was not either.
+        let survivors: Vec<&Operation> = self
+            .shown
+            .values()
+            .filter(|shown| shown.range(stretch..).next().is_some())
+            .filter_map(|shown| shown.range(..stretch).next_back().map(|(_, first)| first))
+            .collect();
         for (other, shown) in &self.shown {
             let (Some(other), Some(shown)) = (other, shown.get(&before)) else { continue };
             let Some(write) = self.writes.get(other) else { continue };
-            let later = seen.is_none_or(|seen| seen.done < write.sent);
-            if Some(*other) != value && later {
-                found.lost.push(Lost { write: *write, shown: *shown, read: *base, disaster });
+            if survivors.iter().all(|survivor| survivor.done < write.sent) {
+                found.lost.push(Lost {
+                    write: *write,
+                    shown: *shown,
+                    read: *base,
+                    disaster,
+                    again,
+                });
             }
         }
     }
@@ -260,6 +316,12 @@ impl Key {
     fn first_shown(&self, value: Option<u64>) -> Option<&Operation> {
         self.shown.get(&value)?.values().min_by_key(|one| one.done)
     }
+}
+
+/// Whether a write that was acknowledged before a read began had put something else there.
+fn overwritten(own: &[Operation], read: &Operation, anew: impl Fn(&Operation) -> bool) -> bool {
+    let mut writes = own.iter().filter(|one| matches!(one.access, Access::Write(_)) && anew(one));
+    writes.any(|write| write.precedes(read))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 #[path = "support/exhaustive.rs"]
 mod exhaustive;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use drdrill_core::time::At;
 use drdrill_core::verdict::Verdict;
@@ -100,8 +100,11 @@ fn snapshots() -> impl Strategy<Value = Vec<Snapshot>> {
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
-    (prop::option::of(0_i128..30), any::<bool>())
-        .prop_map(|(total, overdraft)| Rules { total, overdraft })
+    (prop::option::of(0_i128..30), any::<bool>()).prop_map(|(total, overdraft)| Rules {
+        total,
+        overdraft,
+        accounts: BTreeSet::new(),
+    })
 }
 
 /// Ids that were written.
@@ -237,8 +240,8 @@ proptest! {
         (transfers, other_transfers) in shuffled(transfers()),
         (snapshots, other_snapshots) in shuffled(snapshots()),
     ) {
-        let found = Bank::judge(rules, &transfers, &snapshots);
-        let other = Bank::judge(rules, &other_transfers, &other_snapshots);
+        let found = Bank::judge(&rules, &transfers, &snapshots);
+        let other = Bank::judge(&rules, &other_transfers, &other_snapshots);
         prop_assert_eq!(found.verdict(), other.verdict());
         prop_assert_eq!((found.compared, found.torn), (other.compared, other.torn));
         prop_assert_eq!(found.wrong_snapshots, other.wrong_snapshots);
@@ -253,8 +256,8 @@ proptest! {
         };
         let refused = Transfer { sent: At(0), outcome: Outcome::Failed, ..after };
         let more = [&transfers[..], &[after, refused]].concat();
-        let found = Bank::judge(rules, &transfers, &snapshots);
-        prop_assert_eq!(found, Bank::judge(rules, &more, &snapshots));
+        let found = Bank::judge(&rules, &transfers, &snapshots);
+        prop_assert_eq!(found, Bank::judge(&rules, &more, &snapshots));
     }
 
     #[test]

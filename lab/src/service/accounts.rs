@@ -178,8 +178,16 @@ fn credited(connection: &Connection, name: &str, amount: i64) -> Result<(String,
     Ok((name.to_owned(), more))
 }
 
-/// The planted defect: two transactions where there should be one.
-async fn torn(site: &Site, id: &str, moved: Moved) -> Result<Response, Failure> {
+/// The planted defect: two transactions where there should be one. Money that was taken is given, also when the client is
+/// gone by then.
+async fn torn(site: &Arc<Site>, id: &str, moved: Moved) -> Result<Response, Failure> {
+    let (own, id) = (Arc::clone(site), id.to_owned());
+    let both = tokio::spawn(async move { two_halves(&own, &id, moved).await });
+    let posted = both.await.map_err(|error| StoreError::Commit(error.to_string()))??;
+    Ok(acknowledged(site, posted))
+}
+
+async fn two_halves(site: &Site, id: &str, moved: Moved) -> Result<Posted, Failure> {
     let [debit, credit] = ["debit", "credit"].map(|half| format!("{id}.{half}"));
     let first = moved.clone();
     site.write(move |session| {
@@ -189,14 +197,12 @@ async fn torn(site: &Site, id: &str, moved: Moved) -> Result<Response, Failure> 
     })
     .await?;
     tokio::time::sleep(BETWEEN).await;
-    let posted = site
-        .write(move |session| {
-            once(session, &credit, Some(&moved), |session| {
-                Ok([credited(session.connection, &moved.to, moved.amount)?].into())
-            })
+    site.write(move |session| {
+        once(session, &credit, Some(&moved), |session| {
+            Ok([credited(session.connection, &moved.to, moved.amount)?].into())
         })
-        .await?;
-    Ok(acknowledged(site, posted))
+    })
+    .await
 }
 
 fn balance(connection: &Connection, name: &str) -> Result<i64, StoreError> {

@@ -122,6 +122,7 @@ fn wrong_bank() -> BankFound {
         transfers: 100,
         unknown_transfers: 2,
         snapshots: 200,
+        snapshots_after_fault: Some(3),
         wrong_snapshots: 3,
         total: Some(500),
         findings: vec!["the balances read at 4.213 s add up to 497, and there is 500".to_owned()],

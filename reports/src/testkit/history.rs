@@ -92,6 +92,7 @@ fn started(per_second: u64) -> Event {
                 targets: Targets::default(),
             }],
             measure: Measure::default(),
+            accounts: std::collections::BTreeMap::new(),
         },
         streams: STREAMS.into_iter().enumerate().map(facts).collect(),
         started_at: "2026-03-14T09:26:53.000Z".to_owned(),

@@ -1,6 +1,6 @@
 //! `drdrill check`: judges an old run again, from its history alone.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::Path;
 
@@ -58,8 +58,17 @@ fn export(history: &[Entry], path: &Path) -> Result<(), Failure> {
     write(path, &operations)?;
     let edn::Workloads { registers, bank } = edn::workloads(history);
     for (name, operations) in [("registers", registers), ("bank", bank)] {
-        if !operations.is_empty() {
-            write(&path.with_extension(format!("{name}.edn")), &operations)?;
+        let beside = path.with_extension(format!("{name}.edn"));
+        if operations.is_empty() {
+            // What an earlier export left there is of another run.
+            match fs::remove_file(&beside) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(fail(&beside, &error));
+                }
+                _ => {}
+            }
+        } else {
+            write(&beside, &operations)?;
         }
     }
     Ok(())

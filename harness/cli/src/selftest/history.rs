@@ -18,7 +18,7 @@ type Notices = fn(&Record, &Record) -> bool;
 
 /// Changes a history in every way that has to be noticed.
 pub(crate) fn defects(history: &[Entry], good: &Record) -> Vec<Defect> {
-    let changes: [(&str, Change, Notices); 13] = [
+    let changes: [(&str, Change, Notices); 14] = [
         (
             "a failover that loses acknowledged writes",
             |history| lose_writes(history),
@@ -49,6 +49,11 @@ pub(crate) fn defects(history: &[Entry], good: &Record) -> Vec<Defect> {
             |history| {
                 history.retain(|entry| !matches!(deed(entry), Some(Deed::Read { .. })));
             },
+            no_pass,
+        ),
+        (
+            "a history in which no workload answered after the fault",
+            |history| silent_after_the_fault(history),
             no_pass,
         ),
         (
@@ -208,6 +213,18 @@ fn no_samples_after_the_fault(history: &mut Vec<Entry>) {
         index += 1;
         Some(index) <= fault || !matches!(entry.event, Event::Sample(_))
     });
+}
+
+/// Whoever takes over answers no read of a register and no question for balances.
+fn silent_after_the_fault(history: &mut [Entry]) {
+    let fault = history.iter().position(|entry| matches!(entry.event, Event::FaultInEffect { .. }));
+    for entry in history.iter_mut().skip(fault.unwrap_or(0)) {
+        if let Event::Sample(sample) = &mut entry.event
+            && sample.deed.is_some()
+        {
+            sample.outcome = drdrill_core::sample::Outcome::Failed("planted".into());
+        }
+    }
 }
 
 fn never_reverted(history: &mut [Entry]) {

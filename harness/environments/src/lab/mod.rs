@@ -283,6 +283,10 @@ impl Environment for Lab {
         self.shared.services.clone()
     }
 
+    fn accounts(&self) -> BTreeMap<u32, i64> {
+        workloads::accounts()
+    }
+
     fn powers(&self) -> Vec<Power> {
         let mut powers = vec![Power::Processes, Power::Links, Power::Failover, Power::Functions];
         if self.shared.spec.zones.is_some() {

@@ -31,11 +31,14 @@ pub(super) struct Entrances<'a> {
     pub(super) login: &'a [(String, HeaderValue)],
 }
 
+/// The accounts, and what each has when the lab comes up.
+pub(super) fn accounts() -> BTreeMap<u32, i64> {
+    (0..ACCOUNTS).map(|account| (account, BALANCE)).collect()
+}
+
 /// What opens the accounts.
 pub(super) fn opening() -> Value {
-    let balances: BTreeMap<String, i64> =
-        (0..ACCOUNTS).map(|account| (account.to_string(), BALANCE)).collect();
-    json!({ "balances": balances })
+    json!({ "balances": accounts() })
 }
 
 /// The streams of all workloads.

@@ -23,14 +23,20 @@ fn unknown(answer: Answer) -> Answer {
     Answer { operation, epoch: None }
 }
 
-const DISASTER: Disaster = Disaster { from: At::from_millis(100), at: At::from_millis(102) };
+/// Over at once.
+const DISASTER: Disaster = Disaster {
+    from: At::from_millis(100),
+    at: At::from_millis(102),
+    until: At::from_millis(103),
+    decisive: false,
+};
 
 fn of(answers: &[Answer]) -> Succession {
-    let found = Succession::of(answers, &[DISASTER]);
+    let found = Succession::of(answers, &[DISASTER], None);
     let mut backwards = answers.to_vec();
     backwards.reverse();
     assert_eq!(
-        Succession::of(&backwards, &[DISASTER]),
+        Succession::of(&backwards, &[DISASTER], None),
         found,
         "the order of a history never matters"
     );
@@ -81,7 +87,8 @@ fn a_lost_value_that_comes_back_is_told_with_the_read_of_it() {
     let history =
         [write(1, 10, 1), write(2, 90, 1), read(1, 200, 2), write(3, 210, 2), read(2, 300, 3)];
     let found = of(&history);
-    assert_eq!(lost(&found), [Some(2)]);
+    // It was not found at first, and is not lost.
+    assert_eq!(lost(&found), []);
     let returned = Returned { read: history[4].operation, before: history[2].operation };
     assert_eq!(found.returned, [returned]);
 }
@@ -110,6 +117,73 @@ fn a_write_of_unknown_outcome_may_take_effect_on_either_side_of_a_disaster() {
     // It took effect late, and nothing of before is known to be gone.
     let found = of(&[write(1, 10, 1), in_doubt, write(3, 99, 1), read(2, 200, 2), read(2, 300, 2)]);
     assert_eq!((lost(&found), verdict(&found)), (vec![], Verdict::Pass));
+}
+
+#[test]
+fn a_value_that_is_only_read_later_was_not_lost_and_nor_was_what_it_had_replaced() {
+    let history = [write(8, 10, 1), write(9, 30, 1), write(10, 50, 1), write(11, 70, 1)];
+    let after = [read(8, 200, 2), read(10, 300, 2)];
+    let found = of(&[&history[..], &after[..]].concat());
+    assert_eq!((lost(&found), found.returned.len()), (vec![Some(11)], 1));
+}
+
+#[test]
+fn after_a_new_write_an_older_value_is_stale_and_tells_nothing_of_a_loss() {
+    let history = [write(1, 10, 1), write(2, 90, 1), write(3, 200, 2), read(1, 210, 2)];
+    let found = of(&history);
+    assert_eq!((lost(&found), found.compared, verdict(&found)), (vec![], 0, Verdict::Fail));
+    // Both at once: it may have been read before.
+    let mut history = history;
+    history[3].operation.sent = At::from_millis(200);
+    let found = of(&history);
+    assert_eq!((lost(&found), found.compared, verdict(&found)), (vec![Some(2)], 1, Verdict::Pass));
+}
+
+#[test]
+fn only_registers_that_show_what_was_left_of_them_are_compared() {
+    let other = |mut answer: Answer| {
+        answer.operation.key = 4;
+        answer
+    };
+    let history =
+        [write(1, 10, 1), other(write(1, 20, 1)), read(1, 200, 2), other(write(2, 200, 2))];
+    assert_eq!(of(&history).compared, 1);
+    assert_eq!(of(&[write(1, 10, 1), write(2, 200, 2), read(2, 210, 2)]).compared, 0);
+    assert_eq!(of(&[write(1, 10, 1), read(1, 20, 1)]).compared, 0, "nobody took over");
+}
+
+#[test]
+fn a_disaster_that_lasts_may_cost_something_at_each_failover_but_not_on_the_way_back() {
+    let history = [
+        write(1, 10, 1),
+        read(1, 200, 2),
+        write(2, 210, 2),
+        read(1, 300, 3),
+        write(3, 310, 3),
+        read(1, 400, 4),
+    ];
+    let lasting = Disaster { until: At::from_millis(350), ..DISASTER };
+    let way_back = Some(At::from_millis(350));
+    let found = Succession::of(&history, &[lasting], way_back);
+    assert_eq!((found.stretches.len(), lost(&found)), (3, vec![Some(2)]));
+    assert!(found.lost[0].again);
+    // Epoch 4 took over on the way back: it reads what had been overwritten before.
+    let stale = StaleReads::judge(&found.stretches[2]);
+    assert_eq!(stale.worst.unwrap().read, history[5].operation);
+    let over = Succession::of(&history, &[DISASTER], way_back);
+    assert_eq!((over.stretches.len(), lost(&over)), (2, vec![]));
+}
+
+#[test]
+fn of_two_disasters_a_loss_counts_from_the_one_that_decided() {
+    let history = [write(1, 10, 1), write(2, 90, 1), read(1, 200, 2)];
+    let of = |decisive| {
+        let first = Disaster { decisive, ..DISASTER };
+        let (from, at) = (At::from_millis(150), At::from_millis(152));
+        let second = Disaster { from, at, until: at, decisive: false };
+        Succession::of(&history, &[second, first], None).lost[0].disaster.from
+    };
+    assert_eq!((of(true), of(false)), (At::from_millis(100), At::from_millis(150)));
 }
 
 #[test]

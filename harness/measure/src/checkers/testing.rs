@@ -1,5 +1,6 @@
 //! A small drill to take apart in tests: fault at 5 s, service back at 7 s, undo at 10 s, one write stream at 10 ms.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use drdrill_core::action::Undo;
@@ -59,6 +60,7 @@ pub(crate) fn started(streams: Vec<StreamFacts>, targets: Targets, faults: bool)
             pin: Vec::new(),
             services: vec![ServiceFacts { name: "app".into(), tier: 1, targets }],
             measure: Measure { sustained: Span(Duration::from_secs(1)) },
+            accounts: BTreeMap::new(),
         },
         streams,
         started_at: "2026-01-01T00:00:00Z".into(),

@@ -44,7 +44,7 @@ pub(crate) fn judge(case: &Case<'_>, story: &ServiceStory<'_>) -> Judged {
         // Without a recovery there is no level to judge, and the recovery time says so already.
         reasons.extend(rlo_reason.map(|reason| (rlo.verdict, reason)));
     }
-    let consistency = consistency::judge(case, story.facts);
+    let consistency = consistency::judge(case, story);
     if let Some((_, found)) = &consistency {
         reasons.extend(found.iter().cloned());
     }

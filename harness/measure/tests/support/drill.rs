@@ -74,6 +74,7 @@ impl Drill {
                 pin: Vec::new(),
                 services,
                 measure,
+                accounts: std::collections::BTreeMap::new(),
             },
             streams: vec![facts.clone()],
             started_at: String::new(),

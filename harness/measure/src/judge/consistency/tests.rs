@@ -169,6 +169,7 @@ fn a_write_of_unknown_outcome_may_have_been_applied_and_a_failed_one_not() {
         let mut drill = Drill::new(TWO_SECONDS);
         drill.add(REGISTERS, Deed::Write { key: 3, value: 9 }, 3_000, outcome);
         drill.read(9, 4_000);
+        drill.read(9, 8_000);
         drill.registers().verdict
     };
     assert_eq!(read_after(Outcome::Unknown("late".into())), Verdict::Pass);
@@ -183,6 +184,18 @@ fn where_answers_do_not_say_who_decided_a_loss_cannot_be_told_from_a_stale_read(
     drill.read(1, 8_000);
     drill.story.samples(|sample| sample.decider = None);
     assert_eq!(drill.registers().verdict, Verdict::Unknown);
+    // What is stale without those who say nothing is stale.
+    let mut drill = Drill::new(TWO_SECONDS);
+    drill.write(2, 7_900);
+    drill.read(1, 8_200);
+    drill.read(1, 8_300);
+    drill.story.samples(|sample| {
+        if sample.sent == At::from_millis(8_300) {
+            sample.decider = None;
+        }
+    });
+    let found = drill.registers();
+    assert_eq!((found.verdict, found.stale_reads, found.untold), (Verdict::Fail, 1, 1));
     // No loss explains a value from nowhere.
     drill.read(77, 9_000);
     drill.story.samples(|sample| sample.decider = None);
@@ -212,6 +225,83 @@ fn nothing_read_is_unknown() {
 }
 
 #[test]
+fn registers_that_nobody_could_read_after_the_fault_are_unknown() {
+    let mut drill = Drill::new(TWO_SECONDS);
+    // All of before the fault, while nobody was served, or after the drill began to mend things.
+    for ms in [1_200, 6_000, 10_500] {
+        drill.read(1, ms);
+    }
+    drill.add(REGISTERS, Deed::Read { key: 3, value: None }, 8_000, Outcome::Failed("500".into()));
+    let found = drill.registers();
+    assert_eq!((found.verdict, found.reads_after_fault), (Verdict::Unknown, Some(0)));
+    assert_eq!(drill.record().exit_code, 11);
+    drill.read(1, 8_100);
+    let found = drill.registers();
+    assert_eq!((found.verdict, found.reads_after_fault), (Verdict::Pass, Some(1)));
+}
+
+#[test]
+fn registers_that_nobody_could_write_are_unknown() {
+    let mut drill = Drill::new(TWO_SECONDS);
+    drill.add(REGISTERS, Deed::Read { key: 3, value: None }, 8_000, Outcome::Ok);
+    drill.story.entries.retain(|entry| match &entry.event {
+        Event::Sample(sample) => !matches!(
+            sample.deed.as_deref(),
+            Some(Deed::Write { .. } | Deed::Read { value: Some(_), .. })
+        ),
+        _ => true,
+    });
+    let found = drill.registers();
+    assert_eq!((found.verdict, found.reads, found.writes), (Verdict::Unknown, 1, 0));
+}
+
+#[test]
+fn where_no_register_shows_what_was_left_no_loss_is_denied() {
+    let drill = |objective: Option<Duration>| {
+        let mut drill = Drill::new(objective);
+        drill.write(2, 4_900);
+        drill.write(3, 8_000);
+        drill.read(3, 8_100);
+        let found = drill.registers();
+        assert_eq!((found.compared, found.lost, found.lost_at_least_ms), (Some(0), 0, None));
+        let reasons = drill.record().reasons;
+        assert!(
+            reasons.iter().any(|one| one.contains("what the failover lost is not known")),
+            "{reasons:?}"
+        );
+        found.verdict
+    };
+    assert_eq!(drill(TWO_SECONDS), Verdict::Unknown);
+    assert_eq!(drill(None), Verdict::Pass);
+    let mut looked = Drill::new(TWO_SECONDS);
+    looked.read(1, 8_000);
+    assert_eq!(looked.registers().compared, Some(1));
+    let reasons = looked.record().reasons;
+    let told = "1 of 1 registers compared across the failover, no value lost";
+    assert!(reasons.iter().any(|one| one.contains(told)), "{reasons:?}");
+}
+
+#[test]
+fn what_a_second_failover_under_the_same_fault_lost_has_no_age() {
+    let lose = |objective: u64| {
+        let mut drill = Drill::new(Some(Duration::from_millis(objective)));
+        drill.read(1, 8_000);
+        drill.write(2, 8_100);
+        drill.read(1, 9_000);
+        drill.story.samples(|sample| {
+            if sample.sent == At::from_millis(9_000) {
+                sample.decider = Some(Decider { site: "third".into(), epoch: 3 });
+            }
+        });
+        let found = drill.registers();
+        assert_eq!((found.lost, found.stale_reads, found.lost_after_fault), (1, 0, 0));
+        assert_eq!(found.lost_at_most_ms, None);
+        found.verdict
+    };
+    assert_eq!((lose(2_000), lose(0)), (Verdict::Unknown, Verdict::Fail));
+}
+
+#[test]
 fn money_that_only_moves_passes_and_a_torn_transfer_fails() {
     let mut drill = Drill::new(TWO_SECONDS);
     drill.add(BANK, Deed::Transfer { from: 0, to: 1, amount: 3 }, 2_000, Outcome::Ok);
@@ -220,12 +310,46 @@ fn money_that_only_moves_passes_and_a_torn_transfer_fails() {
     let bank =
         |drill: &Drill| drill.record().services[0].consistency.clone().unwrap().bank.unwrap();
     let found = bank(&drill);
+    // All of it is of before the fault.
+    assert_eq!((found.verdict, found.snapshots_after_fault), (Verdict::Unknown, Some(0)));
+    // While nobody was served, and after the drill began to mend things.
+    drill.balances([47, 53], 6_000);
+    drill.balances([47, 53], 10_500);
+    assert_eq!(bank(&drill).snapshots_after_fault, Some(0));
+    drill.balances([47, 53], 8_000);
+    let found = bank(&drill);
     assert_eq!((found.verdict, found.total, found.transfers), (Verdict::Pass, Some(100), 1));
+    assert_eq!(found.snapshots_after_fault, Some(1));
+    let mut idle = Drill::new(TWO_SECONDS);
+    idle.balances([50, 50], 1_500);
+    idle.balances([50, 50], 8_000);
+    assert_eq!(bank(&idle).verdict, Verdict::Unknown, "nothing was moved");
     drill.balances([47, 50], 8_213);
     let found = bank(&drill);
     assert_eq!((found.verdict, found.wrong_snapshots), (Verdict::Fail, 1));
     assert_eq!(found.findings, ["the balances read at 8.213 s add up to 97, and there is 100"]);
     assert_eq!(drill.record().exit_code, 10);
+}
+
+#[test]
+fn money_that_was_gone_before_anybody_looked_is_missed_where_the_history_says_what_there_was() {
+    let bank = |opened: &[(u32, i64)], each: [i64; 2]| {
+        let mut drill = Drill::new(TWO_SECONDS);
+        let Event::DrillStarted(start) = &mut drill.story.entries[0].event else { panic!() };
+        start.environment.accounts = opened.iter().copied().collect();
+        drill.add(BANK, Deed::Transfer { from: 0, to: 1, amount: 3 }, 2_000, Outcome::Ok);
+        drill.balances(each, 1_500);
+        drill.balances(each, 8_000);
+        drill.record().services[0].consistency.clone().unwrap().bank.unwrap()
+    };
+    let all = [(0, 50), (1, 50)];
+    let found = bank(&all, [50, 50]);
+    assert_eq!((found.verdict, found.total, found.snapshots), (Verdict::Pass, Some(100), 2));
+    let found = bank(&all, [47, 50]);
+    assert_eq!((found.verdict, found.total, found.wrong_snapshots), (Verdict::Fail, Some(100), 2));
+    // An account that no snapshot has, and a history of before this was written down.
+    assert_eq!(bank(&[(0, 50), (1, 50), (2, 0)], [50, 50]).verdict, Verdict::Fail);
+    assert_eq!(bank(&[], [47, 50]).verdict, Verdict::Pass);
 }
 
 #[test]

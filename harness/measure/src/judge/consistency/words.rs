@@ -75,7 +75,7 @@ pub(super) fn returned(returned: &Returned, sites: &Sites<'_>) -> String {
     let Returned { read: one, before } = returned;
     let (other, when) = (value(before.value()), at(before.sent));
     format!(
-        "{}, of before the failover; {other} had been found to be all that was left at {when}",
+        "{}, of before the failover, which was not found at {when}: {other} was there then",
         read(one, sites)
     )
 }
@@ -85,7 +85,7 @@ pub(super) fn out_of_order(key: u32) -> String {
 }
 
 pub(super) fn lost(lost: &Lost, sites: &Sites<'_>) -> String {
-    let Lost { write, shown, read: one, disaster } = lost;
+    let Lost { write, shown, read: one, disaster, .. } = lost;
     let after = write.sent > disaster.at;
     let when = if after {
         "after the fault".to_owned()
@@ -107,8 +107,8 @@ pub(super) fn wrong(found: &RegistersFound) -> String {
         (found.contradictory, "contradictory register", "contradictory registers"),
         (
             found.returned,
-            "read of a value that had been lost",
-            "reads of values that had been lost",
+            "read of a value that had not been found",
+            "reads of values that had not been found",
         ),
         (found.lost, "value lost", "values lost"),
     ];
@@ -141,13 +141,57 @@ pub(super) fn unjudged(found: &RegistersFound, unexplained: u64) -> String {
     format!("{} registers cannot be judged: a value was written twice", found.unjudged)
 }
 
+/// Why registers of which nothing is wrong have not passed: where nobody looked there is nothing to see.
+pub(super) fn nothing_read(found: &RegistersFound) -> Option<&'static str> {
+    if found.reads == 0 {
+        Some("no read was answered")
+    } else if found.writes == 0 {
+        Some("no write was acknowledged")
+    } else if found.reads_after_fault == Some(0) {
+        Some("no read was answered after the fault, between the recovery and the way back")
+    } else {
+        None
+    }
+}
+
+/// The same of accounts.
+pub(super) fn nothing_moved(found: &BankFound) -> Option<&'static str> {
+    if found.snapshots == 0 || found.total.is_none() {
+        Some("no snapshots of the balances could be compared")
+    } else if found.transfers == 0 {
+        Some("no transfer was acknowledged")
+    } else if found.snapshots_after_fault == Some(0) {
+        Some(
+            "no snapshot of the balances was answered after the fault, between the recovery and the way back",
+        )
+    } else {
+        None
+    }
+}
+
+/// Why nothing is said of losses.
+pub(super) fn not_compared() -> &'static str {
+    "what the failover lost is not known: no register was read after it before it was written again"
+}
+
 pub(super) fn registers(found: &RegistersFound, target: Option<Duration>) -> String {
     let RegistersFound { reads, registers, lost, .. } = found;
-    let all = format!("{reads} reads of {registers} registers, none of them stale or wrong");
+    let mut all = format!("{reads} reads of {registers} registers, none of them stale or wrong");
+    if let Some(compared) = found.compared {
+        if compared + lost == 0 {
+            return format!("{all}; {}", not_compared());
+        }
+        all = format!("{all}; {compared} of {registers} registers compared across the failover");
+    }
     let ms = |ms: f64| Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
     let Some(at_least) = found.lost_at_least_ms.filter(|_| *lost > 0) else {
         return match lost {
-            0 => format!("{all}; no value was lost"),
+            0 if found.compared.is_none() => all,
+            0 => format!("{all}, no value lost"),
+            lost if found.lost_after_fault == 0 => format!(
+                "{all}; {} lost to a second failover under the same fault, of no known age",
+                counted(*lost, "value", "values")
+            ),
             lost => format!(
                 "{all}; lost, and written after the fault: {}",
                 counted(*lost, "value", "values")
@@ -170,9 +214,10 @@ pub(super) fn bank(found: &BankFound) -> String {
     if let Some(first) = found.findings.first() {
         return format!("{first} ({wrong_snapshots} wrong snapshots of {snapshots})");
     }
-    let Some(total) = found.total.filter(|_| *snapshots > 0) else {
-        return "no two snapshots of the balances could be compared".to_owned();
-    };
+    if let Some(nothing) = nothing_moved(found) {
+        return nothing.to_owned();
+    }
+    let total = found.total.unwrap_or_default();
     let unknown = match unknown_transfers {
         0 => String::new(),
         unknown => format!(" and {unknown} of unknown outcome"),
