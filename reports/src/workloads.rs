@@ -174,7 +174,7 @@ mod tests {
         assert!(plain.contains(&format!("accounts orders: pass: {BANK}\n")), "{plain}");
         let boxed = summary_table(&record, Look::terminal(100, false), None);
         let coloured = summary_table(&record, Look::terminal(100, true), None);
-        assert!(!coloured.contains('\u{1b}'), "{coloured}");
+        assert!(!boxed.contains('\u{1b}') && coloured.contains('\u{1b}'), "{boxed}{coloured}");
         assert!(boxed.contains("Registers") && boxed.contains("7 stale by up to"), "{boxed}");
         let run = Run { record: &record, history: &fixture.history };
         let sections = crate::sections::sections(run);
