@@ -80,6 +80,19 @@ fn a_hostile_tree_is_restored_as_it_was() {
     planned.verify(0);
 }
 
+#[test]
+fn a_source_that_is_a_link_to_a_directory_is_backed_up_as_that_directory() {
+    let planned = Planned::new(WEEKLY, &[HOME]);
+    make_hostile(&planned.path("elsewhere"));
+    symlink("elsewhere", planned.path("home")).unwrap();
+    let before = everything(&planned.path("elsewhere"));
+    for round in 0..2 {
+        planned.back_up("", 0);
+        same(&planned.restore(&format!("out-{round}"), "--source home"), &before);
+    }
+    planned.verify(0);
+}
+
 /// Changes a tree in all ways in which one can change, another one in each round.
 fn change(home: &Path, round: usize) {
     let at = |name: &str| home.join(name);
@@ -595,9 +608,15 @@ fn a_file_that_is_written_to_meanwhile_is_not_passed_off_as_a_backup() {
         let text = planned.sandbox.run("backup run plan.yaml").exits(0).stdout;
         stop.store(true, Ordering::SeqCst);
         let reason = failed["sources"][0]["outcome"]["failed"]["reason"].as_str().unwrap();
-        assert!(reason.contains("1 files changed while they were read (log)"), "{reason}");
+        assert!(
+            reason.contains("1 files or directories changed while they were read (log)"),
+            "{reason}"
+        );
         assert_eq!(kept["sources"][0]["outcome"]["done"]["torn"]["some"][0], "log");
-        assert!(text.contains("home: 1 files changed while they were read: log"), "{text}");
+        assert!(
+            text.contains("home: 1 files or directories changed while they were read: log"),
+            "{text}"
+        );
     });
 }
 

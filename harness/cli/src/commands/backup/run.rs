@@ -136,7 +136,13 @@ fn print(report: &Report, rule: &Rule) {
 fn remarks(name: &str, done: &Done) {
     if done.torn.files > 0 {
         let some = done.torn.some.join(", ");
-        say(name, &format!("{} files changed while they were read: {some}", done.torn.files));
+        say(
+            name,
+            &format!(
+                "{} files or directories changed while they were read: {some}",
+                done.torn.files
+            ),
+        );
     }
     if done.skipped > 0 {
         say(name, &format!("{} pipes, sockets and devices were left out", done.skipped));
