@@ -24,6 +24,7 @@ pub mod run;
 mod source;
 pub mod store;
 pub mod tree;
+pub mod trouble;
 
 /// The wall clock, in milliseconds since 1970.
 #[must_use]

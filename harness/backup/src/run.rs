@@ -14,6 +14,7 @@ use crate::keep::{sources, superfluous};
 use crate::point::{Extent, FORMAT, OriginKind, Outcome, Point, SourceEntry, name_at, time};
 use crate::source::{Base, Job, kind, take};
 use crate::store::{Store, Written, read_point};
+use crate::trouble::Trouble;
 use crate::{now_ms, restore};
 
 /// A destination, or why it cannot be used.
@@ -283,7 +284,11 @@ fn clean_one(
     for point in newest_first.into_values() {
         match archive.prove(&point.point, &scratch) {
             Ok(()) => return Ok(()),
-            Err(why) => unfit.insert(format!("{}: {why}", point.point)),
+            // No reason to look at an older one, which may be clean where that one is not.
+            Err(Trouble::Hindered(why)) => {
+                return Err(format!("nothing was removed: {} of {source}: {why}", point.point));
+            }
+            Err(Trouble::Unusable(why)) => unfit.insert(format!("{}: {why}", point.point)),
         };
     }
     let unfit: Vec<String> = unfit.into_iter().collect();

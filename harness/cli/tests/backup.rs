@@ -305,6 +305,54 @@ fn verifying_walks_back_to_the_last_clean_point_and_so_does_a_restore() {
 }
 
 #[test]
+fn what_is_wrong_with_where_it_is_restored_is_no_reason_for_an_older_state() {
+    let planned = Planned::new("", &[HOME]);
+    fs::create_dir(planned.path("home")).unwrap();
+    fs::write(planned.path("home/file"), "old").unwrap();
+    planned.back_up("", 0);
+    let noise: Vec<u8> = (0..5_000_000u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 31).to_le_bytes())
+        .collect();
+    fs::write(planned.path("home/file"), &noise).unwrap();
+    let newest = planned.back_up("", 0)["point"].as_str().unwrap().to_owned();
+    let refused = |options: &str, to: &str, why: &str| {
+        let command = format!("restore plan.yaml --to {to} --source home {options}");
+        let outcome = planned.sandbox.run(&command).exits(13);
+        assert!(outcome.stderr.contains(why), "{why}: {outcome:#?}");
+        assert!(outcome.stderr.contains("no reason to restore an older state"), "{outcome:#?}");
+        assert_eq!(files_or_none(&planned.path(to)), [""; 0]);
+    };
+    let disk = Tmpfs::mount(&planned.path("small"));
+    fs::create_dir(disk.path.join("out")).unwrap();
+    let full = format!("{newest} of nas cannot be restored now: home.tar.zst: No space left");
+    refused("", "small/out", &full);
+    // A check that takes too long has found nothing wrong; neither has one that is not there.
+    let checked = |run: &str| {
+        let check = format!("check: {{ run: {run}, timeout: 200ms }}");
+        format!("{{ name: home, from: {{ files: {{ path: $DIR/home }} }}, {check} }}")
+    };
+    planned.plan("", &[&checked("[/bin/sleep, 60]")], &[]);
+    refused("", "late", "did not end within 200ms");
+    planned.plan("", &[&checked("[/nowhere/at/all]")], &[]);
+    refused("", "absent", "No such file");
+    // A destination that is away may have a newer one; who knows better says so.
+    let away = "{ name: away, media: usb, to: { directory: { path: $DIR/away } } }";
+    planned.plan("", &[HOME], &[away]);
+    refused("", "far", "away: ");
+    let restored = planned.restore("out", "--source home --from nas");
+    assert_eq!(fs::read(restored.join("file")).unwrap(), noise);
+    // The same point elsewhere is as good as one that cannot be read.
+    fs::create_dir(planned.path("away")).unwrap();
+    sh(&planned.path(""), "cp -a nas/test away/");
+    let archive = planned.object(&newest, "home.tar.zst");
+    fs::remove_file(&archive).unwrap();
+    symlink("home.tar.zst", &archive).unwrap();
+    let outcome = planned.sandbox.run("restore plan.yaml --to again --source home").exits(0);
+    assert!(outcome.stdout.contains(&format!("{newest} of nas")), "{outcome:#?}");
+    assert_eq!(fs::read(planned.path("again/file")).unwrap(), noise);
+}
+
+#[test]
 fn one_source_of_four_fails_and_the_others_do_not_notice() {
     let planned = Planned::new(
         "",

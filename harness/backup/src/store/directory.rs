@@ -14,6 +14,7 @@ use rustix::fs::{Advice, FlockOperation, fadvise, flock};
 use super::{Reader, Store, Written, same};
 use crate::digest;
 use crate::point::{Object, is_name};
+use crate::trouble::Trouble;
 
 /// What names begin with of what is being written, and of what is being removed.
 const PARTIAL: &str = ".partial-";
@@ -179,11 +180,14 @@ impl Store for Directory {
         entries.map(one).collect::<io::Result<_>>().map_err(wrong)
     }
 
-    fn open(&self, point: &str, object: &str) -> Result<Reader, String> {
+    fn open(&self, point: &str, object: &str) -> Result<Reader, Trouble> {
         let opened = File::open(self.own.join(point).join(object));
-        opened
-            .map(|file| -> Reader { Box::new(file) })
-            .map_err(|error| format!("{object}: {error}"))
+        opened.map(|file| -> Reader { Box::new(file) }).map_err(|error| {
+            let why = format!("{object}: {error}");
+            // That of a directory that was unmounted meanwhile is there none the less.
+            let gone = error.kind() == ErrorKind::NotFound && self.own.is_dir();
+            if gone { Trouble::Unusable(why) } else { Trouble::Hindered(why) }
+        })
     }
 
     fn put(&self, staged: &Path, point: &Written<'_>) -> Result<(), String> {

@@ -54,7 +54,7 @@ pub(crate) fn list(args: &BackupListArgs) -> Ended {
             let names = store.points()?.into_iter().rev();
             let found = names.map(|point| match read_point(&**store, &point) {
                 Ok(described) => Found { point, described: Some(described), wrong: None },
-                Err(why) => Found { point, described: None, wrong: Some(why) },
+                Err(why) => Found { point, described: None, wrong: Some(why.to_string()) },
             });
             Ok(found.collect())
         });
