@@ -372,6 +372,7 @@ impl<'a> Target<'a> {
         let unfinished = self.directory.join(UNFINISHED);
         let finished = || {
             let tree = alone.map(|name| unfinished.join(name)).filter(|tree| tree.is_dir());
+            self.still_empty(tree.as_deref())?;
             // Moving what is in it changes its times.
             let facts = tree.as_ref().map(fs::metadata).transpose()?;
             if let Some(tree) = &tree {
@@ -393,6 +394,27 @@ impl<'a> Target<'a> {
             File::open(self.directory)?.sync_all()
         };
         finished().map_err(|error| wrong(self.directory, &error))
+    }
+
+    /// Sees that nothing came into the directory meanwhile, and that what comes there now does not have the name of what
+    /// is unfinished.
+    fn still_empty(&self, tree: Option<&Path>) -> io::Result<()> {
+        let where_it_is = format!("what was restored lies whole in {UNFINISHED}");
+        for entry in fs::read_dir(self.directory)? {
+            let name = entry?.file_name();
+            if name != UNFINISHED && name != LOST_AND_FOUND {
+                let name = name.to_string_lossy();
+                return Err(io::Error::other(format!(
+                    "{name} came into it meanwhile; {where_it_is}"
+                )));
+            }
+        }
+        if tree.is_some_and(|tree| fs::symlink_metadata(tree.join(UNFINISHED)).is_ok()) {
+            return Err(io::Error::other(format!(
+                "the tree has a {UNFINISHED} of its own, so that it cannot come into the directory itself; {where_it_is}"
+            )));
+        }
+        Ok(())
     }
 
     /// Gives up: nothing of it stays.
@@ -419,3 +441,55 @@ pub fn remove(path: &Path) -> io::Result<()> {
 }
 
 pub(crate) use owner::open_up;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_into_the_target_meanwhile_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = |name: &str| {
+            let to = dir.path().join(name);
+            fs::create_dir(&to).unwrap();
+            to
+        };
+        let restored = |to: &Path, file: &str| {
+            fs::create_dir(to.join(UNFINISHED).join("home")).unwrap();
+            fs::write(to.join(UNFINISHED).join("home").join(file), "restored").unwrap();
+        };
+        for (theirs, alone) in [("file", Some("home")), ("home", None), ("other", Some("home"))] {
+            let to = make(&format!("{theirs} meanwhile"));
+            let target = Target::empty(&to).unwrap();
+            restored(&to, "file");
+            fs::write(to.join(theirs), "theirs").unwrap();
+            let why = target.finish(alone).unwrap_err();
+            assert!(why.contains("came into it meanwhile"), "{why}");
+            assert_eq!(fs::read_to_string(to.join(theirs)).unwrap(), "theirs");
+            let whole = to.join(UNFINISHED).join("home/file");
+            assert_eq!(fs::read_to_string(whole).unwrap(), "restored");
+        }
+        // Between looking and moving, too.
+        let to = make("moved");
+        fs::write(to.join("theirs"), "theirs").unwrap();
+        fs::write(to.join("ours"), "ours").unwrap();
+        assert!(owner::move_to(&to.join("ours"), &to.join("theirs")).is_err());
+        assert_eq!(fs::read_to_string(to.join("theirs")).unwrap(), "theirs");
+        // A tree in which somebody had backed up a restore that was not finished.
+        let to = make("nested");
+        let target = Target::empty(&to).unwrap();
+        restored(&to, UNFINISHED);
+        assert!(target.finish(Some("home")).unwrap_err().contains("of its own"));
+        let target = Target { directory: &to };
+        target.finish(None).unwrap();
+        assert!(to.join("home").join(UNFINISHED).exists() && !to.join(UNFINISHED).exists());
+        // A new file system's own directory is in nobody's way.
+        let to = make("new");
+        fs::create_dir(to.join(LOST_AND_FOUND)).unwrap();
+        let target = Target::empty(&to).unwrap();
+        restored(&to, "file");
+        fs::create_dir(to.join(UNFINISHED).join("home").join(LOST_AND_FOUND)).unwrap();
+        target.finish(Some("home")).unwrap();
+        assert!(to.join("file").exists() && to.join(LOST_AND_FOUND).is_dir());
+    }
+}

@@ -155,8 +155,9 @@ fn take_all(run: &Run<'_>, name: &str, usable: &[Result<Usable, String>]) -> Vec
                 .collect();
             let thread = scope.spawn(move || {
                 let base = base(run, source, &usable);
+                let had = had(source, &usable);
                 let (staging, ours, trust) = (run.staging, &run.ours[..], &run.trust);
-                take(Job { source, point: name, base, staging, ours, trust })
+                take(Job { source, point: name, base, had, staging, ours, trust })
             });
             (source, thread)
         };
@@ -170,6 +171,13 @@ fn take_all(run: &Run<'_>, name: &str, usable: &[Result<Usable, String>]) -> Vec
         });
         joined.collect()
     })
+}
+
+/// How many files the newest backup of a source has.
+fn had(source: &Source, usable: &[(Arc<dyn Store>, Vec<Point>)]) -> u64 {
+    let points = usable.iter().flat_map(|(_, points)| points);
+    let done = points.filter_map(|point| Some((&point.point, point.done(&source.name)?.files)));
+    done.max().map_or(0, |(_, files)| files)
 }
 
 /// What an incremental backup goes on from: the newest that is at every destination that can be used, with everything

@@ -669,6 +669,34 @@ fn a_file_that_is_written_to_meanwhile_is_not_passed_off_as_a_backup() {
 }
 
 #[test]
+fn a_disk_that_is_not_mounted_is_noticed() {
+    let planned = Planned::new("", &[HOME]);
+    let [usb, home] = ["usb", "home"].map(|name| Tmpfs::mount(&planned.path(name)));
+    let to_usb = ["{ name: usb, media: usb, to: { directory: { path: $DIR/usb } } }"];
+    planned.plan("", &[HOME], &to_usb);
+    planned.back_up("", 0);
+    // The mount point is there, and what was written to it is not.
+    drop(usb);
+    let report = planned.back_up("", 10);
+    assert_eq!(report["destinations"][0]["failed"], Value::Null, "{report:#}");
+    let why = report["destinations"][1]["failed"].as_str().unwrap();
+    assert!(why.contains("is the disk mounted?"), "{why}");
+    assert_eq!(files_or_none(&planned.path("usb")), [""; 0]);
+    planned.back_up("--first", 0);
+    assert_eq!(planned.points("usb").len(), 1);
+    // And what is backed up.
+    drop(home);
+    let points = planned.points("nas");
+    let report = planned.back_up("", 10);
+    let reason = report["sources"][0]["outcome"]["failed"]["reason"].as_str().unwrap();
+    assert!(reason.contains("it is empty, and the backup before has 2 files"), "{reason}");
+    assert_eq!(planned.points("nas"), points);
+    let told = "{ name: home, from: { files: { path: $DIR/home, allow_empty: true } } }";
+    planned.plan("", &[told], &to_usb);
+    planned.back_up("", 0);
+}
+
+#[test]
 fn what_backups_are_written_to_is_not_backed_up_itself() {
     let planned = Planned::new("", &["{ name: all, from: { files: { path: $DIR } } }"]);
     let reason = planned.back_up("", 10)["sources"][0]["outcome"]["failed"]["reason"].to_string();

@@ -129,6 +129,11 @@ pub struct Files {
     #[serde(default)]
     #[garde(skip)]
     pub one_file_system: bool,
+    /// Whether it may be empty where the backup before was not. Most often something is not mounted then, and the backup
+    /// fails.
+    #[serde(default)]
+    #[garde(skip)]
+    pub allow_empty: bool,
     /// What becomes of a backup during which a file was written to.
     #[serde(default)]
     #[garde(skip)]

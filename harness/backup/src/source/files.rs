@@ -59,6 +59,16 @@ pub(super) fn take(files: &Files, job: Job<'_>) -> Result<Taken, String> {
     if !reading.tree.contains_key(&Bytes::default()) {
         return Err(wrong(root, &"it is not there any more"));
     }
+    if reading.tree.len() == 1 && job.had > 1 && !files.allow_empty {
+        return Err(wrong(
+            root,
+            &format!(
+                "it is empty, and the backup before has {} files and directories: is something not mounted? \
+                 (where it may be empty: allow_empty: true)",
+                job.had
+            ),
+        ));
+    }
     refuse_torn(files.changing, &reading.torn)?;
     let Reading { out, tree, read_bytes, skipped, torn, .. } = reading;
     let mut objects = vec![out.finish().map_err(failed)?];

@@ -50,14 +50,21 @@ impl Directory {
         &self.own
     }
 
-    /// Makes the place for points, in a directory that must be there.
+    /// Makes the place for points, in a directory that must be there. What was `written` to before is not made again: where
+    /// it is missing, something else is mounted there, or nothing.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn make(&self) -> Result<(), String> {
+    pub fn make(&self, written: bool) -> Result<(), String> {
         let found = fs::metadata(&self.base).map_err(|error| self.wrong(&error))?;
         if !found.is_dir() {
             return Err(self.wrong(&"it is no directory"));
+        }
+        if written && !self.own.is_dir() {
+            return Err(self.wrong(
+                &"the backups that were written there are not there: is the disk mounted? \
+                  (to begin anew: --first)",
+            ));
         }
         match private_directory(&self.own) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(self.wrong(&error)),

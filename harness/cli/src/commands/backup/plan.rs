@@ -16,8 +16,9 @@ use drdrill_core::secret::Secret;
 use drdrill_environments::secrets;
 use drdrill_faults::process::starter;
 
+use super::written;
 use crate::catalog;
-use crate::exit::Failure;
+use crate::exit::{Code, Failure};
 
 /// A plan and its destinations; those that cannot be used among them, with the reason.
 pub(super) struct Opened {
@@ -30,21 +31,30 @@ pub(super) struct Opened {
 }
 
 /// What is to be done with the destinations.
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub(super) enum For {
+#[derive(Clone, Copy)]
+pub(super) enum For<'a> {
     Reading,
-    Writing,
+    /// What was written to before stands in this directory; `None` when that is not to be asked.
+    Writing(Option<&'a Path>),
 }
 
-pub(super) fn open(path: &Path, what: For) -> Result<Opened, Failure> {
+pub(super) fn open(path: &Path, what: For<'_>) -> Result<Opened, Failure> {
     let plan = catalog::file(&path.to_string_lossy())?.backup_plan()?;
+    let before = match what {
+        For::Writing(Some(state)) => {
+            written::read(state, &plan.backup).map_err(Failure::with(Code::NotReady))?
+        }
+        _ => BTreeSet::new(),
+    };
     let (mut locks, mut directories) = (Vec::new(), Vec::new());
     let at = plan.destinations.iter().map(|destination| {
         let store = match &destination.to {
             Place::Directory(place) => {
                 let directory = Directory::new(Path::new(&place.path), &plan.backup);
-                let ready = if what == For::Writing { directory.make() } else { Ok(()) };
-                let locked = ready.and_then(|()| directory.lock(what == For::Writing));
+                let writes = matches!(what, For::Writing(_));
+                let own = directory.own();
+                let ready = if writes { directory.make(before.contains(own)) } else { Ok(()) };
+                let locked = ready.and_then(|()| directory.lock(writes));
                 directories.push(directory.own().to_owned());
                 locked.map(|lock| -> Arc<dyn Store> {
                     locks.extend(lock);
