@@ -87,27 +87,20 @@ struct Usable {
 }
 
 /// Runs a backup. What fails is in the report.
-///
-/// # Errors
-/// When the clock is wrong, so that nothing that is measured by it would be true.
-pub fn run(run: &Run<'_>) -> Result<Report, String> {
+#[must_use]
+pub fn run(run: &Run<'_>) -> Report {
     let usable: Vec<Result<Usable, String>> = run.at.iter().map(look_at).collect();
     let began = now_ms();
     let name = name_at(began);
-    let newest = usable.iter().flatten().filter_map(|one| one.store.points().ok()?.pop()).max();
-    if let Some(newest) = newest.filter(|newest| *newest >= name) {
-        return Err(format!(
-            "the clock says {}, and there is already a restore point {newest}: set the clock first",
-            time(began)
-        ));
-    }
+    let usable: Vec<_> =
+        usable.into_iter().map(|one| one.and_then(|one| none_later(one, &name, began))).collect();
     if usable.iter().all(Result::is_err) {
         // Nothing is read that could not be written anywhere.
         let failed = |(at, usable): (&At, Result<Usable, String>)| {
             Stored::failed(at.name.clone(), usable.err().unwrap_or_default())
         };
         let destinations = run.at.iter().zip(usable).map(failed).collect();
-        return Ok(Report { point: None, sources: Vec::new(), destinations });
+        return Report { point: None, sources: Vec::new(), destinations };
     }
     let entries = take_all(run, &name, &usable);
     let point = Point {
@@ -132,7 +125,19 @@ pub fn run(run: &Run<'_>) -> Result<Report, String> {
         });
         joined.collect()
     });
-    Ok(Report { point: any.then_some(point.point), sources: point.sources, destinations })
+    Report { point: any.then_some(point.point), sources: point.sources, destinations }
+}
+
+/// Refuses a destination with a point that was written later than now: by its name the new one would be the older one.
+fn none_later(usable: Usable, name: &str, now_ms: u64) -> Result<Usable, String> {
+    match usable.points.iter().map(|point| &point.point).max() {
+        Some(newest) if newest.as_str() >= name => Err(format!(
+            "the clock says {}, and there is already a restore point {newest}: set the clock; or, if this point was \
+             written with a wrong clock, move it away",
+            time(now_ms)
+        )),
+        _ => Ok(usable),
+    }
 }
 
 fn look_at(at: &At) -> Result<Usable, String> {

@@ -197,22 +197,6 @@ fn without_drdrill(planned: &Planned, states: &[(String, Value, BTreeMap<PathBuf
     }
 }
 
-#[test]
-fn a_file_that_was_written_to_just_after_it_was_read_is_not_taken_for_unchanged() {
-    let planned = Planned::new(WEEKLY, &[HOME]);
-    fs::create_dir(planned.path("home")).unwrap();
-    for round in 0..10 {
-        // Of the same size, with the same time, at once: as the clock of the file system may have it.
-        let path = planned.path("home/file");
-        fs::write(&path, format!("{round}")).unwrap();
-        let times = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
-        fs::File::open(&path).unwrap().set_times(times).unwrap();
-        planned.back_up("", 0);
-    }
-    let restored = planned.restore("out", "--source home");
-    assert_eq!(fs::read_to_string(restored.join("file")).unwrap(), "9");
-}
-
 /// All files below a directory.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -697,6 +681,28 @@ fn a_disk_that_is_not_mounted_is_noticed() {
 }
 
 #[test]
+fn a_point_of_the_future_stops_its_destination_alone() {
+    let planned = Planned::new("", &[HOME]);
+    fs::create_dir(planned.path("home")).unwrap();
+    fs::create_dir(planned.path("usb")).unwrap();
+    let to_usb = ["{ name: usb, media: usb, to: { directory: { path: $DIR/usb } } }"];
+    planned.plan("", &[HOME], &to_usb);
+    let point = planned.back_up("", 0)["point"].as_str().unwrap().to_owned();
+    let future = "29991231T235959.999Z";
+    // One that only has such a name is none.
+    fs::create_dir(planned.path("nas/test").join(future)).unwrap();
+    sh(
+        &planned.path("usb/test"),
+        &format!("mv {point} {future}; sed -i s/{point}/{future}/ {future}/point.json"),
+    );
+    seal(&planned.path("usb/test").join(future), "", None);
+    let report = planned.back_up("", 10);
+    assert_eq!(report["destinations"][0]["failed"], Value::Null, "{report:#}");
+    let why = report["destinations"][1]["failed"].as_str().unwrap();
+    assert!(why.contains("if this point was written with a wrong clock, move it away"), "{why}");
+}
+
+#[test]
 fn what_backups_are_written_to_is_not_backed_up_itself() {
     let planned = Planned::new("", &["{ name: all, from: { files: { path: $DIR } } }"]);
     let reason = planned.back_up("", 10)["sources"][0]["outcome"]["failed"]["reason"].to_string();
@@ -743,7 +749,10 @@ fn files_or_none(directory: &Path) -> Vec<String> {
 fn mistakes_are_answered_and_change_nothing() {
     let planned = Planned::new("", &[HOME]);
     let text = fs::read_to_string(planned.path("plan.yaml")).unwrap();
+    let line = text.lines().last().unwrap();
+    let twin = format!("{line}\n{}", line.replace("name: nas", "name: twin"));
     for (from, to, what) in [
+        (line, twin.as_str(), "two destinations are in one place"),
         ("media: disk", "medium: disk", "unknown key `medium`; known, the nearest first: media"),
         ("name: home", "name: Home", "lower-case letters"),
         ("backup: test", "backup: test\nkeep: { full: 0 }", "plan.yaml:2:"),
@@ -807,6 +816,18 @@ fn copies_on_the_disk_of_the_original_are_none() {
         ),
         "{listed}"
     );
+    // The original counts for as long as it is there, and a destination when it has the newest point.
+    fs::rename(planned.path("home"), planned.path("moved")).unwrap();
+    let gone = rule(&planned.verify(0));
+    assert_eq!(gone["kept"], false, "{gone:#}");
+    assert!(gone.to_string().contains("the original of home is no copy"), "{gone:#}");
+    fs::rename(planned.path("moved"), planned.path("home")).unwrap();
+    let newest = planned.points("usb").pop().unwrap();
+    let aside = planned.path("aside");
+    sh(&planned.path("usb/test"), &format!("cp -a {newest} {}; rm -r {newest}", aside.display()));
+    let old = rule(&json(&planned.sandbox.run("backup list plan.yaml --format json").exits(0)));
+    assert_eq!(old["kept"], false, "{old:#}");
+    sh(&planned.path("usb/test"), &format!("cp -a {} {newest}", aside.display()));
     // One that is damaged is no copy any more.
     for path in files(&planned.path("usb/test")) {
         fs::write(path, "gone").unwrap();

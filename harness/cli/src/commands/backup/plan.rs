@@ -10,7 +10,7 @@ use drdrill_backup::copies::{self, Copy, Rule};
 use drdrill_backup::run::At;
 use drdrill_backup::store::directory::{Directory, Lock};
 use drdrill_backup::store::{self, Credentials, Store};
-use drdrill_core::backup_plan::{BackupPlan, Origin, Place, S3Place};
+use drdrill_core::backup_plan::{BackupPlan, Origin, Place, S3Place, Source};
 use drdrill_core::inventory::SecretSource;
 use drdrill_core::secret::Secret;
 use drdrill_environments::secrets;
@@ -89,7 +89,7 @@ pub(super) fn trust() -> Trust {
 impl Opened {
     /// The backups of each source at a destination.
     pub(super) fn sources_at(&self, store: &Arc<dyn Store>) -> Vec<(String, SourceAt)> {
-        let one = |source: &drdrill_core::backup_plan::Source| {
+        let one = |source: &Source| {
             let at = SourceAt::new(store.clone(), &source.name, source.check.clone(), trust());
             (source.name.clone(), at)
         };
@@ -121,17 +121,36 @@ impl Opened {
         let absent =
             self.plan.destinations.iter().filter(|spec| !have.contains(spec.name.as_str()));
         rule.missing.extend(absent.map(|spec| format!("{} does not have all of it", spec.name)));
+        for source in &self.plan.sources {
+            let Some(path) = path_of(source) else {
+                rule.missing.push(format!(
+                    "not known where what {} prints comes from: taken to be none of the destinations",
+                    source.name
+                ));
+                continue;
+            };
+            if let Err(error) = std::fs::metadata(path) {
+                rule.kept = false;
+                rule.missing
+                    .push(format!("the original of {} is no copy: {path}: {error}", source.name));
+            }
+        }
         rule
     }
 
     /// The file systems that sources are on.
     fn originals(&self) -> BTreeSet<String> {
-        let paths = self.plan.sources.iter().filter_map(|source| match &source.from {
-            Origin::Files(files) => Some(&files.path),
-            Origin::Sqlite(sqlite) => Some(&sqlite.file),
-            Origin::Command(_) => None,
-        });
+        let paths = self.plan.sources.iter().filter_map(path_of);
         let facts = paths.filter_map(|path| std::fs::metadata(path).ok());
         facts.map(|facts| format!("file system {}", facts.dev())).collect()
+    }
+}
+
+/// Where the original of a source is, as far as that is known.
+fn path_of(source: &Source) -> Option<&str> {
+    match &source.from {
+        Origin::Files(files) => Some(&files.path),
+        Origin::Sqlite(sqlite) => Some(&sqlite.file),
+        Origin::Command(_) => None,
     }
 }

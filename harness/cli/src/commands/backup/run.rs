@@ -50,7 +50,6 @@ pub(crate) fn run(state: &StateDir, args: &BackupRunArgs) -> crate::exit::Outcom
     let report = with_staging(&opened, &staging, &root, args.full);
     // What cannot be removed now is removed by the next run.
     let _ = restore::remove(&staging);
-    let report = report.map_err(Failure::with(Code::NotReady))?;
     written::add(&root, &opened.plan.backup, to_directories(&opened, &report))
         .map_err(Failure::with(Code::NotReady))?;
     let rule = rule(&opened, &report);
@@ -62,12 +61,7 @@ pub(crate) fn run(state: &StateDir, args: &BackupRunArgs) -> crate::exit::Outcom
     Ok(if report.is_good() { Code::Passed } else { Code::Failed })
 }
 
-fn with_staging(
-    opened: &Opened,
-    staging: &Path,
-    root: &Path,
-    full: bool,
-) -> Result<Report, String> {
+fn with_staging(opened: &Opened, staging: &Path, root: &Path, full: bool) -> Report {
     let ours = opened.directories.iter().map(std::path::PathBuf::as_path).chain([root]);
     // One that is not there is not backed up either.
     let ours = ours.filter_map(|path| fs::canonicalize(path).ok()).collect();
