@@ -78,7 +78,7 @@ pub(crate) fn sources(points: &[Point]) -> BTreeSet<&str> {
 }
 
 /// A point and those that it goes on from, as far as they are there.
-fn chain<'a>(points: &'a [Point], point: &'a Point, source: &str) -> Vec<&'a Point> {
+pub(crate) fn chain<'a>(points: &'a [Point], point: &'a Point, source: &str) -> Vec<&'a Point> {
     let mut chain = vec![point];
     while let Some(last) = chain.last() {
         let base = last.done(source).and_then(|done| done.base.as_ref());
@@ -131,6 +131,7 @@ mod tests {
             plan: String::new(),
             point: at(hour),
             tool: String::new(),
+            machine: String::new(),
             sources,
         }
     }

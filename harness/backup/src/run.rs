@@ -10,12 +10,12 @@ use drdrill_core::backup_plan::{BackupPlan, Origin, Source};
 use serde::Serialize;
 
 use crate::archive::{SourceAt, Trust};
-use crate::keep::{sources, superfluous};
+use crate::keep::{chain, sources, superfluous};
 use crate::point::{Extent, FORMAT, OriginKind, Outcome, Point, SourceEntry, name_at, time};
 use crate::source::{Base, Job, kind, take};
 use crate::store::{Store, Written, read_point};
 use crate::trouble::Trouble;
-use crate::{now_ms, restore};
+use crate::{machine, now_ms, restore};
 
 /// A destination, or why it cannot be used.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct Run<'a> {
     pub staging: &'a Path,
     /// Directories that must not be backed up themselves, with all links in their paths followed.
     pub ours: Vec<PathBuf>,
+    /// Whether to go on also where another machine has written.
+    pub any_machine: bool,
     /// Whether everything is to be backed up, whatever the plan says.
     pub full: bool,
     /// What programs may be started.
@@ -89,7 +91,9 @@ struct Usable {
 /// Runs a backup. What fails is in the report.
 #[must_use]
 pub fn run(run: &Run<'_>) -> Report {
-    let usable: Vec<Result<Usable, String>> = run.at.iter().map(look_at).collect();
+    let looked = run.at.iter().map(look_at);
+    let looked = looked.map(|one| one.and_then(|one| ours(one, run.any_machine)));
+    let usable: Vec<Result<Usable, String>> = looked.collect();
     let began = now_ms();
     let name = name_at(began);
     let usable: Vec<_> =
@@ -108,6 +112,7 @@ pub fn run(run: &Run<'_>) -> Report {
         plan: run.plan.backup.clone(),
         point: name,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
+        machine: machine(),
         sources: entries,
     };
     let any = point.sources.iter().any(|entry| matches!(entry.outcome, Outcome::Done(_)));
@@ -126,6 +131,19 @@ pub fn run(run: &Run<'_>) -> Report {
         joined.collect()
     });
     Report { point: any.then_some(point.point), sources: point.sources, destinations }
+}
+
+/// Refuses a destination at which another machine's points are: what one removes the other one may still go on from.
+fn ours(usable: Usable, any_machine: bool) -> Result<Usable, String> {
+    let own = machine();
+    match usable.points.iter().find(|point| point.machine != own) {
+        Some(other) if !any_machine => Err(format!(
+            "{} was written by another machine ({}; this one is {own}): give each a prefix or directory of its own, or, \
+             when this one has taken its place, --any-machine",
+            other.point, other.machine
+        )),
+        _ => Ok(usable),
+    }
 }
 
 /// Refuses a destination with a point that was written later than now: by its name the new one would be the older one.
@@ -198,10 +216,10 @@ fn base(run: &Run<'_>, source: &Source, usable: &[(Arc<dyn Store>, Vec<Point>)])
     candidates.into_iter().find_map(|point| {
         let entry = point.entry(&source.name)?;
         let done = point.done(&source.name).filter(|_| entry.origin == OriginKind::Files)?;
-        for (store, points) in usable {
+        for (_, points) in usable {
             // The same point everywhere, byte for byte.
             points.iter().find(|other| *other == point)?;
-            let chain = restore::chain(&**store, point, &source.name).ok()?;
+            let chain = chain(points, point, &source.name);
             let full =
                 chain.last()?.done(&source.name).filter(|done| done.extent == Extent::Full)?;
             let age = Duration::from_millis(now_ms().saturating_sub(full.began_ms));

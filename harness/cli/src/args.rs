@@ -324,6 +324,9 @@ pub(crate) struct BackupRunArgs {
     /// most often a disk is not mounted then.
     #[arg(long)]
     pub(crate) first: bool,
+    /// Go on where another machine has written, whose place this one has taken. Without it those destinations fail.
+    #[arg(long)]
+    pub(crate) any_machine: bool,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }

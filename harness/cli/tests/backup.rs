@@ -703,6 +703,24 @@ fn a_point_of_the_future_stops_its_destination_alone() {
 }
 
 #[test]
+fn what_another_machine_has_written_is_left_alone() {
+    let planned = Planned::new("keep: { full: 1 }", &[HOME]);
+    fs::create_dir(planned.path("home")).unwrap();
+    let point = planned.back_up("", 0)["point"].as_str().unwrap().to_owned();
+    let own = planned.object(&point, "");
+    sh(&own, "sed -i 's/\"machine\": \"[^\"]*\"/\"machine\": \"other 123\"/' point.json");
+    seal(&own, "", None);
+    let report = planned.back_up("", 10);
+    let why = report["destinations"][0]["failed"].as_str().unwrap();
+    assert!(why.contains("was written by another machine (other 123; this one is "), "{why}");
+    assert_eq!(planned.points("nas"), [point]);
+    // A machine of which nothing else is left is restored on another one.
+    planned.restore("out", "--source home");
+    let taken = planned.back_up("--any-machine", 0)["point"].as_str().unwrap().to_owned();
+    assert_eq!(planned.points("nas"), [taken]);
+}
+
+#[test]
 fn what_backups_are_written_to_is_not_backed_up_itself() {
     let planned = Planned::new("", &["{ name: all, from: { files: { path: $DIR } } }"]);
     let reason = planned.back_up("", 10)["sources"][0]["outcome"]["failed"]["reason"].to_string();

@@ -47,7 +47,7 @@ pub(crate) fn run(state: &StateDir, args: &BackupRunArgs) -> crate::exit::Outcom
     let staging = own.own().join("staging");
     restore::remove(&staging).map_err(|error| not_ready(&staging, &error))?;
     DirBuilder::new().mode(0o700).create(&staging).map_err(|error| not_ready(&staging, &error))?;
-    let report = with_staging(&opened, &staging, &root, args.full);
+    let report = with_staging(&opened, &staging, &root, args);
     // What cannot be removed now is removed by the next run.
     let _ = restore::remove(&staging);
     written::add(&root, &opened.plan.backup, to_directories(&opened, &report))
@@ -61,11 +61,19 @@ pub(crate) fn run(state: &StateDir, args: &BackupRunArgs) -> crate::exit::Outcom
     Ok(if report.is_good() { Code::Passed } else { Code::Failed })
 }
 
-fn with_staging(opened: &Opened, staging: &Path, root: &Path, full: bool) -> Report {
+fn with_staging(opened: &Opened, staging: &Path, root: &Path, args: &BackupRunArgs) -> Report {
     let ours = opened.directories.iter().map(std::path::PathBuf::as_path).chain([root]);
     // One that is not there is not backed up either.
     let ours = ours.filter_map(|path| fs::canonicalize(path).ok()).collect();
-    back_up(&Run { plan: &opened.plan, at: opened.at.clone(), staging, ours, full, trust: trust() })
+    back_up(&Run {
+        plan: &opened.plan,
+        at: opened.at.clone(),
+        staging,
+        ours,
+        any_machine: args.any_machine,
+        full: args.full,
+        trust: trust(),
+    })
 }
 
 /// The directories that have the point now.
