@@ -11,6 +11,7 @@ use crate::exec;
 use crate::point::{Outcome, Point};
 use crate::restore;
 use crate::store::{self, Store, read_point};
+use crate::trouble::Trouble;
 
 /// Says whether a program may be started.
 pub type Trust = Arc<dyn Fn(&Path) -> Result<(), String> + Send + Sync>;
@@ -49,7 +50,7 @@ impl SourceAt {
     ///
     /// # Errors
     /// When it is damaged.
-    pub fn point(&self, name: &str) -> Result<Point, String> {
+    pub fn point(&self, name: &str) -> Result<Point, Trouble> {
         read_point(&*self.store, name)
     }
 
@@ -57,7 +58,7 @@ impl SourceAt {
     ///
     /// # Errors
     /// With what is wrong with it.
-    pub fn restore_checked(&self, name: &str, target: &Path) -> Result<restore::Got, String> {
+    pub fn restore_checked(&self, name: &str, target: &Path) -> Result<restore::Got, Trouble> {
         let got = restore::restore(&*self.store, &self.point(name)?, &self.source, target)?;
         self.looks_right(target)?;
         Ok(got)
@@ -67,7 +68,7 @@ impl SourceAt {
     ///
     /// # Errors
     /// With what is wrong with it.
-    pub fn prove(&self, name: &str, scratch: &Path) -> Result<(), String> {
+    pub fn prove(&self, name: &str, scratch: &Path) -> Result<(), Trouble> {
         let target = scratch.join(format!("{}-{name}", self.source));
         let proved = self.restore_checked(name, &target).map(drop);
         restore::open_up(&target);
@@ -77,9 +78,11 @@ impl SourceAt {
         proved
     }
 
-    fn looks_right(&self, restored: &Path) -> Result<(), String> {
+    fn looks_right(&self, restored: &Path) -> Result<(), Trouble> {
         let Some(check) = &self.check else { return Ok(()) };
-        let path = restored.to_str().ok_or("the path of what was restored is not UTF-8")?;
+        let path = restored
+            .to_str()
+            .ok_or_else(|| "the path of what was restored is not UTF-8".to_owned())?;
         let (timeout, check) = (check.timeout.0, check.of(path));
         let program = check.command.first().map_or("", String::as_str);
         (self.trust)(Path::new(program))?;
@@ -89,10 +92,11 @@ impl SourceAt {
             said.extend_from_slice(bytes.get(..bytes.len().min(room)).unwrap_or_default());
             Ok(())
         };
-        exec::run(&check.command, timeout, kept).map_err(|why| format!("its check: {why}"))?;
+        exec::run(&check.command, timeout, kept)
+            .map_err(|trouble| trouble.with(|why| format!("its check: {why}")))?;
         match &check.output_contains {
             Some(wanted) if !String::from_utf8_lossy(&said).contains(wanted.as_str()) => {
-                Err(format!("its check printed no `{wanted}`"))
+                Err(Trouble::Unusable(format!("its check printed no `{wanted}`")))
             }
             _ => Ok(()),
         }
@@ -111,7 +115,7 @@ impl Archive for SourceAt {
         let mut points = Vec::new();
         for name in self.store.points()?.into_iter().rev() {
             let described = match self.point(&name) {
-                Err(why) => Err(why),
+                Err(why) => Err(why.into()),
                 Ok(point) => match point.entry(&self.source).map(|entry| &entry.outcome) {
                     // It was not in the plan then.
                     None => continue,
@@ -135,9 +139,9 @@ impl Archive for SourceAt {
         for one in restore::chain(&*self.store, &self.point(&point.name)?, &self.source)? {
             let Some(done) = one.done(&self.source) else { continue };
             for object in &done.objects {
-                let wrong = |why: String| {
+                let wrong = |why: Trouble| {
                     if one.point == point.name {
-                        why
+                        why.to_string()
                     } else {
                         format!("it needs {}: {why}", one.point)
                     }
@@ -152,8 +156,7 @@ impl Archive for SourceAt {
     fn restore(&self, point: &RestorePoint, target: &Path) -> Result<Restored, String> {
         let described = point.described.clone()?;
         let point = self.point(&point.name)?;
-        let restored = restore::restore(&*self.store, &point, &self.source, target);
-        let got = restored.inspect_err(|_| restore::open_up(target))?;
+        let got = restore::restore(&*self.store, &point, &self.source, target)?;
         Ok(Restored {
             bytes: got.bytes,
             replayed: got.incrementals,
@@ -164,11 +167,14 @@ impl Archive for SourceAt {
         })
     }
 
-    fn consistent(&self, restored: &Path) -> Result<u64, String> {
-        let right = self.looks_right(restored);
-        // Whoever removes the test restore must be able to, whatever the modes of its directories are.
+    fn open_up(&self, restored: &Path) {
         restore::open_up(restored);
-        right?;
+    }
+
+    fn consistent(&self, restored: &Path) -> Result<u64, String> {
+        self.looks_right(restored)?;
+        // So that all of it can be counted, too.
+        restore::open_up(restored);
         Ok(u64::try_from(WalkDir::new(restored).into_iter().count()).unwrap_or(u64::MAX))
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::trouble::Trouble;
 use drdrill_core::secret::redacted;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
@@ -43,9 +44,11 @@ pub(crate) fn run(
     words: &[String],
     timeout: Duration,
     mut each: impl FnMut(&[u8]) -> Result<(), String>,
-) -> Result<(), String> {
+) -> Result<(), Trouble> {
     let deadline = Instant::now() + timeout;
-    let [program, arguments @ ..] = words else { return Err("no program is named".to_owned()) };
+    let [program, arguments @ ..] = words else {
+        return Err(Trouble::Hindered("no program is named".to_owned()));
+    };
     let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what} {program}: {error}");
     let mut child = Command::new(program)
         .args(arguments)
@@ -77,7 +80,7 @@ pub(crate) fn run(
             wait_for(&mut wanted, deadline).map_err(|error| failed("read from", &error))?;
             let ready: Vec<bool> = wanted.iter().map(|fd| !fd.revents().is_empty()).collect();
             if !ready.contains(&true) {
-                return Err(late());
+                return Err(late().into());
             }
             let first = ready.first().copied().unwrap_or(false);
             let second = ready.get(1).copied().unwrap_or(false);
@@ -102,7 +105,7 @@ pub(crate) fn run(
     let mut wanted = [PollFd::from_borrowed_fd(ended.as_fd(), PollFlags::IN)];
     wait_for(&mut wanted, deadline).map_err(|error| failed("wait for", &error))?;
     if wanted.iter().all(|fd| fd.revents().is_empty()) {
-        return Err(late());
+        return Err(late().into());
     }
     let status = group.child.wait().map_err(|error| failed("wait for", &error))?;
     group.over = true;
@@ -111,7 +114,9 @@ pub(crate) fn run(
     }
     let said = shown(&String::from_utf8_lossy(&said));
     let said = if said.is_empty() { said } else { format!(": {said}") };
-    Err(format!("{program}: {status}{said}"))
+    let why = format!("{program}: {status}{said}");
+    // One that was killed has said nothing.
+    Err(if status.code().is_some() { Trouble::Unusable(why) } else { Trouble::Hindered(why) })
 }
 
 /// Waits until one of them has something, or until the deadline.
@@ -146,7 +151,7 @@ mod tests {
             all.extend_from_slice(bytes);
             if all.len() > 1 << 20 { Err("too much".to_owned()) } else { Ok(()) }
         });
-        (end, all)
+        (end.map_err(String::from), all)
     }
 
     const PATIENCE: Duration = Duration::from_mins(1);

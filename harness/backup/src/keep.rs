@@ -10,7 +10,7 @@ use crate::point::{Extent, Outcome, Point};
 /// The points that need not be kept, newest first: whoever stops in the middle leaves no backup without what it goes on
 /// from.
 ///
-/// Of each source the newest full backups stay, those that are young enough, and all that goes on from these. A point
+/// Of each source the newest backup stays, and the newest full backups, those that are young enough, and all that goes on from these. A point
 /// stays as a whole when it stays for any of its sources, and with it whatever it goes on from.
 #[must_use]
 pub fn superfluous(points: &[Point], keep: Keep, now_ms: u64) -> Vec<String> {
@@ -31,6 +31,11 @@ pub fn superfluous(points: &[Point], keep: Keep, now_ms: u64) -> Vec<String> {
         let stays =
             full.iter().enumerate().filter(|(at, (_, began))| *at < keep.full || young(*began));
         let stays: BTreeSet<&str> = stays.map(|(_, (point, _))| point.point.as_str()).collect();
+        // The newest one stays in any case: it may go on from one that is older than the newest full ones.
+        let done = points.iter().filter(|point| point.done(source).is_some());
+        if let Some(newest) = done.max_by(|a, b| a.point.cmp(&b.point)) {
+            needed.extend(chain(points, newest, source).iter().map(|one| one.point.as_str()));
+        }
         for point in points.iter().filter(|point| point.done(source).is_some()) {
             let chain = chain(points, point, source);
             // What does not go back to a full backup is not understood, and nobody's to remove.
@@ -73,7 +78,7 @@ pub(crate) fn sources(points: &[Point]) -> BTreeSet<&str> {
 }
 
 /// A point and those that it goes on from, as far as they are there.
-fn chain<'a>(points: &'a [Point], point: &'a Point, source: &str) -> Vec<&'a Point> {
+pub(crate) fn chain<'a>(points: &'a [Point], point: &'a Point, source: &str) -> Vec<&'a Point> {
     let mut chain = vec![point];
     while let Some(last) = chain.last() {
         let base = last.done(source).and_then(|done| done.base.as_ref());
@@ -126,6 +131,7 @@ mod tests {
             plan: String::new(),
             point: at(hour),
             tool: String::new(),
+            machine: String::new(),
             sources,
         }
     }
@@ -153,6 +159,18 @@ mod tests {
         assert_eq!(gone(&points, 1, None, 10), [5, 4, 3, 2, 1]);
         // Younger than eight hours: that of hour 3 is, that of hour 1 is not.
         assert_eq!(gone(&points, 1, Some(8), 10), [2, 1]);
+    }
+
+    #[test]
+    fn the_newest_point_stays_whatever_it_goes_on_from() {
+        // As where the full one of hour 3 did not get to another destination, so that hour 4 goes on from hour 2.
+        let points = [
+            point(1, &[("a", None)]),
+            point(2, &[("a", Some(1))]),
+            point(3, &[("a", None)]),
+            point(4, &[("a", Some(2))]),
+        ];
+        assert_eq!(gone(&points, 1, None, 10), [0; 0]);
     }
 
     #[test]

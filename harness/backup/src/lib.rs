@@ -24,10 +24,21 @@ pub mod run;
 mod source;
 pub mod store;
 pub mod tree;
+pub mod trouble;
 
 /// The wall clock, in milliseconds since 1970.
 #[must_use]
 pub fn now_ms() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What tells this machine from others: its name and the beginning of the SHA-256 of its `/etc/machine-id`, which is not
+/// for others to see.
+#[must_use]
+pub fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let name = read("/proc/sys/kernel/hostname");
+    let id = digest::of(format!("drdrill {}", read("/etc/machine-id")).as_bytes());
+    format!("{} {}", name.trim(), id.get(..12).unwrap_or_default())
 }

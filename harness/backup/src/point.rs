@@ -30,6 +30,8 @@ pub struct Point {
     pub point: String,
     /// The version of drdrill that wrote it.
     pub tool: String,
+    /// The machine that wrote it, as [`machine`](crate::machine) tells it from others.
+    pub machine: String,
     /// Its sources, those that failed among them.
     pub sources: Vec<SourceEntry>,
 }

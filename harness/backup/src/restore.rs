@@ -22,6 +22,7 @@ use crate::point::{Done, Object, OriginKind, Point};
 use crate::source::sqlite::holds_together;
 use crate::store::{Reader, Store, read_point, same};
 use crate::tree::{self, Bytes, Content, Entry, Tree, What};
+use crate::trouble::{Trouble, Watch, Watched};
 
 /// What was restored.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -42,15 +43,19 @@ pub struct Got {
 ///
 /// # Errors
 /// When one of them is not there, or damaged.
-pub fn chain(store: &dyn Store, point: &Point, source: &str) -> Result<Vec<Point>, String> {
+pub fn chain(store: &dyn Store, point: &Point, source: &str) -> Result<Vec<Point>, Trouble> {
     let mut chain = vec![point.clone()];
     while let Some(last) = chain.last() {
-        let done = last.done(source).ok_or_else(|| format!("{} has no {source}", last.point))?;
+        let done = last
+            .done(source)
+            .ok_or_else(|| Trouble::Unusable(format!("{} has no {source}", last.point)))?;
         let Some(base) = &done.base else { break };
         if *base >= last.point {
-            return Err(format!("{} goes on from {base}, which is not older", last.point));
+            let why = format!("{} goes on from {base}, which is not older", last.point);
+            return Err(Trouble::Unusable(why));
         }
-        let before = read_point(store, base).map_err(|why| format!("it needs {base}: {why}"))?;
+        let before = read_point(store, base)
+            .map_err(|trouble| trouble.with(|why| format!("it needs {base}: {why}")))?;
         chain.push(before);
     }
     Ok(chain)
@@ -59,23 +64,25 @@ pub fn chain(store: &dyn Store, point: &Point, source: &str) -> Result<Vec<Point
 /// Restores a source into `target`, which must not be there: a directory for a tree, a file for everything else.
 ///
 /// # Errors
-/// With what is wrong with it. What is in `target` then is of no use.
+/// With what is wrong with it, or with where it is or should go. What is in `target` then is of no use.
 pub fn restore(
     store: &dyn Store,
     point: &Point,
     source: &str,
     target: &Path,
-) -> Result<Got, String> {
+) -> Result<Got, Trouble> {
     let began = Instant::now();
-    let entry = point.entry(source).ok_or_else(|| format!("it has no {source}"))?;
-    let done = point.done(source).ok_or_else(|| format!("{source} failed in it"))?;
+    let entry =
+        point.entry(source).ok_or_else(|| Trouble::Unusable(format!("it has no {source}")))?;
+    let done =
+        point.done(source).ok_or_else(|| Trouble::Unusable(format!("{source} failed in it")))?;
     let from = Unpacking { store, source };
     let mut got = match entry.origin {
         OriginKind::Files => from.tree(point, done, target)?,
         OriginKind::Command => from.file(point, done, ".out.zst", target)?,
         OriginKind::Sqlite => {
             let got = from.file(point, done, ".db.zst", target)?;
-            holds_together(target)?;
+            holds_together(target).map_err(Trouble::Unusable)?;
             got
         }
     };
@@ -87,26 +94,30 @@ pub fn restore(
 ///
 /// # Errors
 /// When it is damaged.
-pub(crate) fn list(store: &dyn Store, point: &Point, done: &Done) -> Result<Tree, String> {
-    let object = done.object(".files.zst")?;
-    let mut from = Hashing::new(store.open(&point.point, &object.name)?);
-    let tree = {
-        let unpacked = Decoder::new(&mut from).map_err(|error| damaged(object, &error))?;
-        tree::read(BufReader::new(unpacked))
+pub(crate) fn list(store: &dyn Store, point: &Point, done: &Done) -> Result<Tree, Trouble> {
+    let object = done.object(".files.zst").map_err(Trouble::Unusable)?;
+    let watch = Watch::default();
+    let read = || {
+        let mut from = Hashing::new(watch.over(store.open(&point.point, &object.name)?));
+        let tree = {
+            let unpacked = Decoder::new(&mut from).map_err(|error| damaged(object, &error))?;
+            tree::read(BufReader::new(unpacked)).map_err(Trouble::Unusable)
+        };
+        // That it has its checksum comes before what is wrong with it.
+        drain(from, object)?;
+        tree
     };
-    // That it has its checksum comes before what is wrong with it.
-    drain(from, object)?;
-    tree
+    watch.judge(&object.name, read())
 }
 
-fn drain(mut from: Hashing<Reader>, object: &Object) -> Result<(), String> {
+fn drain(mut from: Hashing<Watched<'_, Reader>>, object: &Object) -> Result<(), Trouble> {
     io::copy(&mut from, &mut io::sink()).map_err(|error| damaged(object, &error))?;
     let (_, sha256, bytes) = from.finish();
-    same(object, &sha256, bytes)
+    same(object, &sha256, bytes).map_err(Trouble::Unusable)
 }
 
-fn damaged(object: &Object, error: &dyn std::fmt::Display) -> String {
-    format!("{}: {error}", object.name)
+fn damaged(object: &Object, error: &dyn std::fmt::Display) -> Trouble {
+    Trouble::Unusable(format!("{}: {error}", object.name))
 }
 
 struct Unpacking<'a> {
@@ -115,11 +126,29 @@ struct Unpacking<'a> {
 }
 
 impl Unpacking<'_> {
-    fn file(&self, point: &Point, done: &Done, ending: &str, target: &Path) -> Result<Got, String> {
-        let object = done.object(ending)?;
-        let mut from = Hashing::new(self.store.open(&point.point, &object.name)?);
+    fn file(
+        &self,
+        point: &Point,
+        done: &Done,
+        ending: &str,
+        target: &Path,
+    ) -> Result<Got, Trouble> {
+        let object = done.object(ending).map_err(Trouble::Unusable)?;
+        let watch = Watch::default();
+        watch.judge(&object.name, self.one_file(point, done, object, target, &watch))
+    }
+
+    fn one_file(
+        &self,
+        point: &Point,
+        done: &Done,
+        object: &Object,
+        target: &Path,
+        watch: &Watch,
+    ) -> Result<Got, Trouble> {
+        let mut from = Hashing::new(watch.over(self.store.open(&point.point, &object.name)?));
         let wrong = |error: io::Error| format!("{}: {error}", target.display());
-        let mut to = Hashing::new(new_file(target).map_err(wrong)?);
+        let mut to = Hashing::new(watch.over(new_file(target).map_err(wrong)?));
         {
             let mut unpacked = Decoder::new(&mut from).map_err(|error| damaged(object, &error))?;
             io::copy(&mut unpacked, &mut to).map_err(|error| damaged(object, &error))?;
@@ -128,12 +157,13 @@ impl Unpacking<'_> {
         let (mut file, sha256, bytes) = to.finish();
         file.flush().map_err(wrong)?;
         if done.sha256.as_ref() != Some(&sha256) || bytes != done.bytes {
-            return Err(format!("what {} unpacks to does not have its SHA-256", object.name));
+            let why = format!("what {} unpacks to does not have its SHA-256", object.name);
+            return Err(Trouble::Unusable(why));
         }
         Ok(Got { files: 1, bytes, incrementals: 0, owners_not_kept: 0, took: Duration::ZERO })
     }
 
-    fn tree(&self, point: &Point, done: &Done, target: &Path) -> Result<Got, String> {
+    fn tree(&self, point: &Point, done: &Done, target: &Path) -> Result<Got, Trouble> {
         let tree = list(self.store, point, done)?;
         let chain = chain(self.store, point, self.source)?;
         let mut wanted: HashMap<&str, BTreeMap<&Bytes, (&Entry, &Content)>> = HashMap::new();
@@ -145,7 +175,8 @@ impl Unpacking<'_> {
         }
         if let Some(other) = wanted.keys().find(|name| !chain.iter().any(|one| one.point == **name))
         {
-            return Err(format!("its list names {other}, which it does not go on from"));
+            let why = format!("its list names {other}, which it does not go on from");
+            return Err(Trouble::Unusable(why));
         }
         let mut owners = Owners::new();
         for entry in tree.values().filter(|entry| entry.what == What::Directory) {
@@ -184,12 +215,31 @@ impl Unpacking<'_> {
         mut wanted: BTreeMap<&Bytes, (&Entry, &Content)>,
         target: &Path,
         owners: &mut Owners,
-    ) -> Result<(), String> {
-        let done = point
+    ) -> Result<(), Trouble> {
+        let object = point
             .done(self.source)
-            .ok_or_else(|| format!("{} has no {}", point.point, self.source))?;
-        let object = done.object(".tar.zst")?;
-        let mut from = Hashing::new(self.store.open(&point.point, &object.name)?);
+            .ok_or_else(|| format!("{} has no {}", point.point, self.source))
+            .and_then(|done| done.object(".tar.zst"))
+            .map_err(Trouble::Unusable)?;
+        let watch = Watch::default();
+        let unpacked = self.unpack_watched(point, object, &mut wanted, target, owners, &watch);
+        watch.judge(&object.name, unpacked)?;
+        match wanted.keys().next() {
+            Some(missing) => Err(damaged(object, &format!("{} is not in it", missing.shown()))),
+            None => Ok(()),
+        }
+    }
+
+    fn unpack_watched(
+        &self,
+        point: &Point,
+        object: &Object,
+        wanted: &mut BTreeMap<&Bytes, (&Entry, &Content)>,
+        target: &Path,
+        owners: &mut Owners,
+        watch: &Watch,
+    ) -> Result<(), Trouble> {
+        let mut from = Hashing::new(watch.over(self.store.open(&point.point, &object.name)?));
         {
             let bad = |error: io::Error| damaged(object, &error);
             let unpacked = Decoder::new(&mut from).map_err(bad)?;
@@ -210,29 +260,32 @@ impl Unpacking<'_> {
                 }
                 let Some((listed, content)) = wanted.remove(&path) else { continue };
                 let path = target.join(path.path());
-                let file = extract(&mut entry, &path, content)?;
+                let file = extract(&mut entry, &path, content, watch)?;
                 owners.give(&file, listed).map_err(|error| wrong(&path, &error))?;
             }
         }
-        drain(from, object)?;
-        match wanted.keys().next() {
-            Some(missing) => Err(damaged(object, &format!("{} is not in it", missing.shown()))),
-            None => Ok(()),
-        }
+        drain(from, object)
     }
 }
 
 /// Writes one file of an archive, which must be what the list says.
-fn extract(from: impl Read, path: &Path, content: &Content) -> Result<File, String> {
+fn extract(
+    from: impl Read,
+    path: &Path,
+    content: &Content,
+    watch: &Watch,
+) -> Result<File, Trouble> {
     let failed = |error: io::Error| wrong(path, &error);
-    let mut to = Hashing::new(new_file(path).map_err(failed)?);
+    let mut to = Hashing::new(watch.over(new_file(path).map_err(failed)?));
     let most = content.bytes.saturating_add(1);
-    io::copy(&mut from.take(most), &mut to).map_err(failed)?;
+    io::copy(&mut from.take(most), &mut to)
+        .map_err(|error| Trouble::Unusable(wrong(path, &error)))?;
     let (file, sha256, bytes) = to.finish();
     if bytes != content.bytes || sha256 != content.sha256 {
-        return Err(wrong(path, &"it does not have the SHA-256 that it was read with"));
+        let why = wrong(path, &"it does not have the SHA-256 that it was read with");
+        return Err(Trouble::Unusable(why));
     }
-    Ok(file)
+    Ok(file.into_inner())
 }
 
 fn wrong(path: &Path, error: &dyn std::fmt::Display) -> String {
@@ -319,6 +372,7 @@ impl<'a> Target<'a> {
         let unfinished = self.directory.join(UNFINISHED);
         let finished = || {
             let tree = alone.map(|name| unfinished.join(name)).filter(|tree| tree.is_dir());
+            self.still_empty(tree.as_deref())?;
             // Moving what is in it changes its times.
             let facts = tree.as_ref().map(fs::metadata).transpose()?;
             if let Some(tree) = &tree {
@@ -340,6 +394,27 @@ impl<'a> Target<'a> {
             File::open(self.directory)?.sync_all()
         };
         finished().map_err(|error| wrong(self.directory, &error))
+    }
+
+    /// Sees that nothing came into the directory meanwhile, and that what comes there now does not have the name of what
+    /// is unfinished.
+    fn still_empty(&self, tree: Option<&Path>) -> io::Result<()> {
+        let where_it_is = format!("what was restored lies whole in {UNFINISHED}");
+        for entry in fs::read_dir(self.directory)? {
+            let name = entry?.file_name();
+            if name != UNFINISHED && name != LOST_AND_FOUND {
+                let name = name.to_string_lossy();
+                return Err(io::Error::other(format!(
+                    "{name} came into it meanwhile; {where_it_is}"
+                )));
+            }
+        }
+        if tree.is_some_and(|tree| fs::symlink_metadata(tree.join(UNFINISHED)).is_ok()) {
+            return Err(io::Error::other(format!(
+                "the tree has a {UNFINISHED} of its own, so that it cannot come into the directory itself; {where_it_is}"
+            )));
+        }
+        Ok(())
     }
 
     /// Gives up: nothing of it stays.
@@ -366,3 +441,55 @@ pub fn remove(path: &Path) -> io::Result<()> {
 }
 
 pub(crate) use owner::open_up;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_into_the_target_meanwhile_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = |name: &str| {
+            let to = dir.path().join(name);
+            fs::create_dir(&to).unwrap();
+            to
+        };
+        let restored = |to: &Path, file: &str| {
+            fs::create_dir(to.join(UNFINISHED).join("home")).unwrap();
+            fs::write(to.join(UNFINISHED).join("home").join(file), "restored").unwrap();
+        };
+        for (theirs, alone) in [("file", Some("home")), ("home", None), ("other", Some("home"))] {
+            let to = make(&format!("{theirs} meanwhile"));
+            let target = Target::empty(&to).unwrap();
+            restored(&to, "file");
+            fs::write(to.join(theirs), "theirs").unwrap();
+            let why = target.finish(alone).unwrap_err();
+            assert!(why.contains("came into it meanwhile"), "{why}");
+            assert_eq!(fs::read_to_string(to.join(theirs)).unwrap(), "theirs");
+            let whole = to.join(UNFINISHED).join("home/file");
+            assert_eq!(fs::read_to_string(whole).unwrap(), "restored");
+        }
+        // Between looking and moving, too.
+        let to = make("moved");
+        fs::write(to.join("theirs"), "theirs").unwrap();
+        fs::write(to.join("ours"), "ours").unwrap();
+        assert!(owner::move_to(&to.join("ours"), &to.join("theirs")).is_err());
+        assert_eq!(fs::read_to_string(to.join("theirs")).unwrap(), "theirs");
+        // A tree in which somebody had backed up a restore that was not finished.
+        let to = make("nested");
+        let target = Target::empty(&to).unwrap();
+        restored(&to, UNFINISHED);
+        assert!(target.finish(Some("home")).unwrap_err().contains("of its own"));
+        let target = Target { directory: &to };
+        target.finish(None).unwrap();
+        assert!(to.join("home").join(UNFINISHED).exists() && !to.join(UNFINISHED).exists());
+        // A new file system's own directory is in nobody's way.
+        let to = make("new");
+        fs::create_dir(to.join(LOST_AND_FOUND)).unwrap();
+        let target = Target::empty(&to).unwrap();
+        restored(&to, "file");
+        fs::create_dir(to.join(UNFINISHED).join("home").join(LOST_AND_FOUND)).unwrap();
+        target.finish(Some("home")).unwrap();
+        assert!(to.join("file").exists() && to.join(LOST_AND_FOUND).is_dir());
+    }
+}

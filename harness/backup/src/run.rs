@@ -10,11 +10,12 @@ use drdrill_core::backup_plan::{BackupPlan, Origin, Source};
 use serde::Serialize;
 
 use crate::archive::{SourceAt, Trust};
-use crate::keep::{sources, superfluous};
+use crate::keep::{chain, sources, superfluous};
 use crate::point::{Extent, FORMAT, OriginKind, Outcome, Point, SourceEntry, name_at, time};
 use crate::source::{Base, Job, kind, take};
 use crate::store::{Store, Written, read_point};
-use crate::{now_ms, restore};
+use crate::trouble::Trouble;
+use crate::{machine, now_ms, restore};
 
 /// A destination, or why it cannot be used.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct Run<'a> {
     pub staging: &'a Path,
     /// Directories that must not be backed up themselves, with all links in their paths followed.
     pub ours: Vec<PathBuf>,
+    /// Whether to go on also where another machine has written.
+    pub any_machine: bool,
     /// Whether everything is to be backed up, whatever the plan says.
     pub full: bool,
     /// What programs may be started.
@@ -86,27 +89,22 @@ struct Usable {
 }
 
 /// Runs a backup. What fails is in the report.
-///
-/// # Errors
-/// When the clock is wrong, so that nothing that is measured by it would be true.
-pub fn run(run: &Run<'_>) -> Result<Report, String> {
-    let usable: Vec<Result<Usable, String>> = run.at.iter().map(look_at).collect();
+#[must_use]
+pub fn run(run: &Run<'_>) -> Report {
+    let looked = run.at.iter().map(look_at);
+    let looked = looked.map(|one| one.and_then(|one| ours(one, run.any_machine)));
+    let usable: Vec<Result<Usable, String>> = looked.collect();
     let began = now_ms();
     let name = name_at(began);
-    let newest = usable.iter().flatten().filter_map(|one| one.store.points().ok()?.pop()).max();
-    if let Some(newest) = newest.filter(|newest| *newest >= name) {
-        return Err(format!(
-            "the clock says {}, and there is already a restore point {newest}: set the clock first",
-            time(began)
-        ));
-    }
+    let usable: Vec<_> =
+        usable.into_iter().map(|one| one.and_then(|one| none_later(one, &name, began))).collect();
     if usable.iter().all(Result::is_err) {
         // Nothing is read that could not be written anywhere.
         let failed = |(at, usable): (&At, Result<Usable, String>)| {
             Stored::failed(at.name.clone(), usable.err().unwrap_or_default())
         };
         let destinations = run.at.iter().zip(usable).map(failed).collect();
-        return Ok(Report { point: None, sources: Vec::new(), destinations });
+        return Report { point: None, sources: Vec::new(), destinations };
     }
     let entries = take_all(run, &name, &usable);
     let point = Point {
@@ -114,6 +112,7 @@ pub fn run(run: &Run<'_>) -> Result<Report, String> {
         plan: run.plan.backup.clone(),
         point: name,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
+        machine: machine(),
         sources: entries,
     };
     let any = point.sources.iter().any(|entry| matches!(entry.outcome, Outcome::Done(_)));
@@ -131,7 +130,32 @@ pub fn run(run: &Run<'_>) -> Result<Report, String> {
         });
         joined.collect()
     });
-    Ok(Report { point: any.then_some(point.point), sources: point.sources, destinations })
+    Report { point: any.then_some(point.point), sources: point.sources, destinations }
+}
+
+/// Refuses a destination at which another machine's points are: what one removes the other one may still go on from.
+fn ours(usable: Usable, any_machine: bool) -> Result<Usable, String> {
+    let own = machine();
+    match usable.points.iter().find(|point| point.machine != own) {
+        Some(other) if !any_machine => Err(format!(
+            "{} was written by another machine ({}; this one is {own}): give each a prefix or directory of its own, or, \
+             when this one has taken its place, --any-machine",
+            other.point, other.machine
+        )),
+        _ => Ok(usable),
+    }
+}
+
+/// Refuses a destination with a point that was written later than now: by its name the new one would be the older one.
+fn none_later(usable: Usable, name: &str, now_ms: u64) -> Result<Usable, String> {
+    match usable.points.iter().map(|point| &point.point).max() {
+        Some(newest) if newest.as_str() >= name => Err(format!(
+            "the clock says {}, and there is already a restore point {newest}: set the clock; or, if this point was \
+             written with a wrong clock, move it away",
+            time(now_ms)
+        )),
+        _ => Ok(usable),
+    }
 }
 
 fn look_at(at: &At) -> Result<Usable, String> {
@@ -154,8 +178,9 @@ fn take_all(run: &Run<'_>, name: &str, usable: &[Result<Usable, String>]) -> Vec
                 .collect();
             let thread = scope.spawn(move || {
                 let base = base(run, source, &usable);
+                let had = had(source, &usable);
                 let (staging, ours, trust) = (run.staging, &run.ours[..], &run.trust);
-                take(Job { source, point: name, base, staging, ours, trust })
+                take(Job { source, point: name, base, had, staging, ours, trust })
             });
             (source, thread)
         };
@@ -171,6 +196,13 @@ fn take_all(run: &Run<'_>, name: &str, usable: &[Result<Usable, String>]) -> Vec
     })
 }
 
+/// How many files the newest backup of a source has.
+fn had(source: &Source, usable: &[(Arc<dyn Store>, Vec<Point>)]) -> u64 {
+    let points = usable.iter().flat_map(|(_, points)| points);
+    let done = points.filter_map(|point| Some((&point.point, point.done(&source.name)?.files)));
+    done.max().map_or(0, |(_, files)| files)
+}
+
 /// What an incremental backup goes on from: the newest that is at every destination that can be used, with everything
 /// that it needs itself.
 fn base(run: &Run<'_>, source: &Source, usable: &[(Arc<dyn Store>, Vec<Point>)]) -> Option<Base> {
@@ -184,10 +216,10 @@ fn base(run: &Run<'_>, source: &Source, usable: &[(Arc<dyn Store>, Vec<Point>)])
     candidates.into_iter().find_map(|point| {
         let entry = point.entry(&source.name)?;
         let done = point.done(&source.name).filter(|_| entry.origin == OriginKind::Files)?;
-        for (store, points) in usable {
+        for (_, points) in usable {
             // The same point everywhere, byte for byte.
             points.iter().find(|other| *other == point)?;
-            let chain = restore::chain(&**store, point, &source.name).ok()?;
+            let chain = chain(points, point, &source.name);
             let full =
                 chain.last()?.done(&source.name).filter(|done| done.extent == Extent::Full)?;
             let age = Duration::from_millis(now_ms().saturating_sub(full.began_ms));
@@ -283,7 +315,11 @@ fn clean_one(
     for point in newest_first.into_values() {
         match archive.prove(&point.point, &scratch) {
             Ok(()) => return Ok(()),
-            Err(why) => unfit.insert(format!("{}: {why}", point.point)),
+            // No reason to look at an older one, which may be clean where that one is not.
+            Err(Trouble::Hindered(why)) => {
+                return Err(format!("nothing was removed: {} of {source}: {why}", point.point));
+            }
+            Err(Trouble::Unusable(why)) => unfit.insert(format!("{}: {why}", point.point)),
         };
     }
     let unfit: Vec<String> = unfit.into_iter().collect();

@@ -320,6 +320,13 @@ pub(crate) struct BackupRunArgs {
     /// Back up everything, also where the plan says that an incremental backup is due.
     #[arg(long)]
     pub(crate) full: bool,
+    /// Begin anew at destinations where backups were written before and are not there any more. Without it they fail:
+    /// most often a disk is not mounted then.
+    #[arg(long)]
+    pub(crate) first: bool,
+    /// Go on where another machine has written, whose place this one has taken. Without it those destinations fail.
+    #[arg(long)]
+    pub(crate) any_machine: bool,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }

@@ -80,6 +80,19 @@ fn a_hostile_tree_is_restored_as_it_was() {
     planned.verify(0);
 }
 
+#[test]
+fn a_source_that_is_a_link_to_a_directory_is_backed_up_as_that_directory() {
+    let planned = Planned::new(WEEKLY, &[HOME]);
+    make_hostile(&planned.path("elsewhere"));
+    symlink("elsewhere", planned.path("home")).unwrap();
+    let before = everything(&planned.path("elsewhere"));
+    for round in 0..2 {
+        planned.back_up("", 0);
+        same(&planned.restore(&format!("out-{round}"), "--source home"), &before);
+    }
+    planned.verify(0);
+}
+
 /// Changes a tree in all ways in which one can change, another one in each round.
 fn change(home: &Path, round: usize) {
     let at = |name: &str| home.join(name);
@@ -184,22 +197,6 @@ fn without_drdrill(planned: &Planned, states: &[(String, Value, BTreeMap<PathBuf
     }
 }
 
-#[test]
-fn a_file_that_was_written_to_just_after_it_was_read_is_not_taken_for_unchanged() {
-    let planned = Planned::new(WEEKLY, &[HOME]);
-    fs::create_dir(planned.path("home")).unwrap();
-    for round in 0..10 {
-        // Of the same size, with the same time, at once: as the clock of the file system may have it.
-        let path = planned.path("home/file");
-        fs::write(&path, format!("{round}")).unwrap();
-        let times = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
-        fs::File::open(&path).unwrap().set_times(times).unwrap();
-        planned.back_up("", 0);
-    }
-    let restored = planned.restore("out", "--source home");
-    assert_eq!(fs::read_to_string(restored.join("file")).unwrap(), "9");
-}
-
 /// All files below a directory.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -289,6 +286,54 @@ fn verifying_walks_back_to_the_last_clean_point_and_so_does_a_restore() {
         planned.sandbox.run("restore plan.yaml --to none --at 2020-01-01T00:00:00Z").exits(10);
     assert!(none.stderr.contains("there is no backup of that time"), "{none:#?}");
     assert_eq!(fs::read_dir(planned.path("none")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_wrong_with_where_it_is_restored_is_no_reason_for_an_older_state() {
+    let planned = Planned::new("", &[HOME]);
+    fs::create_dir(planned.path("home")).unwrap();
+    fs::write(planned.path("home/file"), "old").unwrap();
+    planned.back_up("", 0);
+    let noise: Vec<u8> = (0..5_000_000u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 31).to_le_bytes())
+        .collect();
+    fs::write(planned.path("home/file"), &noise).unwrap();
+    let newest = planned.back_up("", 0)["point"].as_str().unwrap().to_owned();
+    let refused = |options: &str, to: &str, why: &str| {
+        let command = format!("restore plan.yaml --to {to} --source home {options}");
+        let outcome = planned.sandbox.run(&command).exits(13);
+        assert!(outcome.stderr.contains(why), "{why}: {outcome:#?}");
+        assert!(outcome.stderr.contains("no reason to restore an older state"), "{outcome:#?}");
+        assert_eq!(files_or_none(&planned.path(to)), [""; 0]);
+    };
+    let disk = Tmpfs::mount(&planned.path("small"));
+    fs::create_dir(disk.path.join("out")).unwrap();
+    let full = format!("{newest} of nas cannot be restored now: home.tar.zst: No space left");
+    refused("", "small/out", &full);
+    // A check that takes too long has found nothing wrong; neither has one that is not there.
+    let checked = |run: &str| {
+        let check = format!("check: {{ run: {run}, timeout: 200ms }}");
+        format!("{{ name: home, from: {{ files: {{ path: $DIR/home }} }}, {check} }}")
+    };
+    planned.plan("", &[&checked("[/bin/sleep, 60]")], &[]);
+    refused("", "late", "did not end within 200ms");
+    planned.plan("", &[&checked("[/nowhere/at/all]")], &[]);
+    refused("", "absent", "No such file");
+    // A destination that is away may have a newer one; who knows better says so.
+    let away = "{ name: away, media: usb, to: { directory: { path: $DIR/away } } }";
+    planned.plan("", &[HOME], &[away]);
+    refused("", "far", "away: ");
+    let restored = planned.restore("out", "--source home --from nas");
+    assert_eq!(fs::read(restored.join("file")).unwrap(), noise);
+    // The same point elsewhere is as good as one that cannot be read.
+    fs::create_dir(planned.path("away")).unwrap();
+    sh(&planned.path(""), "cp -a nas/test away/");
+    let archive = planned.object(&newest, "home.tar.zst");
+    fs::remove_file(&archive).unwrap();
+    symlink("home.tar.zst", &archive).unwrap();
+    let outcome = planned.sandbox.run("restore plan.yaml --to again --source home").exits(0);
+    assert!(outcome.stdout.contains(&format!("{newest} of nas")), "{outcome:#?}");
+    assert_eq!(fs::read(planned.path("again/file")).unwrap(), noise);
 }
 
 #[test]
@@ -595,10 +640,84 @@ fn a_file_that_is_written_to_meanwhile_is_not_passed_off_as_a_backup() {
         let text = planned.sandbox.run("backup run plan.yaml").exits(0).stdout;
         stop.store(true, Ordering::SeqCst);
         let reason = failed["sources"][0]["outcome"]["failed"]["reason"].as_str().unwrap();
-        assert!(reason.contains("1 files changed while they were read (log)"), "{reason}");
+        assert!(
+            reason.contains("1 files or directories changed while they were read (log)"),
+            "{reason}"
+        );
         assert_eq!(kept["sources"][0]["outcome"]["done"]["torn"]["some"][0], "log");
-        assert!(text.contains("home: 1 files changed while they were read: log"), "{text}");
+        assert!(
+            text.contains("home: 1 files or directories changed while they were read: log"),
+            "{text}"
+        );
     });
+}
+
+#[test]
+fn a_disk_that_is_not_mounted_is_noticed() {
+    let planned = Planned::new("", &[HOME]);
+    let [usb, home] = ["usb", "home"].map(|name| Tmpfs::mount(&planned.path(name)));
+    let to_usb = ["{ name: usb, media: usb, to: { directory: { path: $DIR/usb } } }"];
+    planned.plan("", &[HOME], &to_usb);
+    planned.back_up("", 0);
+    // The mount point is there, and what was written to it is not.
+    drop(usb);
+    let report = planned.back_up("", 10);
+    assert_eq!(report["destinations"][0]["failed"], Value::Null, "{report:#}");
+    let why = report["destinations"][1]["failed"].as_str().unwrap();
+    assert!(why.contains("is the disk mounted?"), "{why}");
+    assert_eq!(files_or_none(&planned.path("usb")), [""; 0]);
+    planned.back_up("--first", 0);
+    assert_eq!(planned.points("usb").len(), 1);
+    // And what is backed up.
+    drop(home);
+    let points = planned.points("nas");
+    let report = planned.back_up("", 10);
+    let reason = report["sources"][0]["outcome"]["failed"]["reason"].as_str().unwrap();
+    assert!(reason.contains("it is empty, and the backup before has 2 files"), "{reason}");
+    assert_eq!(planned.points("nas"), points);
+    let told = "{ name: home, from: { files: { path: $DIR/home, allow_empty: true } } }";
+    planned.plan("", &[told], &to_usb);
+    planned.back_up("", 0);
+}
+
+#[test]
+fn a_point_of_the_future_stops_its_destination_alone() {
+    let planned = Planned::new("", &[HOME]);
+    fs::create_dir(planned.path("home")).unwrap();
+    fs::create_dir(planned.path("usb")).unwrap();
+    let to_usb = ["{ name: usb, media: usb, to: { directory: { path: $DIR/usb } } }"];
+    planned.plan("", &[HOME], &to_usb);
+    let point = planned.back_up("", 0)["point"].as_str().unwrap().to_owned();
+    let future = "29991231T235959.999Z";
+    // One that only has such a name is none.
+    fs::create_dir(planned.path("nas/test").join(future)).unwrap();
+    sh(
+        &planned.path("usb/test"),
+        &format!("mv {point} {future}; sed -i s/{point}/{future}/ {future}/point.json"),
+    );
+    seal(&planned.path("usb/test").join(future), "", None);
+    let report = planned.back_up("", 10);
+    assert_eq!(report["destinations"][0]["failed"], Value::Null, "{report:#}");
+    let why = report["destinations"][1]["failed"].as_str().unwrap();
+    assert!(why.contains("if this point was written with a wrong clock, move it away"), "{why}");
+}
+
+#[test]
+fn what_another_machine_has_written_is_left_alone() {
+    let planned = Planned::new("keep: { full: 1 }", &[HOME]);
+    fs::create_dir(planned.path("home")).unwrap();
+    let point = planned.back_up("", 0)["point"].as_str().unwrap().to_owned();
+    let own = planned.object(&point, "");
+    sh(&own, "sed -i 's/\"machine\": \"[^\"]*\"/\"machine\": \"other 123\"/' point.json");
+    seal(&own, "", None);
+    let report = planned.back_up("", 10);
+    let why = report["destinations"][0]["failed"].as_str().unwrap();
+    assert!(why.contains("was written by another machine (other 123; this one is "), "{why}");
+    assert_eq!(planned.points("nas"), [point]);
+    // A machine of which nothing else is left is restored on another one.
+    planned.restore("out", "--source home");
+    let taken = planned.back_up("--any-machine", 0)["point"].as_str().unwrap().to_owned();
+    assert_eq!(planned.points("nas"), [taken]);
 }
 
 #[test]
@@ -648,7 +767,10 @@ fn files_or_none(directory: &Path) -> Vec<String> {
 fn mistakes_are_answered_and_change_nothing() {
     let planned = Planned::new("", &[HOME]);
     let text = fs::read_to_string(planned.path("plan.yaml")).unwrap();
+    let line = text.lines().last().unwrap();
+    let twin = format!("{line}\n{}", line.replace("name: nas", "name: twin"));
     for (from, to, what) in [
+        (line, twin.as_str(), "two destinations are in one place"),
         ("media: disk", "medium: disk", "unknown key `medium`; known, the nearest first: media"),
         ("name: home", "name: Home", "lower-case letters"),
         ("backup: test", "backup: test\nkeep: { full: 0 }", "plan.yaml:2:"),
@@ -712,6 +834,18 @@ fn copies_on_the_disk_of_the_original_are_none() {
         ),
         "{listed}"
     );
+    // The original counts for as long as it is there, and a destination when it has the newest point.
+    fs::rename(planned.path("home"), planned.path("moved")).unwrap();
+    let gone = rule(&planned.verify(0));
+    assert_eq!(gone["kept"], false, "{gone:#}");
+    assert!(gone.to_string().contains("the original of home is no copy"), "{gone:#}");
+    fs::rename(planned.path("moved"), planned.path("home")).unwrap();
+    let newest = planned.points("usb").pop().unwrap();
+    let aside = planned.path("aside");
+    sh(&planned.path("usb/test"), &format!("cp -a {newest} {}; rm -r {newest}", aside.display()));
+    let old = rule(&json(&planned.sandbox.run("backup list plan.yaml --format json").exits(0)));
+    assert_eq!(old["kept"], false, "{old:#}");
+    sh(&planned.path("usb/test"), &format!("cp -a {} {newest}", aside.display()));
     // One that is damaged is no copy any more.
     for path in files(&planned.path("usb/test")) {
         fs::write(path, "gone").unwrap();

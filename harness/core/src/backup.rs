@@ -75,6 +75,8 @@ pub trait Archive: fmt::Debug + Send + Sync {
     /// # Errors
     /// With what is wrong with it.
     fn restore(&self, point: &RestorePoint, target: &Path) -> Result<Restored, String>;
+    /// Makes what was restored, or a part of it, such that it can be removed, whatever its modes are.
+    fn open_up(&self, _restored: &Path) {}
     /// Whether what was restored holds together; returns how many rows were looked at.
     ///
     /// # Errors

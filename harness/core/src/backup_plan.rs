@@ -41,8 +41,29 @@ pub struct BackupPlan {
     #[garde(length(min = 1, max = 50), custom(distinct(|one: &Source| &one.name)), dive)]
     pub sources: Vec<Source>,
     /// Where to, all at once.
-    #[garde(length(min = 1, max = 10), custom(distinct(|one: &Destination| &one.name)), dive)]
+    #[garde(length(min = 1, max = 10), custom(distinct(|one: &Destination| &one.name)), custom(places), dive)]
     pub destinations: Vec<Destination>,
+}
+
+/// Two destinations in one place would remove what the other one writes.
+fn places<C>(all: &[Destination], _: &C) -> garde::Result {
+    let place = |one: &Destination| match &one.to {
+        Place::Directory(place) => place.path.trim_end_matches('/').to_owned(),
+        Place::S3(place) => {
+            let prefix: Vec<&str> =
+                place.prefix.split('/').filter(|part| !part.is_empty()).collect();
+            let endpoint = place.endpoint.trim_end_matches('/');
+            format!("{endpoint}/{}/{}", place.bucket, prefix.join("/"))
+        }
+    };
+    let mut places: Vec<String> = all.iter().map(place).collect();
+    places.sort_unstable();
+    match places.windows(2).find(|pair| pair.first() == pair.last()).and_then(<[String]>::first) {
+        Some(place) => {
+            Err(garde::Error::new(format!("two destinations are in one place, {place}")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Longest time in a plan.
@@ -129,6 +150,11 @@ pub struct Files {
     #[serde(default)]
     #[garde(skip)]
     pub one_file_system: bool,
+    /// Whether it may be empty where the backup before was not. Most often something is not mounted then, and the backup
+    /// fails.
+    #[serde(default)]
+    #[garde(skip)]
+    pub allow_empty: bool,
     /// What becomes of a backup during which a file was written to.
     #[serde(default)]
     #[garde(skip)]

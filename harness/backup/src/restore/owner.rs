@@ -5,7 +5,10 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown, lchown};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, futimens, utimensat};
+use rustix::fs::{
+    AtFlags, CWD, RenameFlags, Timespec, Timestamps, UTIME_OMIT, futimens, renameat_with, utimensat,
+};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 use walkdir::WalkDir;
 
@@ -78,11 +81,30 @@ pub(super) fn move_to(from: &Path, to: &Path) -> io::Result<()> {
     if closed {
         fs::set_permissions(from, Permissions::from_mode(facts.mode() & 0o7777 | 0o200))?;
     }
-    fs::rename(from, to)?;
+    let moved = move_onto_nothing(from, to);
     if closed {
-        fs::set_permissions(to, Permissions::from_mode(facts.mode() & 0o7777))?;
+        let now = if moved.is_ok() { to } else { from };
+        fs::set_permissions(now, Permissions::from_mode(facts.mode() & 0o7777))?;
     }
-    Ok(())
+    moved
+}
+
+/// Moves something to where nothing is. An empty directory `lost+found` may be there: a directory takes its place, as
+/// renaming does, and nothing else can.
+fn move_onto_nothing(from: &Path, to: &Path) -> io::Result<()> {
+    let taken = || io::Error::new(io::ErrorKind::AlreadyExists, "something is there meanwhile");
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::EXIST) if to.ends_with(super::LOST_AND_FOUND) => fs::rename(from, to),
+        Err(Errno::EXIST) => Err(taken()),
+        // Some file systems cannot: there it is looked at just before.
+        Err(Errno::INVAL | Errno::NOSYS) => match fs::symlink_metadata(to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(from, to),
+            Ok(_) if to.ends_with(super::LOST_AND_FOUND) => fs::rename(from, to),
+            Ok(_) => Err(taken()),
+            Err(error) => Err(error),
+        },
+        end => Ok(end?),
+    }
 }
 
 /// Opens the directories of a tree to their owner, so that it can be removed. Whoever could read them to back them up can

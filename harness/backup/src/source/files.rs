@@ -3,16 +3,18 @@
 mod exclude;
 mod tar_out;
 
+use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use drdrill_core::backup_plan::{Changing, Files};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
-use walkdir::WalkDir;
+use rustix::fs::{CWD, Dir, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::Errno;
+use zstd::Decoder;
 
 use self::exclude::Excluded;
 use self::tar_out::TarOut;
@@ -32,10 +34,12 @@ const SOME: usize = 20;
 pub(super) fn take(files: &Files, job: Job<'_>) -> Result<Taken, String> {
     let root = Path::new(&files.path);
     let excluded = Excluded::of(&files.exclude)?;
-    refuse_ours(root, &excluded, job.ours)?;
     let wrong = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    // A link to it is followed once, so that all that is looked at is one and the same directory.
+    let real = fs::canonicalize(root).map_err(|error| wrong(root, &error))?;
+    refuse_ours(&real, &excluded, job.ours)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = openat(CWD, root, flags, Mode::empty()).map_err(|error| wrong(root, &error))?;
+    let opened = openat(CWD, &real, flags, Mode::empty()).map_err(|error| wrong(root, &error))?;
     let name = &job.source.name;
     let failed = |error: io::Error| error.to_string();
     let archive = Packed::create(job.staging, format!("{name}.tar.zst")).map_err(failed)?;
@@ -45,39 +49,30 @@ pub(super) fn take(files: &Files, job: Job<'_>) -> Result<Taken, String> {
         base: job.base.as_ref(),
         out: TarOut::new(archive),
         tree: Tree::new(),
+        listed: Vec::new(),
         read_bytes: 0,
         skipped: 0,
         torn: Torn::default(),
     };
-    let walk = WalkDir::new(root)
-        .follow_root_links(true)
-        .same_file_system(files.one_file_system)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(|found| found.depth() == 0 || !excluded.has(below(root, found.path())));
-    for found in walk {
-        let found = match found {
-            Ok(found) => found,
-            Err(error) if error.depth() > 0 && is_gone(error.io_error()) => continue,
-            Err(error) => return Err(error.to_string()),
-        };
-        let facts = match found.metadata() {
-            Ok(facts) => facts,
-            Err(error) if found.depth() > 0 && is_gone(error.io_error()) => continue,
-            Err(error) => return Err(error.to_string()),
-        };
-        let path = below(root, found.path());
-        reading.add(path, found.path(), &facts).map_err(|error| wrong(found.path(), &error))?;
-    }
+    reading.walk(&real, &excluded, files.one_file_system)?;
+    reading.tear_changed(&real);
     if !reading.tree.contains_key(&Bytes::default()) {
         return Err(wrong(root, &"it is not there any more"));
+    }
+    if reading.tree.len() == 1 && job.had > 1 && !files.allow_empty {
+        return Err(wrong(
+            root,
+            &format!(
+                "it is empty, and the backup before has {} files and directories: is something not mounted? \
+                 (where it may be empty: allow_empty: true)",
+                job.had
+            ),
+        ));
     }
     refuse_torn(files.changing, &reading.torn)?;
     let Reading { out, tree, read_bytes, skipped, torn, .. } = reading;
     let mut objects = vec![out.finish().map_err(failed)?];
-    let mut list = Packed::create(job.staging, format!("{name}.files.zst")).map_err(failed)?;
-    tree::write(&tree, &mut list).map_err(failed)?;
-    objects.push(list.finish().map_err(failed)?);
+    objects.push(write_list(&tree, job.staging, format!("{name}.files.zst"))?);
     let mut deleted = 0;
     if let Some(base) = &job.base {
         let gone = gone(&base.tree, &tree);
@@ -101,15 +96,29 @@ pub(super) fn take(files: &Files, job: Job<'_>) -> Result<Taken, String> {
     })
 }
 
+/// Writes the list, and reads it as a restore will: one that no restore would take is no backup.
+fn write_list(tree: &Tree, staging: &Path, name: String) -> Result<Object, String> {
+    let path = staging.join(&name);
+    let failed = |error: io::Error| error.to_string();
+    let mut list = Packed::create(staging, name).map_err(failed)?;
+    tree::write(tree, &mut list).map_err(failed)?;
+    let object = list.finish().map_err(failed)?;
+    let unpacked = File::open(path).and_then(Decoder::new).map_err(|error| error.to_string())?;
+    if tree::read(BufReader::new(unpacked))? == *tree {
+        Ok(object)
+    } else {
+        Err("a bug: the list of files reads back as another one".to_owned())
+    }
+}
+
 /// Refuses a tree that holds what backups are written to: they would back up themselves.
 fn refuse_ours(
-    root: &Path,
+    real: &Path,
     excluded: &Excluded,
     ours: &[std::path::PathBuf],
 ) -> Result<(), String> {
-    let real = fs::canonicalize(root).map_err(|error| format!("{}: {error}", root.display()))?;
     for own in ours {
-        let Ok(inside) = own.strip_prefix(&real) else { continue };
+        let Ok(inside) = own.strip_prefix(real) else { continue };
         if inside.as_os_str().is_empty() || !inside.ancestors().any(|part| excluded.has(part)) {
             return Err(format!(
                 "{} lies in it, which this backup writes to: leave it out (exclude: [...])",
@@ -125,18 +134,24 @@ fn refuse_torn(changing: Changing, torn: &Torn) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "{} files changed while they were read ({}): back up a snapshot instead, or write `changing: keep`",
+        "{} files or directories changed while they were read ({}): back up a snapshot instead, or write `changing: keep`",
         torn.files,
         torn.some.join(", ")
     ))
 }
 
-fn below<'a>(root: &Path, path: &'a Path) -> &'a Path {
-    path.strip_prefix(root).unwrap_or(path)
+/// Whether something is not there any more, or is another kind of thing now: a directory that was there is a link or a
+/// file, or the file that was there is a link.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
-fn is_gone(error: Option<&io::Error>) -> bool {
-    error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+/// What changes when anything is put into a directory, renamed in it, or taken out of it.
+type State = (u64, i64, i64, i64, i64);
+
+fn state(facts: &Metadata) -> State {
+    (facts.ino(), facts.mtime(), facts.mtime_nsec(), facts.ctime(), facts.ctime_nsec())
 }
 
 const fn size(entry: &Entry) -> u64 {
@@ -174,22 +189,88 @@ struct Reading<'a> {
     base: Option<&'a Base>,
     out: TarOut,
     tree: Tree,
+    /// The directories whose names were read, with their state before that.
+    listed: Vec<(PathBuf, State)>,
     read_bytes: u64,
     skipped: u64,
     torn: Torn,
 }
 
 impl Reading<'_> {
+    /// Reads the tree whose root is `real`: parents before what is in them, and each directory to its end before the next.
+    fn walk(
+        &mut self,
+        real: &Path,
+        excluded: &Excluded,
+        one_file_system: bool,
+    ) -> Result<(), String> {
+        let mut device = None;
+        let mut left = vec![PathBuf::new()];
+        while let Some(path) = left.pop() {
+            let whole =
+                if path.as_os_str().is_empty() { real.to_owned() } else { real.join(&path) };
+            let wrong = |error: io::Error| format!("{}: {error}", whole.display());
+            match self.one(&path, &whole, one_file_system, &mut device) {
+                Ok(names) => {
+                    let paths = names.into_iter().rev().map(|name| path.join(name));
+                    left.extend(paths.filter(|path| !excluded.has(path)));
+                }
+                Err(error) if is_gone(&error) => self.tore(&path),
+                Err(error) => return Err(wrong(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one thing; the names in it, in order, when it is a directory of which what is in it is wanted.
+    fn one(
+        &mut self,
+        path: &Path,
+        whole: &Path,
+        one_file_system: bool,
+        device: &mut Option<u64>,
+    ) -> io::Result<Vec<OsString>> {
+        let facts = fs::symlink_metadata(whole)?;
+        if !facts.is_dir() {
+            self.add(path, whole, &facts)?;
+            return Ok(Vec::new());
+        }
+        if one_file_system && *device.get_or_insert(facts.dev()) != facts.dev() {
+            self.add(path, whole, &facts)?;
+            return Ok(Vec::new());
+        }
+        let directory = self.open(path, OFlags::DIRECTORY)?;
+        let facts = directory.metadata()?;
+        self.listed.push((path.to_owned(), state(&facts)));
+        self.add(path, whole, &facts)?;
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&directory)? {
+            let name = entry?.file_name().to_bytes().to_vec();
+            if name != b"." && name != b".." {
+                names.push(OsString::from_vec(name));
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Notes the directories in which something changed since their names were read: what was renamed meanwhile may have
+    /// been seen nowhere.
+    fn tear_changed(&mut self, real: &Path) {
+        for (path, before) in std::mem::take(&mut self.listed) {
+            let now = fs::symlink_metadata(real.join(&path)).map(|facts| state(&facts));
+            if now.is_ok_and(|now| now != before) {
+                self.tore(&path);
+            }
+        }
+    }
+
     fn add(&mut self, path: &Path, whole: &Path, facts: &Metadata) -> io::Result<()> {
         let kind = facts.file_type();
         let what = if kind.is_dir() {
             What::Directory
         } else if kind.is_symlink() {
-            match fs::read_link(whole) {
-                Ok(to) => What::Link { to: Bytes(to.as_os_str().as_bytes().to_vec()) },
-                Err(error) if is_gone(Some(&error)) => return Ok(()),
-                Err(error) => return Err(error),
-            }
+            What::Link { to: Bytes(fs::read_link(whole)?.as_os_str().as_bytes().to_vec()) }
         } else if kind.is_file() {
             return self.add_file(path, facts);
         } else {
@@ -218,11 +299,7 @@ impl Reading<'_> {
             self.tree.insert(entry.path.clone(), entry);
             return Ok(());
         }
-        let file = match self.open(path) {
-            Ok(file) => file,
-            Err(error) if is_gone(Some(&error)) => return Ok(()),
-            Err(error) => return Err(error),
-        };
+        let file = self.open(path, OFlags::empty())?;
         let facts = file.metadata()?;
         if !facts.is_file() {
             self.tore(path);
@@ -240,10 +317,7 @@ impl Reading<'_> {
         self.out.append(&entry, &mut exactly)?;
         let (Exactly { short, .. }, sha256, _) = exactly.finish();
         let after = file.metadata()?;
-        let state = |facts: &Metadata| {
-            (facts.len(), facts.mtime(), facts.mtime_nsec(), facts.ctime(), facts.ctime_nsec())
-        };
-        if short || state(&facts) != state(&after) {
+        if short || (facts.len(), state(&facts)) != (after.len(), state(&after)) {
             self.tore(path);
         }
         self.read_bytes += facts.len();
@@ -267,11 +341,13 @@ impl Reading<'_> {
         (same && settled).then(|| content.clone())
     }
 
-    /// Opens a file of the tree, and none to which a link leads that somebody puts in its way meanwhile.
-    fn open(&self, path: &Path) -> io::Result<File> {
+    /// Opens something in the tree, and nothing to which a link leads that somebody puts in its way meanwhile.
+    fn open(&self, path: &Path, more: OFlags) -> io::Result<File> {
         // Not to wait for whoever might write to a pipe of that name.
         let flags =
             OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let flags = flags | more;
         let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let file = openat2(self.root.as_fd(), path, flags, Mode::empty(), within)?;
         Ok(File::from(file))
@@ -280,7 +356,12 @@ impl Reading<'_> {
     fn tore(&mut self, path: &Path) {
         self.torn.files += 1;
         if self.torn.some.len() < SOME {
-            self.torn.some.push(path.to_string_lossy().into_owned());
+            let root = path.as_os_str().is_empty();
+            self.torn.some.push(if root {
+                ".".into()
+            } else {
+                path.to_string_lossy().into_owned()
+            });
         }
     }
 }
@@ -326,6 +407,63 @@ impl Read for Exactly<'_> {
 mod tests {
     use super::*;
 
+    fn reading<'a>(root: &Path, staging: &Path, base: Option<&'a Base>) -> Reading<'a> {
+        let out = Packed::create(staging, "x".to_owned()).unwrap();
+        Reading {
+            root: openat(CWD, root, OFlags::RDONLY, Mode::empty()).unwrap(),
+            point: "now",
+            base,
+            out: TarOut::new(out),
+            tree: Tree::new(),
+            listed: Vec::new(),
+            read_bytes: 0,
+            skipped: 0,
+            torn: Torn::default(),
+        }
+    }
+
+    #[test]
+    fn what_is_renamed_while_the_tree_is_read_is_noticed() {
+        let [dir, staging] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let root = dir.path();
+        fs::create_dir_all(root.join("a/deep")).unwrap();
+        fs::create_dir(root.join("b")).unwrap();
+        fs::write(root.join("a/deep/file"), "content").unwrap();
+        // The clock that file systems write down ticks every few milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let mut reading = reading(root, staging.path(), None);
+        reading.walk(root, &Excluded::of(&[]).unwrap(), false).unwrap();
+        let paths: Vec<String> = reading.tree.keys().map(Bytes::shown).collect();
+        assert_eq!(paths, ["", "a", "a/deep", "a/deep/file", "b"]);
+        let listed = reading.listed.clone();
+        reading.tear_changed(root);
+        assert_eq!(reading.torn, Torn::default());
+        fs::rename(root.join("a/deep/file"), root.join("b/file")).unwrap();
+        reading.listed = listed;
+        reading.tear_changed(root);
+        assert_eq!(reading.torn.some, ["a/deep", "b"]);
+    }
+
+    #[test]
+    fn what_is_gone_or_something_else_by_the_time_it_is_read_is_noticed() {
+        let [dir, staging] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let root = dir.path();
+        let mut reading = reading(root, staging.path(), None);
+        std::os::unix::fs::symlink("/etc", root.join("link")).unwrap();
+        fs::write(root.join("file"), "").unwrap();
+        for (path, more) in [
+            ("gone", OFlags::empty()),
+            ("link", OFlags::empty()),
+            ("link", OFlags::DIRECTORY),
+            ("link/passwd", OFlags::empty()),
+            ("file", OFlags::DIRECTORY),
+        ] {
+            assert!(is_gone(&reading.open(Path::new(path), more).unwrap_err()), "{path}");
+        }
+        let facts = fs::metadata(root.join("file")).unwrap();
+        assert!(is_gone(&reading.add_file(Path::new("gone"), &facts).unwrap_err()));
+    }
+
     #[test]
     fn a_file_is_unchanged_when_nothing_tells_otherwise_and_its_times_have_settled() {
         let dir = tempfile::tempdir().unwrap();
@@ -348,17 +486,7 @@ mod tests {
             let tree = [(before.path.clone(), before)].into();
             let base = Base { point: "before".to_owned(), began_ms, tree };
             let staging = tempfile::tempdir().unwrap();
-            let out = Packed::create(staging.path(), "x".to_owned()).unwrap();
-            let reading = Reading {
-                root: openat(CWD, dir.path(), OFlags::RDONLY, Mode::empty()).unwrap(),
-                point: "now",
-                base: Some(&base),
-                out: TarOut::new(out),
-                tree: Tree::new(),
-                read_bytes: 0,
-                skipped: 0,
-                torn: Torn::default(),
-            };
+            let reading = reading(dir.path(), staging.path(), Some(&base));
             reading.unchanged(path, &facts).is_some()
         };
         let later = changed_ms + 10_000;

@@ -50,6 +50,8 @@ pub(crate) struct Job<'a> {
     pub(crate) point: &'a str,
     /// What it goes on from; a full backup when absent.
     pub(crate) base: Option<Base>,
+    /// How many files the newest backup of it has; 0 where there is none.
+    pub(crate) had: u64,
     /// Where its files are written.
     pub(crate) staging: &'a Path,
     /// Directories that must not lie in it.

@@ -14,6 +14,7 @@ use rustix::fs::{Advice, FlockOperation, fadvise, flock};
 use super::{Reader, Store, Written, same};
 use crate::digest;
 use crate::point::{Object, is_name};
+use crate::trouble::Trouble;
 
 /// What names begin with of what is being written, and of what is being removed.
 const PARTIAL: &str = ".partial-";
@@ -49,14 +50,21 @@ impl Directory {
         &self.own
     }
 
-    /// Makes the place for points, in a directory that must be there.
+    /// Makes the place for points, in a directory that must be there. What was `written` to before is not made again: where
+    /// it is missing, something else is mounted there, or nothing.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn make(&self) -> Result<(), String> {
+    pub fn make(&self, written: bool) -> Result<(), String> {
         let found = fs::metadata(&self.base).map_err(|error| self.wrong(&error))?;
         if !found.is_dir() {
             return Err(self.wrong(&"it is no directory"));
+        }
+        if written && !self.own.is_dir() {
+            return Err(self.wrong(
+                &"the backups that were written there are not there: is the disk mounted? \
+                  (to begin anew: --first)",
+            ));
         }
         match private_directory(&self.own) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(self.wrong(&error)),
@@ -179,11 +187,14 @@ impl Store for Directory {
         entries.map(one).collect::<io::Result<_>>().map_err(wrong)
     }
 
-    fn open(&self, point: &str, object: &str) -> Result<Reader, String> {
+    fn open(&self, point: &str, object: &str) -> Result<Reader, Trouble> {
         let opened = File::open(self.own.join(point).join(object));
-        opened
-            .map(|file| -> Reader { Box::new(file) })
-            .map_err(|error| format!("{object}: {error}"))
+        opened.map(|file| -> Reader { Box::new(file) }).map_err(|error| {
+            let why = format!("{object}: {error}");
+            // That of a directory that was unmounted meanwhile is there none the less.
+            let gone = error.kind() == ErrorKind::NotFound && self.own.is_dir();
+            if gone { Trouble::Unusable(why) } else { Trouble::Hindered(why) }
+        })
     }
 
     fn put(&self, staged: &Path, point: &Written<'_>) -> Result<(), String> {

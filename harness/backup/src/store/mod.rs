@@ -15,6 +15,7 @@ use drdrill_core::secret::Secret;
 
 use crate::digest;
 use crate::point::{LARGEST, MANIFEST, Manifest, Object, POINT_FILE, Point};
+use crate::trouble::Trouble;
 
 /// What reads an object.
 pub type Reader = Box<dyn Read + Send>;
@@ -42,8 +43,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Opens a file of a point.
     ///
     /// # Errors
-    /// When it cannot be opened.
-    fn open(&self, point: &str, object: &str) -> Result<Reader, String>;
+    /// When it cannot be opened: [`Trouble::Unusable`] when it is known not to be there.
+    fn open(&self, point: &str, object: &str) -> Result<Reader, Trouble>;
     /// Writes a point whose objects lie in the directory `staged`. All of it is read back before it counts.
     ///
     /// # Errors
@@ -130,30 +131,33 @@ impl<'a> Written<'a> {
 ///
 /// # Errors
 /// With what is wrong with it.
-pub fn read_point(store: &dyn Store, name: &str) -> Result<Point, String> {
-    let manifest = Manifest::parse(&read_all(store, name, MANIFEST)?)?;
-    let point = manifest.point(name, &read_all(store, name, POINT_FILE)?)?;
+pub fn read_point(store: &dyn Store, name: &str) -> Result<Point, Trouble> {
+    let unusable = Trouble::Unusable;
+    let manifest = Manifest::parse(&read_all(store, name, MANIFEST)?).map_err(unusable)?;
+    let point = manifest.point(name, &read_all(store, name, POINT_FILE)?).map_err(unusable)?;
     let mut there = store.objects(name)?;
     there.retain(|name, _| name != MANIFEST && name != POINT_FILE);
     for object in point.objects() {
         match there.remove(&object.name) {
-            None => return Err(format!("{} is missing", object.name)),
+            None => return Err(unusable(format!("{} is missing", object.name))),
             Some(bytes) if bytes != object.bytes => {
-                return Err(format!(
+                return Err(unusable(format!(
                     "{} has {bytes} bytes and should have {}",
                     object.name, object.bytes
-                ));
+                )));
             }
             Some(_) => {}
         }
     }
     match there.keys().next() {
-        Some(other) => Err(format!("{other} lies there, which the {MANIFEST} does not name")),
+        Some(other) => {
+            Err(unusable(format!("{other} lies there, which the {MANIFEST} does not name")))
+        }
         None => Ok(point),
     }
 }
 
-fn read_all(store: &dyn Store, point: &str, object: &str) -> Result<Vec<u8>, String> {
+fn read_all(store: &dyn Store, point: &str, object: &str) -> Result<Vec<u8>, Trouble> {
     let mut bytes = Vec::new();
     let read = store.open(point, object)?.take(LARGEST).read_to_end(&mut bytes);
     read.map_err(|error| format!("{object}: {error}"))?;
@@ -164,10 +168,10 @@ fn read_all(store: &dyn Store, point: &str, object: &str) -> Result<Vec<u8>, Str
 ///
 /// # Errors
 /// When it is not what it should be.
-pub fn check(store: &dyn Store, point: &str, object: &Object) -> Result<(), String> {
+pub fn check(store: &dyn Store, point: &str, object: &Object) -> Result<(), Trouble> {
     let read = digest::of_reader(store.open(point, &object.name)?);
     let (sha256, bytes) = read.map_err(|error: io::Error| format!("{}: {error}", object.name))?;
-    same(object, &sha256, bytes)
+    same(object, &sha256, bytes).map_err(Trouble::Unusable)
 }
 
 /// Compares what was read of an object with what it should be.

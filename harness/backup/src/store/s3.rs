@@ -25,6 +25,7 @@ use tokio::runtime::Runtime;
 use super::{Credentials, Reader, Store, Written, same};
 use crate::digest;
 use crate::point::{MANIFEST, Object, is_name};
+use crate::trouble::Trouble;
 
 /// What is larger is written in parts of at least this size, in bytes.
 const PART: u64 = 16 << 20;
@@ -222,9 +223,13 @@ impl Store for S3 {
         Ok(found.into_iter().map(one).collect())
     }
 
-    fn open(&self, point: &str, object: &str) -> Result<Reader, String> {
+    fn open(&self, point: &str, object: &str) -> Result<Reader, Trouble> {
         let got = self.runtime.block_on(self.store.get(&self.key(point, object)));
-        let stream = got.map_err(|error| self.wrong(&error))?.into_stream();
+        let got = got.map_err(|error| match &error {
+            object_store::Error::NotFound { .. } => Trouble::Unusable(self.wrong(&error)),
+            _ => Trouble::Hindered(self.wrong(&error)),
+        });
+        let stream = got?.into_stream();
         let runtime = self.runtime.handle().clone();
         Ok(Box::new(Download { stream, runtime, rest: Bytes::new() }))
     }

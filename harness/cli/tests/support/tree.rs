@@ -98,6 +98,9 @@ pub(crate) fn make_hostile(root: &Path) {
         b"*",
         b"\x1b[31mred",
         &long,
+        // Too long for the header of an archive, and what could be taken for a record of one.
+        &[&b"l".repeat(100)[..], b"\n11 path=..\n", &b"m".repeat(100)].concat(),
+        &[&b"e".repeat(99)[..], b"\n"].concat(),
     ] {
         write(name, name);
     }
@@ -106,6 +109,7 @@ pub(crate) fn make_hostile(root: &Path) {
     let deep = root.join("d".repeat(60)).join("e".repeat(60)).join("\u{fc}".repeat(60));
     fs::create_dir_all(&deep).unwrap();
     fs::write(deep.join("far below"), "far").unwrap();
+    let record = format!("{}\n13 path=../x\n", "y".repeat(200));
     let outside = format!("/{}", "x/".repeat(100));
     for (name, to) in [
         ("outside", "../../../../etc/passwd"),
@@ -114,6 +118,7 @@ pub(crate) fn make_hostile(root: &Path) {
         ("itself", "itself"),
         ("slashes", "./plain//"),
         ("long", outside.as_str()),
+        ("record", record.as_str()),
     ] {
         symlink(to, root.join(name)).unwrap();
     }

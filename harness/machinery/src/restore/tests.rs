@@ -74,7 +74,12 @@ impl Archive for Shelf {
         if self.of(point).has(Ill::Altered) { Err("another checksum".to_owned()) } else { Ok(10) }
     }
 
+    fn open_up(&self, restored: &Path) {
+        note(restored, "opened");
+    }
+
     fn restore(&self, point: &RestorePoint, target: &Path) -> Result<Restored, String> {
+        note(target, "restored");
         let planted = self.of(point);
         fs::write(target, if planted.has(Ill::Inconsistent) { "bad" } else { "good" }).unwrap();
         if planted.has(Ill::Unrestorable) {
@@ -98,12 +103,22 @@ impl Archive for Shelf {
     }
 }
 
+/// Notes the name of a test restore beside the scratch directory.
+fn note(restored: &Path, what: &str) {
+    let noted = restored.parent().unwrap().with_file_name(what);
+    let before = fs::read_to_string(&noted).unwrap_or_default();
+    fs::write(noted, format!("{before}{}\n", restored.display())).unwrap();
+}
+
 fn walked(planted: Vec<Planted>) -> walk::Walk {
     let scratch = tempfile::tempdir().unwrap();
     let scratch = scratch.path().join("scratch");
     let terms = Terms { now_ms: NOW_MS, max_age: Duration::from_hours(24), scratch: &scratch };
     let walk = walk(&Shelf(planted), terms).unwrap();
     assert!(!scratch.exists(), "the test restores are left");
+    // Whatever became of them: closed directories could not be removed by anybody but root.
+    let noted = |what: &str| fs::read_to_string(scratch.with_file_name(what)).unwrap_or_default();
+    assert_eq!(noted("opened"), noted("restored"));
     walk
 }
 

@@ -78,6 +78,7 @@ fn try_one(archive: &dyn Archive, point: &RestorePoint, terms: Terms<'_>) -> Res
     let target = terms.scratch.join(&point.name);
     let tried = test(archive, point, &target, terms);
     // Left over from a test restore that failed, or that is over.
+    archive.open_up(&target);
     fs::remove_dir_all(terms.scratch).map_err(failed)?;
     let (restored, rows, age) = tried?;
     Ok(Clean { point: point.clone(), checked, restored, rows, age })

@@ -27,19 +27,15 @@ impl TarOut {
         header.set_gid(entry.gid.into());
         header.set_mtime(u64::try_from(entry.mtime.0).unwrap_or(0));
         header.set_size(0);
-        let mut more: Vec<(&str, Vec<u8>)> = Vec::new();
-        if entry.mtime.1 != 0 || entry.mtime.0 < 0 {
-            more.push(("mtime", decimal(entry.mtime).into_bytes()));
-        }
         if !fill(&mut header.as_old_mut().name, &entry.path.0) {
-            more.push(("path", entry.path.0.clone()));
+            self.long(EntryType::GNULongName, &entry.path.0)?;
         }
         match &entry.what {
             What::Directory => header.set_entry_type(EntryType::Directory),
             What::Link { to } => {
                 header.set_entry_type(EntryType::Symlink);
                 if !fill(&mut header.as_old_mut().linkname, &to.0) {
-                    more.push(("linkpath", to.0.clone()));
+                    self.long(EntryType::GNULongLink, &to.0)?;
                 }
             }
             What::File(content) => {
@@ -48,10 +44,26 @@ impl TarOut {
             }
         }
         header.set_cksum();
-        if !more.is_empty() {
-            self.0.append_pax_extensions(more.iter().map(|(key, value)| (*key, &value[..])))?;
+        if entry.mtime.1 != 0 || entry.mtime.0 < 0 {
+            let mtime = decimal(entry.mtime);
+            self.0.append_pax_extensions([("mtime", mtime.as_bytes())])?;
         }
         self.0.append(&header, content)
+    }
+
+    /// Writes a name that is too long for the header before it, as GNU tar does: as bytes and a NUL. A PAX record would
+    /// do as well, but its readers do not all agree on a newline in it, and those of the library break it up there.
+    fn long(&mut self, kind: EntryType, name: &[u8]) -> io::Result<()> {
+        let mut header = Header::new_gnu();
+        fill(&mut header.as_old_mut().name, b"././@LongLink");
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(u64::try_from(name.len()).unwrap_or(u64::MAX).saturating_add(1));
+        header.set_entry_type(kind);
+        header.set_cksum();
+        self.0.append(&header, name.chain(&[0][..]))
     }
 
     pub(super) fn finish(self) -> io::Result<Object> {

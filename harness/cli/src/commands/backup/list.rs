@@ -54,7 +54,7 @@ pub(crate) fn list(args: &BackupListArgs) -> Ended {
             let names = store.points()?.into_iter().rev();
             let found = names.map(|point| match read_point(&**store, &point) {
                 Ok(described) => Found { point, described: Some(described), wrong: None },
-                Err(why) => Found { point, described: None, wrong: Some(why) },
+                Err(why) => Found { point, described: None, wrong: Some(why.to_string()) },
             });
             Ok(found.collect())
         });
@@ -64,9 +64,10 @@ pub(crate) fn list(args: &BackupListArgs) -> Ended {
             Err(why) => Destination { name, failed: Some(why), points: Vec::new() },
         });
     }
+    let newest = destinations.iter().filter_map(|one| Some(&one.points.first()?.point)).max();
     let have: BTreeSet<&str> = destinations
         .iter()
-        .filter(|one| has_all(&opened.plan, &one.points))
+        .filter(|one| has_all(&opened.plan, &one.points, newest))
         .map(|one| one.name.as_str())
         .collect();
     let rule_3_2_1 = opened.rule(&have);
@@ -80,9 +81,12 @@ pub(crate) fn list(args: &BackupListArgs) -> Ended {
     Ok(if unreachable { Code::NotReady } else { Code::Passed })
 }
 
-fn has_all(plan: &BackupPlan, points: &[Found]) -> bool {
-    let described = || points.iter().filter_map(|found| found.described.as_ref());
-    plan.sources.iter().all(|source| described().any(|point| point.done(&source.name).is_some()))
+/// Whether the newest point that there is anywhere is among these, with all sources.
+fn has_all(plan: &BackupPlan, points: &[Found], newest: Option<&String>) -> bool {
+    let point = points.iter().find(|found| Some(&found.point) == newest);
+    point
+        .and_then(|found| found.described.as_ref())
+        .is_some_and(|point| plan.sources.iter().all(|source| point.done(&source.name).is_some()))
 }
 
 #[derive(Tabled)]

@@ -7,6 +7,7 @@ mod plan;
 mod restore;
 pub(super) mod run;
 mod verify;
+mod written;
 
 use std::path::Path;
 

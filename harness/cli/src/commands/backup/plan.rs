@@ -10,13 +10,14 @@ use drdrill_backup::copies::{self, Copy, Rule};
 use drdrill_backup::run::At;
 use drdrill_backup::store::directory::{Directory, Lock};
 use drdrill_backup::store::{self, Credentials, Store};
-use drdrill_core::backup_plan::{BackupPlan, Origin, Place, S3Place};
+use drdrill_core::backup_plan::{BackupPlan, Origin, Place, S3Place, Source};
 use drdrill_core::inventory::SecretSource;
 use drdrill_core::secret::Secret;
 use drdrill_environments::secrets;
 
+use super::written;
 use crate::catalog;
-use crate::exit::Failure;
+use crate::exit::{Code, Failure};
 
 /// A plan and its destinations; those that cannot be used among them, with the reason.
 pub(super) struct Opened {
@@ -29,21 +30,30 @@ pub(super) struct Opened {
 }
 
 /// What is to be done with the destinations.
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub(super) enum For {
+#[derive(Clone, Copy)]
+pub(super) enum For<'a> {
     Reading,
-    Writing,
+    /// What was written to before stands in this directory; `None` when that is not to be asked.
+    Writing(Option<&'a Path>),
 }
 
-pub(super) fn open(path: &Path, what: For) -> Result<Opened, Failure> {
+pub(super) fn open(path: &Path, what: For<'_>) -> Result<Opened, Failure> {
     let plan = catalog::file(&path.to_string_lossy())?.backup_plan()?;
+    let before = match what {
+        For::Writing(Some(state)) => {
+            written::read(state, &plan.backup).map_err(Failure::with(Code::NotReady))?
+        }
+        _ => BTreeSet::new(),
+    };
     let (mut locks, mut directories) = (Vec::new(), Vec::new());
     let at = plan.destinations.iter().map(|destination| {
         let store = match &destination.to {
             Place::Directory(place) => {
                 let directory = Directory::new(Path::new(&place.path), &plan.backup);
-                let ready = if what == For::Writing { directory.make() } else { Ok(()) };
-                let locked = ready.and_then(|()| directory.lock(what == For::Writing));
+                let writes = matches!(what, For::Writing(_));
+                let own = directory.own();
+                let ready = if writes { directory.make(before.contains(own)) } else { Ok(()) };
+                let locked = ready.and_then(|()| directory.lock(writes));
                 directories.push(directory.own().to_owned());
                 locked.map(|lock| -> Arc<dyn Store> {
                     locks.extend(lock);
@@ -78,7 +88,7 @@ pub(super) fn trust() -> Trust {
 impl Opened {
     /// The backups of each source at a destination.
     pub(super) fn sources_at(&self, store: &Arc<dyn Store>) -> Vec<(String, SourceAt)> {
-        let one = |source: &drdrill_core::backup_plan::Source| {
+        let one = |source: &Source| {
             let at = SourceAt::new(store.clone(), &source.name, source.check.clone(), trust());
             (source.name.clone(), at)
         };
@@ -110,17 +120,36 @@ impl Opened {
         let absent =
             self.plan.destinations.iter().filter(|spec| !have.contains(spec.name.as_str()));
         rule.missing.extend(absent.map(|spec| format!("{} does not have all of it", spec.name)));
+        for source in &self.plan.sources {
+            let Some(path) = path_of(source) else {
+                rule.missing.push(format!(
+                    "not known where what {} prints comes from: taken to be none of the destinations",
+                    source.name
+                ));
+                continue;
+            };
+            if let Err(error) = std::fs::metadata(path) {
+                rule.kept = false;
+                rule.missing
+                    .push(format!("the original of {} is no copy: {path}: {error}", source.name));
+            }
+        }
         rule
     }
 
     /// The file systems that sources are on.
     fn originals(&self) -> BTreeSet<String> {
-        let paths = self.plan.sources.iter().filter_map(|source| match &source.from {
-            Origin::Files(files) => Some(&files.path),
-            Origin::Sqlite(sqlite) => Some(&sqlite.file),
-            Origin::Command(_) => None,
-        });
+        let paths = self.plan.sources.iter().filter_map(path_of);
         let facts = paths.filter_map(|path| std::fs::metadata(path).ok());
         facts.map(|facts| format!("file system {}", facts.dev())).collect()
+    }
+}
+
+/// Where the original of a source is, as far as that is known.
+fn path_of(source: &Source) -> Option<&str> {
+    match &source.from {
+        Origin::Files(files) => Some(&files.path),
+        Origin::Sqlite(sqlite) => Some(&sqlite.file),
+        Origin::Command(_) => None,
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use drdrill_backup::archive::SourceAt;
 use drdrill_backup::now_ms;
-use drdrill_backup::point::{OriginKind, time};
+use drdrill_backup::point::{OriginKind, name_at, time};
 use drdrill_backup::restore::{Got, Target};
+use drdrill_backup::trouble::Trouble;
 use drdrill_core::names::known_names;
 use drdrill_core::units::Span;
 use drdrill_reports::figures;
@@ -71,14 +72,14 @@ pub(super) fn restore(args: &RestoreArgs) -> Outcome {
     for source in sources.iter().filter(|name| wanted.is_none_or(|wanted| wanted == **name)) {
         match one(&opened, source, from, args, &target) {
             Ok(one) => restored.push(one),
-            Err(why) => {
+            Err(Failed { code, why }) => {
                 target.abandon();
                 let others = if sources.len() > 1 {
                     " (nothing was restored; one source alone: --source NAME)"
                 } else {
                     ""
                 };
-                return Err(Failure::new(Code::Failed, format!("{source}: {why}{others}")));
+                return Err(Failure::new(code, format!("{source}: {why}{others}")));
             }
         }
     }
@@ -108,22 +109,78 @@ fn known<'a>(
     }
 }
 
-/// Restores one source from the newest point that can be used.
+/// Why a source cannot be restored.
+struct Failed {
+    code: Code,
+    why: String,
+}
+
+impl From<String> for Failed {
+    fn from(why: String) -> Self {
+        Self { code: Code::NotReady, why }
+    }
+}
+
+/// What may be used, and what could not be looked at, from which nothing follows.
+#[derive(Default)]
+struct Found {
+    candidates: Vec<Candidate>,
+    passed_over: Vec<String>,
+    /// The name of the point, and why; no name for all points of a destination.
+    unknown: Vec<(Option<String>, String)>,
+}
+
+impl Found {
+    fn add(&mut self, point: &str, from: &str, trouble: Trouble) {
+        match trouble {
+            Trouble::Unusable(why) => {
+                self.passed_over.push(format!("{point} of {from} is not usable: {why}"));
+            }
+            Trouble::Hindered(why) => self.unknown.push((
+                Some(point.to_owned()),
+                format!("{point} of {from} cannot be restored now: {why}"),
+            )),
+        }
+    }
+
+    /// Why a point of this name must not be restored, or nothing at all without one: a newer one may well be good.
+    fn hindered(&self, point: Option<&str>) -> Option<Failed> {
+        let newer = |name: &Option<String>| match (name, point) {
+            (Some(name), Some(point)) => name.as_str() > point,
+            _ => true,
+        };
+        let (_, why) = self.unknown.iter().find(|(name, _)| newer(name))?;
+        Some(Failed::from(format!(
+            "{why}; that is no reason to restore an older state: try again, or choose with --from or --at"
+        )))
+    }
+}
+
+/// Restores one source from the newest point that can be used. One that is damaged is passed over. One of which nothing
+/// is known, because a disk is full or a service does not answer, is not: then nothing is restored.
 fn one(
     opened: &Opened,
     source: &str,
     from: Option<&str>,
     args: &RestoreArgs,
     target: &Target<'_>,
-) -> Result<Restored, String> {
-    let mut passed_over = Vec::new();
-    let candidates = candidates(opened, source, from, args, &mut passed_over);
-    for candidate in candidates {
+) -> Result<Restored, Failed> {
+    let mut found = candidates(opened, source, from, args);
+    for candidate in std::mem::take(&mut found.candidates) {
+        // The same point at another destination is as good.
+        if let Some(failed) = found.hindered(Some(&candidate.point)) {
+            return Err(failed);
+        }
         let place = target.place(&file_name(source, candidate.origin));
         let name = file_name(source, candidate.origin);
         match restore_one(&candidate, &place, args.max_age) {
             Ok(got) => {
                 let took_ms = u64::try_from(got.took.as_millis()).unwrap_or(u64::MAX);
+                let same = |(name, _): &(Option<String>, String)| {
+                    name.as_ref().is_some_and(|name| *name == candidate.point)
+                };
+                let elsewhere = found.unknown.into_iter().filter(same).map(|(_, why)| why);
+                found.passed_over.extend(elsewhere);
                 return Ok(Restored {
                     source: source.to_owned(),
                     point: candidate.point,
@@ -135,50 +192,49 @@ fn one(
                     bytes_per_second: got.bytes.saturating_mul(1000).checked_div(took_ms),
                     incrementals: got.incrementals,
                     owners_not_kept: got.owners_not_kept,
-                    passed_over,
+                    passed_over: found.passed_over,
                 });
             }
-            Err(why) => {
-                passed_over.push(format!(
-                    "{} of {} is not usable: {why}",
-                    candidate.point, candidate.from
-                ));
+            Err(trouble) => {
+                found.add(&candidate.point, &candidate.from, trouble);
                 target.clear(&name)?;
             }
         }
     }
-    if passed_over.is_empty() {
-        return Err("there is no backup of that time".to_owned());
+    if let Some(failed) = found.hindered(None) {
+        return Err(failed);
     }
-    Err(format!("no restore point is usable: {}", passed_over.join("; ")))
+    let why = if found.passed_over.is_empty() {
+        "there is no backup of that time".to_owned()
+    } else {
+        format!("no restore point is usable: {}", found.passed_over.join("; "))
+    };
+    Err(Failed { code: Code::Failed, why })
 }
 
-fn restore_one(candidate: &Candidate, place: &Path, max_age: Option<Span>) -> Result<Got, String> {
+fn restore_one(candidate: &Candidate, place: &Path, max_age: Option<Span>) -> Result<Got, Trouble> {
     let age = Duration::from_millis(now_ms().saturating_sub(candidate.state_ms));
     if let Some(most) = max_age.filter(|most| age > most.0) {
         let age = Span(Duration::from_secs(age.as_secs()));
-        return Err(format!("it restores a state that is {age} old, and {most} is the limit"));
+        let why = format!("it restores a state that is {age} old, and {most} is the limit");
+        return Err(Trouble::Unusable(why));
     }
     candidate.archive.restore_checked(&candidate.point, place)
 }
 
 /// What may be used, the newest first, and of those that are at several destinations the first in the plan first.
-fn candidates(
-    opened: &Opened,
-    source: &str,
-    from: Option<&str>,
-    args: &RestoreArgs,
-    passed_over: &mut Vec<String>,
-) -> Vec<Candidate> {
-    let mut candidates = Vec::new();
+fn candidates(opened: &Opened, source: &str, from: Option<&str>, args: &RestoreArgs) -> Found {
+    let mut found = Found::default();
     let until = args.at.map_or(i64::MAX, |at| at.timestamp_millis());
+    let latest = args.at.map(|_| name_at(u64::try_from(until).unwrap_or(0)));
+    let latest = latest.unwrap_or_else(|| "~".to_owned());
     for at in opened.at.iter().filter(|at| from.is_none_or(|from| from == at.name)) {
         let looked =
             at.store.as_ref().map_err(Clone::clone).and_then(|store| Ok((store, store.points()?)));
         let (store, names) = match looked {
             Ok(looked) => looked,
             Err(why) => {
-                passed_over.push(format!("{}: {why}", at.name));
+                found.unknown.push((None, format!("{}: {why}", at.name)));
                 continue;
             }
         };
@@ -189,7 +245,9 @@ fn candidates(
         };
         for name in names {
             match archive.point(&name) {
-                Err(why) => passed_over.push(format!("{name} of {} is not usable: {why}", at.name)),
+                // It is named after when it began, so that it cannot be of that time.
+                Err(_) if name > latest => {}
+                Err(trouble) => found.add(&name, &at.name, trouble),
                 Ok(point) => {
                     let Some((entry, done)) = point.entry(source).zip(point.done(source)) else {
                         continue;
@@ -200,13 +258,19 @@ fn candidates(
                     }
                     let (state_ms, origin) = (done.began_ms, entry.origin);
                     let (from, archive) = (at.name.clone(), archive.clone());
-                    candidates.push(Candidate { point: name, from, archive, state_ms, origin });
+                    found.candidates.push(Candidate {
+                        point: name,
+                        from,
+                        archive,
+                        state_ms,
+                        origin,
+                    });
                 }
             }
         }
     }
-    candidates.sort_by_key(|candidate| Reverse(candidate.point.clone()));
-    candidates
+    found.candidates.sort_by_key(|candidate| Reverse(candidate.point.clone()));
+    found
 }
 
 fn file_name(source: &str, origin: OriginKind) -> String {

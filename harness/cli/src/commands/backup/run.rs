@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use drdrill_backup::copies::Rule;
 use drdrill_backup::point::{Done, Outcome, SourceEntry, time};
 use drdrill_backup::restore;
 use drdrill_backup::run::{Report, Run, Stored, run as back_up};
 use drdrill_backup::store::directory::Directory;
+use drdrill_core::backup_plan::Place;
 use drdrill_engine::state::StateDir;
 use drdrill_reports::figures;
 use serde::Serialize;
@@ -17,6 +18,7 @@ use tabled::Tabled;
 
 use super::amount;
 use super::plan::{For, Opened, open, trust};
+use super::written;
 use crate::args::{BackupRunArgs, Format};
 use crate::commands::list::table;
 use crate::exit::{Code, Failure};
@@ -32,23 +34,24 @@ struct Printed<'a> {
 
 /// Backs up what a plan names.
 pub(crate) fn run(state: &StateDir, args: &BackupRunArgs) -> crate::exit::Outcome {
-    let opened = open(&args.plan, For::Writing)?;
     let root = state.root().join("backup");
+    let opened = open(&args.plan, For::Writing((!args.first).then_some(&root)))?;
     let not_ready = |what: &Path, error: &dyn std::fmt::Display| {
         Failure::new(Code::NotReady, format!("{}: {error}", what.display()))
     };
     fs::create_dir_all(&root).map_err(|error| not_ready(&root, &error))?;
     // One at a time also where no destination is a directory, which is locked itself.
     let own = Directory::new(&root, &opened.plan.backup);
-    own.make().map_err(Failure::with(Code::NotReady))?;
+    own.make(false).map_err(Failure::with(Code::NotReady))?;
     let _alone = own.lock(true).map_err(Failure::with(Code::NotReady))?;
     let staging = own.own().join("staging");
     restore::remove(&staging).map_err(|error| not_ready(&staging, &error))?;
     DirBuilder::new().mode(0o700).create(&staging).map_err(|error| not_ready(&staging, &error))?;
-    let report = with_staging(&opened, &staging, &root, args.full);
+    let report = with_staging(&opened, &staging, &root, args);
     // What cannot be removed now is removed by the next run.
     let _ = restore::remove(&staging);
-    let report = report.map_err(Failure::with(Code::NotReady))?;
+    written::add(&root, &opened.plan.backup, to_directories(&opened, &report))
+        .map_err(Failure::with(Code::NotReady))?;
     let rule = rule(&opened, &report);
     if args.format.format == Format::Json {
         out::json(&Printed { plan: &opened.plan.backup, report: &report, rule_3_2_1: &rule });
@@ -58,16 +61,32 @@ pub(crate) fn run(state: &StateDir, args: &BackupRunArgs) -> crate::exit::Outcom
     Ok(if report.is_good() { Code::Passed } else { Code::Failed })
 }
 
-fn with_staging(
-    opened: &Opened,
-    staging: &Path,
-    root: &Path,
-    full: bool,
-) -> Result<Report, String> {
+fn with_staging(opened: &Opened, staging: &Path, root: &Path, args: &BackupRunArgs) -> Report {
     let ours = opened.directories.iter().map(std::path::PathBuf::as_path).chain([root]);
     // One that is not there is not backed up either.
     let ours = ours.filter_map(|path| fs::canonicalize(path).ok()).collect();
-    back_up(&Run { plan: &opened.plan, at: opened.at.clone(), staging, ours, full, trust: trust() })
+    back_up(&Run {
+        plan: &opened.plan,
+        at: opened.at.clone(),
+        staging,
+        ours,
+        any_machine: args.any_machine,
+        full: args.full,
+        trust: trust(),
+    })
+}
+
+/// The directories that have the point now.
+fn to_directories(opened: &Opened, report: &Report) -> BTreeSet<PathBuf> {
+    let stored = opened.plan.destinations.iter().zip(&report.destinations);
+    let stored = stored.filter(|(_, one)| one.failed.is_none());
+    let own = stored.filter_map(|(spec, _)| match &spec.to {
+        Place::Directory(place) => {
+            Some(Directory::new(Path::new(&place.path), &opened.plan.backup).own().to_owned())
+        }
+        Place::S3(_) => None,
+    });
+    own.collect()
 }
 
 fn rule(opened: &Opened, report: &Report) -> Rule {
@@ -136,7 +155,13 @@ fn print(report: &Report, rule: &Rule) {
 fn remarks(name: &str, done: &Done) {
     if done.torn.files > 0 {
         let some = done.torn.some.join(", ");
-        say(name, &format!("{} files changed while they were read: {some}", done.torn.files));
+        say(
+            name,
+            &format!(
+                "{} files or directories changed while they were read: {some}",
+                done.torn.files
+            ),
+        );
     }
     if done.skipped > 0 {
         say(name, &format!("{} pipes, sockets and devices were left out", done.skipped));

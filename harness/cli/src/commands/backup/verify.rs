@@ -164,7 +164,7 @@ fn damaged(
         let point = match read_point(&**store, &name) {
             Ok(point) => point,
             Err(why) => {
-                damaged.push(Refused { point: name, why });
+                damaged.push(Refused { point: name, why: why.to_string() });
                 continue;
             }
         };
@@ -177,7 +177,7 @@ fn damaged(
                 .objects
                 .iter()
                 .filter_map(|object| store::check(&**store, &name, object).err());
-            damaged.extend(wrong.map(|why| Refused { point: name.clone(), why }));
+            damaged.extend(wrong.map(|why| Refused { point: name.clone(), why: why.to_string() }));
         }
     }
     Ok(damaged)
