@@ -296,17 +296,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (file, program) = (dir.path().join("file"), dir.path().join("undo"));
         std::fs::write(&program, format!("#!/bin/sh\necho > {}\n", file.display())).unwrap();
-        let allow = |mode| {
+        let permit = |mode| {
             let mode = std::fs::Permissions::from_mode(mode);
             std::fs::set_permissions(&program, mode).unwrap();
         };
         let words = vec![program.display().to_string()];
         let command = NamedCommand { undo: Some(words), ..command(None) };
         let params = params(&CommandUndo::of(&Tag::new("others", 1), &command, by(1)));
-        allow(0o777);
+        permit(0o777);
         let error = CommandReverter.revert("mark", &params).await.unwrap_err().to_string();
         assert!(error.contains("others can write to it") && !file.exists(), "{error}");
-        allow(0o755);
+        permit(0o755);
         CommandReverter.revert("mark", &params).await.unwrap();
         assert!(file.exists());
     }
