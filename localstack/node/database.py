@@ -49,6 +49,8 @@ host all replicator 0.0.0.0/0 scram-sha-256
 """
 # The agent is root in its container.
 OPERATORS_ARE = "operators root postgres\noperators postgres postgres\n"
+# Who only reads may always.
+READERS = "host store reader 0.0.0.0/0 scram-sha-256\n"
 CLIENTS = "host store app 0.0.0.0/0 scram-sha-256\n"
 NO_CLIENTS = "host all all 0.0.0.0/0 reject\n"
 # What pg_rewind reads of another server.
@@ -135,7 +137,8 @@ class Server:
         self.start()
         self.ask("CREATE DATABASE store", database="postgres")
         passwords = self.config["passwords"]
-        self.ask(f"CREATE ROLE app LOGIN PASSWORD {quoted(passwords['app'])}")
+        for role in ("app", "reader"):
+            self.ask(f"CREATE ROLE {role} LOGIN PASSWORD {quoted(passwords['app'])}")
         self.ask(f"CREATE ROLE replicator LOGIN REPLICATION PASSWORD {quoted(passwords['replicator'])}")
         self.ask("GRANT pg_checkpoint TO replicator")
         for function in REWINDS:
@@ -164,7 +167,7 @@ class Server:
         self.ask("SELECT pg_reload_conf()", database="postgres")
 
     def let_in(self, clients):
-        self.write("pg_hba.conf", OPERATORS + (CLIENTS if clients else NO_CLIENTS))
+        self.write("pg_hba.conf", OPERATORS + READERS + (CLIENTS if clients else NO_CLIENTS))
         self.write("pg_ident.conf", OPERATORS_ARE)
 
     @staticmethod
@@ -364,7 +367,7 @@ class Server:
         if what == ("GET", "/status"):
             return Answer(200, self.status())
         if what == ("GET", "/leader"):
-            return Answer(200, {"leader_url": self.told["leader_url"]})
+            return Answer(200, {"leader_url": self.told["leader_url"], "fenced": self.has_fence()})
         if what == ("GET", "/consistency"):
             return Answer(200, self.consistency())
         steps = {

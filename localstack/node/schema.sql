@@ -84,7 +84,7 @@ BEGIN
   UPDATE health SET at = clock_timestamp() WHERE id = which;
 END $$;
 
-GRANT SELECT ON ALL TABLES IN SCHEMA public TO app;
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO app, reader;
 GRANT INSERT, UPDATE, DELETE ON entries, jobs, health TO app;
 -- A row lock asks for the right to update.
 GRANT UPDATE ON control TO app;

@@ -130,7 +130,9 @@ class Service:
     def __init__(self, config):
         self.config = config
         self.site = config["site"]
-        self.database = Database(config["database"])
+        # Who reads needs no right to write, which a fence takes away.
+        self.reads = Database(config["reads"])
+        self.writes = Database(config["writes"])
 
     def handle(self, request):
         method, path = request.method, request.path
@@ -149,7 +151,7 @@ class Service:
         values = (name, body["sequence"], body["value"], body["checksum"])
         try:
             sql = "SELECT created, lsn, epoch, decided_in FROM put_entry(%s, %s, %s, %s)"
-            [(created, lsn, epoch, decided_in)] = self.database.ask(sql, values)
+            [(created, lsn, epoch, decided_in)] = self.writes.ask(sql, values)
         except Standby:
             return self.to_leader(request)
         decider = dict(zip(DECIDER, (self.site, str(decided_in))))
@@ -159,7 +161,7 @@ class Service:
         self.login(request)
         self.think()
         sql = "SELECT id, sequence, value, checksum, lsn, epoch FROM entries WHERE id = %s"
-        rows = self.database.ask(sql, (name,))
+        rows = self.reads.ask(sql, (name,))
         if not rows:
             raise Refused(404, "no such entry")
         names = ("id", "sequence", "value", "checksum", "lsn", "epoch")
@@ -171,7 +173,7 @@ class Service:
         sql = """SELECT id, sequence, length(value), encode(sha256(convert_to(value, 'UTF8')), 'hex') = lower(checksum),
                         count(*) OVER (PARTITION BY id)
                  FROM entries WHERE starts_with(id, %s) ORDER BY id"""
-        rows = self.database.ask(sql, (request.query.get("prefix", ""),), within=60)
+        rows = self.reads.ask(sql, (request.query.get("prefix", ""),), within=60)
         names = ("id", "sequence", "value_bytes", "checksum_ok", "copies")
         lines = [json.dumps(dict(zip(names, row))) + "\n" for row in rows]
         return Answer(200, text="".join(lines))
@@ -186,7 +188,7 @@ class Service:
             raise Refused(422, "argv names no program")
         name = f"job-{secrets.token_hex(8)}"
         try:
-            self.database.ask("SELECT submit_job(%s, %s)", (name, json.dumps(argv)))
+            self.writes.ask("SELECT submit_job(%s, %s)", (name, json.dumps(argv)))
         except Standby:
             return self.to_leader(request)
         return Answer(201, {"id": name})
@@ -194,7 +196,7 @@ class Service:
     def job(self, request, name):
         self.login(request)
         sql = "SELECT id, argv, state, claim, exit_code, output FROM jobs WHERE id = %s"
-        rows = self.database.ask(sql, (name,))
+        rows = self.reads.ask(sql, (name,))
         if not rows:
             raise Refused(404, "no such job")
         return Answer(200, dict(zip(("id", "argv", "state", "claim", "exit_code", "output"), rows[0])))
@@ -202,7 +204,7 @@ class Service:
     def claim(self, request):
         require_worker(request, self.config["worker_token"])
         try:
-            rows = self.database.ask("SELECT id, argv, claim FROM claim_job(%s)", (LEASE,))
+            rows = self.writes.ask("SELECT id, argv, claim FROM claim_job(%s)", (LEASE,))
         except Standby:
             return Answer(204)
         return Answer(200, dict(zip(("id", "argv", "claim"), rows[0]))) if rows else Answer(204)
@@ -213,7 +215,7 @@ class Service:
         sql = "SELECT id FROM finish_job(%s, %s, %s, %s)"
         values = (name, body["claim"], body["exit_code"], body["output"])
         try:
-            rows = self.database.ask(sql, values)
+            rows = self.writes.ask(sql, values)
         except Standby as error:
             raise Refused(503, "not primary") from error
         if not rows:
@@ -238,17 +240,22 @@ class Service:
             return str(error) or repr(error)
 
     def check_database(self):
-        """A write as a client's; a standby can only read."""
+        """A write as a client's; a standby can only read, and so can one that is fenced."""
         try:
-            self.database.ask("SELECT beat(1)", within=HEALTHY_WITHIN)
+            self.writes.ask("SELECT beat(1)", within=HEALTHY_WITHIN)
+            return
         except Standby:
-            self.database.ask("SELECT at FROM health", within=HEALTHY_WITHIN)
+            pass
+        except Refused:
+            if not self.told().get("fenced"):
+                raise
+        self.reads.ask("SELECT at FROM health", within=HEALTHY_WITHIN)
 
     def check_queue(self):
         """Jobs wait on a standby until it is promoted, so only a primary's queue can stall."""
         sql = """SELECT extract(epoch FROM clock_timestamp() - min(submitted_at)) FROM jobs
                  WHERE state = 'queued' AND NOT pg_is_in_recovery()"""
-        [(waited,)] = self.database.ask(sql, within=HEALTHY_WITHIN)
+        [(waited,)] = self.reads.ask(sql, within=HEALTHY_WITHIN)
         if waited is not None and waited >= QUEUE_STALL:
             raise Refused(503, f"stalled: a job has waited {waited:.1f} s")
 
@@ -263,14 +270,18 @@ class Service:
     def think(self):
         time.sleep(self.config["timing"]["think_time_ms"] / 1000)
 
+    def told(self):
+        """What the operators have told this site."""
+        try:
+            answer = self.call(self.config["admin_url"], "GET", "/leader", b"", {}, HEALTHY_WITHIN)
+            return json.loads(answer.body)
+        except (Refused, ValueError) as error:
+            raise Refused(503, f"what this site was told is not known: {error}") from error
+
     def to_leader(self, request):
         if FORWARDED in request.headers:
             raise Refused(503, "not primary")
-        try:
-            status = self.call(self.config["admin_url"], "GET", "/leader", b"", {}, COMMITTED_WITHIN)
-            leader = json.loads(status.body)["leader_url"]
-        except (OSError, ValueError, KeyError) as error:
-            raise Refused(503, f"not primary, and who is: {error}") from error
+        leader = self.told().get("leader_url")
         if not leader:
             raise Refused(503, "not primary")
         return self.sent_on(leader, request, {FORWARDED: self.site}, COMMITTED_WITHIN * 2)

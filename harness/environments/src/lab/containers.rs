@@ -172,11 +172,11 @@ impl ContainerHosts {
     }
 
     /// What a program of a site needs to ask its database.
-    fn database(&self, site: &str) -> Result<String, ActionError> {
+    fn database(&self, site: &str, role: &str) -> Result<String, ActionError> {
         let (_, address) = self.address(&node_name(site, DATABASE))?;
         let password = self.application.expose();
         Ok(format!(
-            "host={address} port={POSTGRESQL} dbname=store user=app password={password} application_name={site}"
+            "host={address} port={POSTGRESQL} dbname=store user={role} password={password} application_name={site}"
         ))
     }
 }
@@ -255,7 +255,8 @@ impl Shared {
             SERVICE => {
                 let config = json!({
                     "site": site,
-                    "database": hosts.database(site)?,
+                    "reads": hosts.database(site, "reader")?,
+                    "writes": hosts.database(site, "app")?,
                     "admin_url": format!("http://{}", addresses.admin),
                     "auth_url": format!("http://{auth}"),
                     "token_secret": secrets.token.expose(),
@@ -266,7 +267,7 @@ impl Shared {
             }
             AUTH => {
                 let config = json!({
-                    "database": hosts.database(site)?,
+                    "database": hosts.database(site, "reader")?,
                     "token_secret": secrets.token.expose(),
                     "token_lifetime_ms": whole_millis(LOGIN_LIFETIME),
                 });

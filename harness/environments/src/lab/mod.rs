@@ -133,6 +133,8 @@ struct Shared {
     make_links: MakeLinks,
     open_archive: OpenArchive,
     http: Http,
+    /// For what sites are told to do.
+    orders: Http,
     credentials: Arc<std::sync::Mutex<Credentials>>,
     running: Mutex<Running>,
     volumes: std::sync::Mutex<Volumes>,
@@ -182,6 +184,11 @@ impl Lab {
         tools: Tools,
     ) -> Result<Self, ActionError> {
         let hosts = tools.containers.map(|engine| ContainerHosts::new(engine, run_id));
+        let http = Http::new()?;
+        let orders = match &hosts {
+            Some(_) => Http::within(reach::STEP_TIMEOUT)?,
+            None => http.clone(),
+        };
         let shared = Shared {
             name: inventory.environment.clone(),
             services: inventory.services.clone(),
@@ -195,7 +202,8 @@ impl Lab {
             seed,
             make_links: tools.make_links,
             open_archive: tools.open_archive,
-            http: Http::new()?,
+            http,
+            orders,
             credentials: Arc::new(std::sync::Mutex::new(Credentials::new()?)),
             running: Mutex::default(),
             volumes: std::sync::Mutex::default(),
