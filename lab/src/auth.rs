@@ -42,6 +42,7 @@ pub struct AuthConfig {
 /// When its address cannot be listened on.
 pub async fn run(config: AuthConfig) -> Result<(), LabError> {
     node::hold_lifeline("auth", config.die_with_starting_thread)?;
+    node::survive_refused_writes()?;
     let (listener, bound) = node::listen(config.http).await?;
     let mut fields = node::ready_fields("auth");
     fields.insert("http".to_owned(), bound.to_string().into());

@@ -32,6 +32,7 @@ use crate::store::StoreError;
 /// When the backup directory cannot be used. A site whose database is away is waited for.
 pub async fn run(config: BackupConfig) -> Result<(), LabError> {
     node::hold_lifeline("backup", config.die_with_starting_thread)?;
+    node::survive_refused_writes()?;
     let agent = agent::Agent::new(config)?;
     let mut fields = node::ready_fields("backup");
     fields.insert("directory".to_owned(), agent.directory().display().to_string().into());

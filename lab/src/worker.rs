@@ -24,6 +24,7 @@ use crate::node::{self, LabError};
 /// When the worker does not know its own executable.
 pub async fn run(config: WorkerConfig) -> Result<(), LabError> {
     node::hold_lifeline("worker", config.die_with_starting_thread)?;
+    node::survive_refused_writes()?;
     let launcher = launch::Launcher::of_this_process()?;
     let mut fields = node::ready_fields("worker");
     fields.insert("service_url".to_owned(), config.service_url.clone().into());

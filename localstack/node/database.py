@@ -27,6 +27,7 @@ STARTED_WITHIN = 60
 PROMOTED_WITHIN = 30
 FENCED_WITHIN = 5.0
 BEAT = 0.1
+SUPERVISED = 0.5
 SETTINGS = """
 listen_addresses = '*'
 unix_socket_directories = '/tmp'
@@ -362,6 +363,29 @@ class Server:
                     connection.close()
                 connection = None
 
+    def supervise(self):
+        """Starts a server that has ended again, fenced, so that it decides nothing before it is told its role."""
+        while True:
+            time.sleep(SUPERVISED)
+            with self.lock:
+                if self.runs():
+                    continue
+                log("the server has ended; it is started again")
+                try:
+                    (CLUSTER / "postmaster.pid").unlink(missing_ok=True)
+                    self.let_in(clients=self.is_standby())
+                    self.start()
+                except (Refused, OSError) as error:
+                    log(f"start: {error}")
+
+    @staticmethod
+    def runs():
+        try:
+            pid = (CLUSTER / "postmaster.pid").read_text().split()[0]
+            return "postgres" in Path(f"/proc/{pid}/comm").read_text()
+        except (OSError, IndexError):
+            return False
+
     def handle(self, request):
         what = (request.method, request.path)
         if what == ("GET", "/status"):
@@ -388,7 +412,8 @@ class Server:
 def main(config):
     server = Server(config)
     server.prepare()
-    threading.Thread(target=server.beat, daemon=True).start()
+    for work in (server.beat, server.supervise):
+        threading.Thread(target=work, daemon=True).start()
     serve(config["port"], server.handle)
 
 

@@ -22,6 +22,9 @@ CREATE TABLE jobs (
   exit_code integer,
   output text
 );
+CREATE TABLE registers (key text PRIMARY KEY, value bigint NOT NULL);
+CREATE TABLE accounts (name text PRIMARY KEY, balance bigint NOT NULL CHECK (balance >= 0));
+CREATE TABLE postings (id text PRIMARY KEY, moved jsonb);
 CREATE TABLE health (id integer PRIMARY KEY, at timestamptz NOT NULL);
 INSERT INTO health VALUES (1, now()), (2, now());
 
@@ -78,6 +81,69 @@ BEGIN
     RETURNING jobs.*;
 END $$;
 
+CREATE FUNCTION put_register(which text, new_value bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE now_epoch bigint := deciding();
+BEGIN
+  INSERT INTO registers VALUES (which, new_value) ON CONFLICT (key) DO UPDATE SET value = new_value;
+  RETURN now_epoch;
+END $$;
+
+-- What only the one that decides may answer. It has to write, because what a synchronous standby does not have yet might be lost
+-- although somebody has seen it: a commit waits for all that was written before it.
+CREATE FUNCTION get_register(which text, OUT epoch bigint, OUT value bigint) LANGUAGE plpgsql AS $$
+BEGIN
+  epoch := deciding();
+  SELECT registers.value INTO value FROM registers WHERE key = which;
+  PERFORM seen();
+END $$;
+
+CREATE FUNCTION get_accounts(OUT epoch bigint, OUT balances jsonb) LANGUAGE plpgsql AS $$
+BEGIN
+  epoch := deciding();
+  SELECT jsonb_object_agg(name, balance) INTO balances FROM accounts;
+  PERFORM seen();
+END $$;
+
+CREATE FUNCTION seen() RETURNS void LANGUAGE sql AS $$
+  INSERT INTO health VALUES (3, clock_timestamp()) ON CONFLICT (id) DO UPDATE SET at = clock_timestamp();
+$$;
+
+CREATE FUNCTION open_accounts(opening jsonb, OUT epoch bigint, OUT created boolean) LANGUAGE plpgsql AS $$
+BEGIN
+  epoch := deciding();
+  INSERT INTO postings VALUES ('opening', NULL) ON CONFLICT (id) DO NOTHING;
+  created := FOUND;
+  IF created THEN
+    INSERT INTO accounts SELECT key, value::bigint FROM jsonb_each_text(opening);
+  END IF;
+END $$;
+
+CREATE FUNCTION transfer(new_id text, giver text, taker text, amount bigint, OUT epoch bigint, OUT created boolean) LANGUAGE plpgsql AS $$
+DECLARE this jsonb := jsonb_build_array(giver, taker, amount);
+DECLARE before jsonb;
+DECLARE changed integer;
+BEGIN
+  epoch := deciding();
+  INSERT INTO postings VALUES (new_id, this) ON CONFLICT (id) DO NOTHING;
+  created := FOUND;
+  IF NOT created THEN
+    SELECT moved INTO before FROM postings WHERE id = new_id;
+    IF before IS DISTINCT FROM this THEN
+      RAISE EXCEPTION '% is another transfer', new_id USING ERRCODE = 'DR002';
+    END IF;
+    RETURN;
+  END IF;
+  -- In one order, so that no two wait for each other.
+  PERFORM FROM accounts WHERE name IN (giver, taker) ORDER BY name FOR UPDATE;
+  UPDATE accounts SET balance = balance + CASE WHEN name = giver THEN -amount ELSE amount END WHERE name IN (giver, taker);
+  GET DIAGNOSTICS changed = ROW_COUNT;
+  IF changed <> 2 THEN
+    RAISE EXCEPTION 'there is no account % or no account %', giver, taker USING ERRCODE = 'DR002';
+  END IF;
+EXCEPTION WHEN check_violation THEN
+  RAISE EXCEPTION '% has less than %', giver, amount USING ERRCODE = 'DR002';
+END $$;
+
 CREATE FUNCTION beat(which integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM deciding();
@@ -85,7 +151,7 @@ BEGIN
 END $$;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO app, reader;
-GRANT INSERT, UPDATE, DELETE ON entries, jobs, health TO app;
+GRANT INSERT, UPDATE, DELETE ON entries, jobs, health, registers, accounts, postings TO app;
 -- A row lock asks for the right to update.
 GRANT UPDATE ON control TO app;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO app;

@@ -25,6 +25,8 @@ FORWARDED = "x-drdrill-forwarded"
 DECIDER = ("x-drdrill-site", "x-drdrill-epoch")
 # What the server says of a commit that it gave up waiting for: it is kept here, and maybe nowhere else.
 NOT_EVERYWHERE = "synchronous replication"
+# Of one kind, by one program: the server has 80 for all of them.
+CONNECTIONS = 16
 LEASE = "30 seconds"
 QUEUE_STALL = 5.0
 
@@ -35,6 +37,7 @@ class Database:
     def __init__(self, dsn):
         self.dsn = dsn
         self.idle = LifoQueue()
+        self.free = threading.Semaphore(CONNECTIONS)
         self.at_work = {}
         self.lock = threading.Lock()
         threading.Thread(target=self.watch, daemon=True).start()
@@ -84,7 +87,14 @@ class Database:
 
     def ask(self, sql, values=(), within=COMMITTED_WITHIN):
         """Runs one statement in a transaction of its own; returns its rows."""
-        connection = self.taken()
+        if not self.free.acquire(timeout=within):
+            raise Refused(503, f"no connection to the database is free after {within} s")
+        try:
+            return self.ask_on(self.taken(), sql, values, within)
+        finally:
+            self.free.release()
+
+    def ask_on(self, connection, sql, values, within):
         del connection.notices[:]
         with self.lock:
             self.at_work[connection] = time.monotonic() + within
@@ -154,8 +164,7 @@ class Service:
             [(created, lsn, epoch, decided_in)] = self.writes.ask(sql, values)
         except Standby:
             return self.to_leader(request)
-        decider = dict(zip(DECIDER, (self.site, str(decided_in))))
-        return Answer(201 if created else 200, {"lsn": lsn, "epoch": epoch}, decider)
+        return Answer(201 if created else 200, {"lsn": lsn, "epoch": epoch}, self.decider(decided_in))
 
     def get(self, request, name):
         self.login(request)
@@ -177,6 +186,47 @@ class Service:
         names = ("id", "sequence", "value_bytes", "checksum_ok", "copies")
         lines = [json.dumps(dict(zip(names, row))) + "\n" for row in rows]
         return Answer(200, text="".join(lines))
+
+    def decided(self, request, sql, values):
+        """What only the one that decides may answer: its row, or the leader's answer."""
+        self.login(request)
+        self.think()
+        try:
+            [row] = self.writes.ask(sql, values)
+        except Standby:
+            return None, self.to_leader(request)
+        return row, None
+
+    def decider(self, epoch):
+        return dict(zip(DECIDER, (self.site, str(epoch))))
+
+    def put_register(self, request, key):
+        value = request.json()["value"]
+        row, passed = self.decided(request, "SELECT put_register(%s, %s)", (key, value))
+        return passed or Answer(200, {"epoch": row[0]}, self.decider(row[0]))
+
+    def get_register(self, request, key):
+        row, passed = self.decided(request, "SELECT epoch, value FROM get_register(%s)", (key,))
+        return passed or Answer(200, {"value": row[1]}, self.decider(row[0]))
+
+    def balances(self, request):
+        row, passed = self.decided(request, "SELECT epoch, balances FROM get_accounts()", ())
+        return passed or Answer(200, {"balances": row[1] or {}}, self.decider(row[0]))
+
+    def posted(self, request, sql, values):
+        row, passed = self.decided(request, sql, values)
+        return passed or Answer(201 if row[1] else 200, {"epoch": row[0]}, self.decider(row[0]))
+
+    def open_accounts(self, request):
+        values = (json.dumps(request.json()["balances"]),)
+        return self.posted(request, "SELECT epoch, created FROM open_accounts(%s)", values)
+
+    def transfer(self, request):
+        body = request.json()
+        if body["amount"] <= 0 or body["from"] == body["to"]:
+            raise Refused(422, "a transfer moves a positive amount between two accounts")
+        values = (body["id"], body["from"], body["to"], body["amount"])
+        return self.posted(request, "SELECT epoch, created FROM transfer(%s, %s, %s, %s)", values)
 
     def log_in(self, request):
         return self.sent_on(self.config["auth_url"], request, {}, COMMITTED_WITHIN)
@@ -323,6 +373,11 @@ ROUTES = [
     ("GET", "/entries", Service.audit),
     ("PUT", f"/entries/{NAME}", Service.put),
     ("GET", f"/entries/{NAME}", Service.get),
+    ("PUT", f"/registers/{NAME}", Service.put_register),
+    ("GET", f"/registers/{NAME}", Service.get_register),
+    ("POST", "/accounts", Service.open_accounts),
+    ("GET", "/accounts", Service.balances),
+    ("POST", "/transfers", Service.transfer),
     ("POST", "/jobs", Service.submit),
     ("POST", "/jobs/claim", Service.claim),
     ("GET", f"/jobs/{NAME}", Service.job),

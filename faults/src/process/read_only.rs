@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use drdrill_core::action::{Action, ActionError, Belt, Presence, Tag, Undo};
-use drdrill_core::environment::{HealthKind, HealthSource};
+use drdrill_core::environment::{HealthKind, HealthSource, ProcessIdentity};
 
 use super::file_limit::{FileLimit, survives_refusal};
 use super::read_only_undo::{Limited, ReadOnlyUndo};
 use super::targets::Targets;
+use drdrill_process::population;
 
 /// Processes of a site can read files and not write to them.
 #[derive(Debug)]
@@ -43,6 +44,14 @@ impl StorageReadOnly {
     }
 }
 
+/// Whether a process is in the container of one that was struck before it and that runs.
+fn has_elder(struck: &[Limited], process: &ProcessIdentity) -> bool {
+    let elder = struck.iter().find(|one| one.process.node == process.node);
+    elder.is_some_and(|elder| {
+        elder.process != *process && drdrill_process::is_alive(&elder.process)
+    })
+}
+
 #[async_trait]
 impl Action for StorageReadOnly {
     fn kind(&self) -> &'static str {
@@ -67,8 +76,11 @@ impl Action for StorageReadOnly {
     async fn plan(&self, _: &Tag) -> Result<Undo, ActionError> {
         let targets = self.targets.find().await.map_err(|error| self.error(error))?;
         let mut limited = Vec::new();
+        let mut all = Vec::new();
         for target in targets {
-            let process = target.process;
+            all.extend(population(&target.process).map_err(|error| self.error(error))?);
+        }
+        for process in all {
             let (node, pid) = (&process.node, process.pid);
             if !survives_refusal(&process).map_err(|error| self.error(error))? {
                 return Err(self.error(format!(
@@ -95,6 +107,7 @@ impl Action for StorageReadOnly {
             let none = FileLimit { soft: Some(0), ..*before };
             match none.set(process) {
                 Ok(true) => {}
+                Ok(false) if has_elder(&struck, process) => {}
                 Ok(false) => return Err(self.error(format!("{} has ended", process.node))),
                 Err(error) => return Err(self.error(error)),
             }
@@ -114,6 +127,10 @@ impl Action for StorageReadOnly {
                 Some(_) => {
                     let detail = format!("{node} (pid {pid}) may write to files");
                     return Ok(Presence::Absent { detail });
+                }
+                // What a database does whose writes are refused.
+                None if has_elder(&struck, process) => {
+                    proof.push(format!("{node} (pid {pid}) has ended"));
                 }
                 None => {
                     let detail = format!("{node} (pid {pid}) has ended");

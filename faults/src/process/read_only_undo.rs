@@ -41,12 +41,22 @@ impl ReadOnlyUndo {
 #[derive(Debug)]
 pub struct ReadOnlyReverter;
 
-/// The processes that still have a limit of 0. One that has ended has none.
+/// The processes that still have a limit of 0, with those of a container that were started meanwhile: they have it from the one
+/// that started them. One that has ended has none.
 fn left(node: &str, params: &Value) -> Result<Vec<Limited>, ActionError> {
     let undo: ReadOnlyUndo = serde_json::from_value(params.clone())
         .map_err(|error| ActionError::new("read the undo of", node, error))?;
+    let failed = |error| ActionError::new("look for the processes of", node, error);
+    let mut all = undo.processes.clone();
+    for one in &undo.processes {
+        for process in drdrill_process::population(&one.process).map_err(failed)? {
+            if undo.processes.iter().all(|known| known.process != process) {
+                all.push(Limited { process, before: one.before });
+            }
+        }
+    }
     let mut left = Vec::new();
-    for one in undo.processes {
+    for one in all {
         let now = FileLimit::of(&one.process)
             .map_err(|error| ActionError::new("look at", &one.process.node, error))?;
         if now.is_some_and(|now| now.soft == Some(0) && one.before.soft != Some(0)) {

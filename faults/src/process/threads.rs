@@ -24,15 +24,27 @@ impl Thread {
     }
 }
 
-/// The threads of exactly this process that have not ended; none when it has.
+/// The threads of exactly this process, and where it is the first one of a container of all others in it, that have not
+/// ended; none when it has.
 pub(super) fn of(process: &ProcessIdentity) -> io::Result<Vec<Thread>> {
+    let mut threads = Vec::new();
+    for one in drdrill_process::population(process)? {
+        threads.extend(of_one(&one)?);
+    }
+    Ok(threads)
+}
+
+fn of_one(process: &ProcessIdentity) -> io::Result<Vec<Thread>> {
     let tasks = match fs::read_dir(format!("/proc/{}/task", process.pid)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        // ESRCH: it ended while its directory was being opened.
+        Err(error) if error.raw_os_error() == Some(3) => return Ok(Vec::new()),
         tasks => tasks?,
     };
     let mut threads = Vec::new();
     for task in tasks {
-        let Ok(id) = task?.file_name().to_string_lossy().parse() else { continue };
+        let Ok(task) = task else { continue };
+        let Ok(id) = task.file_name().to_string_lossy().parse() else { continue };
         // A thread that ends meanwhile is none.
         let Ok(status) = fs::read_to_string(format!("/proc/{}/task/{id}/status", process.pid))
         else {

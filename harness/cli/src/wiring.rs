@@ -113,8 +113,8 @@ fn names_of(inventory: &Inventory) -> Known {
             zones: Some(BTreeMap::new()),
             functions: names(&lab::FUNCTIONS),
             probes: names(&lab::STREAMS),
-            also: names(&lab::OPTIONAL_STREAMS[..1]),
-            workloads: Vec::new(),
+            also: names(&lab::OPTIONAL_STREAMS),
+            workloads: names(&lab::WORKLOADS).unwrap_or_default(),
             components: Some(
                 [lab::PRIMARY, lab::DR]
                     .map(|role| (role.to_owned(), names(&lab::CONTAINERS).unwrap_or_default()))

@@ -446,8 +446,12 @@ async fn catch_up(
         if status.following && position.saturating_add(within) >= goal {
             return Ok(format!("at change {position} of {goal}"));
         }
-        if status.following && within > 0 && position >= mark {
+        if status.following && position >= mark {
             let took = since.elapsed();
+            if within == 0 {
+                // All that there was when it was asked for. A source that is fenced has no more.
+                return Ok(format!("at change {position}, which the source was at"));
+            }
             if took <= CLOSE_BEHIND {
                 let took = took.as_millis();
                 return Ok(format!("at change {position}, {took} ms behind the source at {goal}"));

@@ -2,9 +2,11 @@
 
 mod mark;
 mod pid_file;
+mod population;
 mod program;
 
 pub use mark::{marked, of_group};
+pub use population::population;
 pub use pid_file::{PidFileError, of_pid_file};
 pub use program::check_program;
 

@@ -133,7 +133,7 @@ struct Shared {
     make_links: MakeLinks,
     open_archive: OpenArchive,
     http: Http,
-    /// For what sites are told to do.
+    /// For what takes long.
     orders: Http,
     credentials: Arc<std::sync::Mutex<Credentials>>,
     running: Mutex<Running>,
@@ -186,7 +186,7 @@ impl Lab {
         let hosts = tools.containers.map(|engine| ContainerHosts::new(engine, run_id));
         let http = Http::new()?;
         let orders = match &hosts {
-            Some(_) => Http::within(reach::STEP_TIMEOUT)?,
+            Some(_) => Http::within(reach::FOLLOW_TIMEOUT)?,
             None => http.clone(),
         };
         let shared = Shared {
@@ -313,7 +313,8 @@ impl Environment for Lab {
     fn powers(&self) -> Vec<Power> {
         let mut powers = vec![Power::Processes, Power::Links, Power::Failover, Power::Functions];
         if self.shared.hosts().is_some() {
-            powers.extend([Power::Regions, Power::Partition, Power::Replication]);
+            let more = [Power::Regions, Power::Partition, Power::Replication, Power::Workloads];
+            powers.extend(more);
             return powers;
         }
         if self.shared.spec.zones.is_some() {

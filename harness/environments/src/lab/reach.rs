@@ -19,9 +19,12 @@ use super::{DR, PRIMARY, Shared};
 /// Time a call from one site to the other may take: what does not come by then does not come.
 const PEER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Time a step of a database may take: to follow another one it may have to copy all that is there. What asks for it has a
+/// Time a database may take to follow another one, for which it may have to copy all that is there. What asks for it has a
 /// limit of its own.
-pub(super) const STEP_TIMEOUT: Duration = Duration::from_mins(10);
+pub(super) const FOLLOW_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// The step that may take long.
+const FOLLOW: &str = "follow";
 
 const NOTHING: Option<&Value> = None;
 
@@ -69,7 +72,7 @@ pub(super) struct Reach {
     /// The site they are at; outside of all when absent.
     at: Option<SiteName>,
     pub(super) http: Http,
-    /// For what a site is told to do.
+    /// For what takes long.
     orders: Http,
 }
 
@@ -105,7 +108,8 @@ impl Reach {
 
     async fn tell(&self, site: &str, what: &str, body: &Value) -> Result<(), ActionError> {
         let url = format!("http://{}/{what}", self.admin(site)?);
-        self.orders.text(Method::POST, &url, None, Some(body)).await.map(drop)
+        let http = if what == FOLLOW { &self.orders } else { &self.http };
+        http.text(Method::POST, &url, None, Some(body)).await.map(drop)
     }
 }
 
@@ -139,7 +143,7 @@ impl SiteControl for Reach {
             "source": leader.replication,
             "leader_url": format!("http://{}", leader.http),
         });
-        self.tell(site, "follow", &target).await
+        self.tell(site, FOLLOW, &target).await
     }
 
     async fn start(&self, site: &str) -> Result<(), ActionError> {

@@ -84,9 +84,7 @@ impl Shared {
         let addresses = Addresses { links, proxy_server, entrances, bystander, sites, login };
         self.clients_have(addresses.login.clone())?;
         self.write_landmark(&addresses, &front).await?;
-        if self.hosts().is_none() {
-            self.open_accounts(&addresses, &front).await?;
-        }
+        self.open_accounts(&addresses, &front).await?;
         self.wait_until_followed(&addresses).await?;
         if self.spec.strategy == Strategy::Cold {
             self.wait_until_backed_up(&addresses).await?;
