@@ -7,6 +7,7 @@ mod support {
     pub(crate) mod proxies;
     pub(crate) mod quick;
     pub(crate) mod sandbox;
+    pub(crate) mod stored;
     pub(crate) mod undisturbed;
     pub(crate) mod wait;
     pub(crate) mod world;
@@ -21,10 +22,11 @@ use std::sync::LazyLock;
 
 use edn_format::{Keyword, Value as Edn};
 use serde_json::Value;
-use support::entries::{acknowledged, present};
+use support::entries::acknowledged;
 use support::proxies::ProxyServer;
 use support::quick::quick;
 use support::sandbox::{Outcome, Sandbox};
+use support::stored::present;
 use support::undisturbed::undisturbed;
 use support::world::{nothing_is_left, runs};
 

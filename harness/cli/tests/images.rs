@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support {
+    pub(crate) mod docker;
     pub(crate) mod drill;
     pub(crate) mod sandbox;
     pub(crate) mod wait;
@@ -18,19 +19,13 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use support::docker::docker;
 use support::drill::Drill;
 use support::sandbox::Sandbox;
 use support::wait::{alone, until};
 
 /// The engine notices that the one who wanted a build is gone, and removes what the build has made.
 const CLEANED_UP: Duration = Duration::from_secs(30);
-
-/// Docker's own client, an independent reader of what is there.
-fn docker(arguments: &[&str]) -> String {
-    let output = Command::new("docker").args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
 
 fn containers() -> BTreeSet<String> {
     docker(&["ps", "-aq", "--no-trunc"]).lines().map(str::to_owned).collect()

@@ -10,6 +10,7 @@ mod support {
     pub(crate) mod quick;
     pub(crate) mod record;
     pub(crate) mod sandbox;
+    pub(crate) mod stored;
     pub(crate) mod undisturbed;
     pub(crate) mod wait;
     pub(crate) mod world;
@@ -20,11 +21,12 @@ use std::fs;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use support::drill::Drill;
-use support::entries::{acknowledged, present};
+use support::entries::acknowledged;
 use support::patient::patient;
 use support::quick::{quick, quick_but};
 use support::record::record;
 use support::sandbox::Sandbox;
+use support::stored::present;
 use support::undisturbed::undisturbed;
 use support::world::{nothing_is_left, runs};
 

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
-use rusqlite::Connection;
 use serde_json::Value;
 
 use super::sandbox::Sandbox;
@@ -30,12 +28,4 @@ pub(crate) fn writes(events: &[Value]) -> impl Iterator<Item = &Value> {
 /// Sequences of the writes that the history of the only run says were acknowledged.
 pub(crate) fn acknowledged(sandbox: &Sandbox) -> BTreeSet<u64> {
     writes(&events(sandbox)).map(|sample| sample["sequence"].as_u64().unwrap()).collect()
-}
-
-/// Sequences of the writes in a database of the lab.
-pub(crate) fn present(database: &Path) -> BTreeSet<u64> {
-    let database = Connection::open(database).unwrap();
-    let mut query = database.prepare("SELECT id FROM entries WHERE id LIKE 'w-%'").unwrap();
-    let ids = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
-    ids.map(|id| id.unwrap().strip_prefix("w-").unwrap().parse().unwrap()).collect()
 }

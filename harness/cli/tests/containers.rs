@@ -1,0 +1,362 @@
+//! Drills on containers: real PostgreSQL, HAProxy and the container engine, and what is left of them.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support {
+    pub(crate) mod docker;
+    pub(crate) mod drill;
+    pub(crate) mod entries;
+    pub(crate) mod number;
+    pub(crate) mod record;
+    pub(crate) mod sandbox;
+    pub(crate) mod undisturbed;
+    pub(crate) mod wait;
+    pub(crate) mod world;
+}
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use support::docker::docker;
+use support::drill::Drill;
+use support::entries::{acknowledged, events, writes};
+use support::number::number_of;
+use support::record::record;
+use support::sandbox::{Outcome, Sandbox};
+use support::undisturbed::undisturbed;
+use support::wait::{alone, until};
+use support::world::{LEFT, nothing_is_left, processes, runs};
+
+/// The engine has removed all containers, networks and volumes of a run so long after its end.
+const REMOVED: Duration = Duration::from_secs(30);
+/// Time between two attempts of clients.
+const EVERY: Duration = Duration::from_millis(20);
+
+/// A sandbox where the images are there.
+fn ready() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.run("env build docker").exits(0);
+    sandbox
+}
+
+/// The only run of a sandbox.
+fn run_of(sandbox: &Sandbox) -> String {
+    let runs = runs(&sandbox.state);
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    runs.into_iter().next().unwrap()
+}
+
+/// What the engine has of the runs of a sandbox.
+fn of_engine(sandbox: &Sandbox) -> Vec<String> {
+    let mut all = Vec::new();
+    for run in runs(&sandbox.state) {
+        let label = format!("label=drdrill.run={run}");
+        for list in [&["ps", "-aq"][..], &["network", "ls", "-q"], &["volume", "ls", "-q"]] {
+            let said = docker(&[list, &["--filter", &label]].concat());
+            all.extend(said.lines().map(|line| format!("{} {line}", list[0])));
+        }
+    }
+    all
+}
+
+/// Waits until nothing is left, of the engine's and of anybody's.
+#[track_caller]
+fn all_is_gone(sandbox: &Sandbox) {
+    let began = Instant::now();
+    let mut left = of_engine(sandbox);
+    while !left.is_empty() && began.elapsed() < REMOVED {
+        thread::sleep(Duration::from_millis(50));
+        left = of_engine(sandbox);
+    }
+    assert!(left.is_empty(), "{LEFT} {REMOVED:?} after the end: {left:#?}");
+    nothing_is_left(sandbox);
+}
+
+/// What PostgreSQL's own client says in the container of a host.
+fn psql(run: &str, host: &str, sql: &str) -> String {
+    let container = format!("drdrill-{run}-{host}");
+    let psql = ["psql", "-h", "/tmp", "-U", "postgres", "-XAtc", sql, "store"];
+    docker(&[&["exec", &container][..], &psql].concat())
+}
+
+/// Sequences of the drill's writes that a database has.
+fn present(run: &str, host: &str) -> BTreeSet<u64> {
+    let sql = "SELECT substr(id, 3) FROM entries WHERE id LIKE 'w-%'";
+    psql(run, host, sql).lines().map(|line| line.parse().unwrap()).collect()
+}
+
+/// Sequences of the writes that were acknowledged before the fault.
+fn acknowledged_before_the_fault(sandbox: &Sandbox) -> BTreeSet<u64> {
+    let events = events(sandbox);
+    let fault = events.iter().find_map(|line| line["event"]["fault_in_effect"]["at"].as_u64());
+    let before = writes(&events).filter(|sample| sample["done"].as_u64().unwrap() < fault.unwrap());
+    before.map(|sample| sample["sequence"].as_u64().unwrap()).collect()
+}
+
+/// A free address of this machine.
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// One request as a client makes it that knows nothing of drdrill.
+fn is_healthy(address: &str) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_millis(900)))?;
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: drill\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+/// The longest time without service as an independent loop saw it: at least, and at most.
+fn watch(address: &str, done: &AtomicBool) -> (Duration, Duration) {
+    let mut seen = Vec::new();
+    thread::scope(|scope| {
+        let mut attempts = Vec::new();
+        while !done.load(Ordering::Relaxed) {
+            let began = Instant::now();
+            let attempt = move || (began, Instant::now, is_healthy(address));
+            attempts.push(scope.spawn(move || {
+                let (began, now, healthy) = attempt();
+                (began, now(), healthy)
+            }));
+            thread::sleep(EVERY.saturating_sub(began.elapsed()));
+        }
+        seen.extend(attempts.into_iter().map(|attempt| attempt.join().unwrap()));
+    });
+    seen.sort_by_key(|(began, _, _)| *began);
+    let mut longest = (Duration::ZERO, Duration::ZERO);
+    let first = seen.iter().position(|(_, _, healthy)| *healthy).unwrap();
+    let mut last_good = seen[first];
+    let mut bad: Option<(Instant, Instant)> = None;
+    for &(began, ended, healthy) in &seen[first..] {
+        if !healthy {
+            bad = Some(bad.map_or((ended, began), |(from, _)| (from.min(ended), began)));
+            continue;
+        }
+        if let Some((from, to)) = bad.take() {
+            let at_least = to.saturating_duration_since(from);
+            longest = longest.max((at_least, ended.saturating_duration_since(last_good.0)));
+        }
+        last_good = (began, ended, healthy);
+    }
+    longest
+}
+
+#[test]
+fn a_lost_site_costs_what_a_select_on_the_survivor_misses_and_as_long_as_another_client_sees() {
+    undisturbed(|| {
+        let sandbox = ready();
+        let listen = free_address();
+        let mut drill = Drill::start(sandbox.command(&format!(
+            "run complete_site_failure --env docker --set failback=none --set listen={listen} --format json"
+        )));
+        drill.says("baseline: ");
+        let run = run_of(&sandbox);
+        let done = AtomicBool::new(false);
+        let (present, outage) = thread::scope(|scope| {
+            let watcher = scope.spawn(|| watch(&listen, &done));
+            drill.says("  soak: ");
+            let present = present(&run, "dr-database");
+            done.store(true, Ordering::Relaxed);
+            (present, watcher.join().unwrap())
+        });
+        let outcome = drill.end();
+        all_is_gone(&sandbox);
+        let record = record(&outcome.exits(0));
+        let service = &record["services"][0];
+        let before = acknowledged_before_the_fault(&sandbox);
+        let missing = before.difference(&present).count();
+        assert!(missing > 0, "with 250 ms of lag some are lost");
+        assert_eq!(service["rpo"]["writes"]["lost"], missing, "of {}", before.len());
+        let millis = |bound: &str| service["outage"][bound].as_f64().unwrap();
+        let (at_least, at_most) = (millis("at_least_ms"), millis("at_most_ms"));
+        let within = 2.0 * EVERY.as_secs_f64() * 1e3;
+        let theirs = (outage.0.as_secs_f64() * 1e3, outage.1.as_secs_f64() * 1e3);
+        assert!(
+            theirs.0 <= at_most + within && at_least <= theirs.1 + within,
+            "an independent loop saw an outage of {theirs:?} ms, drdrill of {at_least} to {at_most} ms"
+        );
+        eprintln!("outage: {at_least} to {at_most} ms; seen by another loop: {theirs:?} ms");
+        assert_eq!(record["environment"]["provider"], "docker");
+    });
+}
+
+#[test]
+fn after_the_way_back_both_databases_have_what_was_acknowledged() {
+    undisturbed(|| {
+        let sandbox = ready();
+        let mut drill =
+            Drill::start(sandbox.command("run complete_site_failure --env docker --format json"));
+        drill.says("  audit: ");
+        let run = run_of(&sandbox);
+        let [primary, dr] = ["primary-database", "dr-database"].map(|host| present(&run, host));
+        let outcome = drill.end();
+        all_is_gone(&sandbox);
+        let record = record(&outcome.exits(0));
+        let lost = record["services"][0]["rpo"]["writes"]["lost"].as_u64().unwrap();
+        let acknowledged = acknowledged(&sandbox);
+        let lacks = |present| acknowledged.difference(present).count() as u64;
+        assert_eq!((lacks(&primary), lacks(&dr)), (lost, lost));
+        assert_eq!(record["services"][0]["rpo"]["failback_lost"], 0);
+        assert_eq!(record["split_brain"], Value::Array(Vec::new()));
+        let functions = record["functionality"].as_array().unwrap();
+        assert_eq!(functions.len(), 8, "four of them, after the recovery and after the way back");
+        assert!(functions.iter().all(|function| function["outcome"] == "pass"), "{functions:?}");
+    });
+}
+
+#[test]
+fn a_synchronous_dr_site_loses_nothing() {
+    for round in 1..=number_of("DRDRILL_HOT").unwrap_or(1) {
+        undisturbed(|| {
+            let sandbox = ready();
+            let mut drill = Drill::start(sandbox.command(
+                "run complete_site_failure --env docker --set strategy=hot --set failback=none --format json",
+            ));
+            drill.says("  soak: ");
+            let present = present(&run_of(&sandbox), "dr-database");
+            let outcome = drill.end();
+            all_is_gone(&sandbox);
+            let record = record(&outcome.exits(0));
+            let before = acknowledged_before_the_fault(&sandbox);
+            assert!(before.len() > 50, "{}", before.len());
+            assert_eq!(before.difference(&present).count(), 0, "round {round}");
+            assert_eq!(record["services"][0]["rpo"]["writes"]["lost"], 0, "round {round}");
+            eprintln!("site loss {round}: 0 of {} acknowledged lost", before.len());
+        });
+    }
+}
+
+#[test]
+fn a_primary_that_returns_can_be_read_and_not_written() {
+    let _alone = alone();
+    let sandbox = ready();
+    let mut host = Drill::start(sandbox.command("env up docker"));
+    host.says("docker is up; clients come to http://");
+    let marked = processes(&sandbox.state).into_iter().find_map(|(pid, _)| mark_of(pid));
+    let run = marked.unwrap();
+    let database = format!("drdrill-{run}-primary-database");
+    docker(&["kill", &database]);
+    sandbox.run("failover --env docker").exits(0);
+    docker(&["start", &database]);
+    let status = || -> Outcome { sandbox.run("env status docker --format json") };
+    let fenced = until("the old primary is back", REMOVED, || {
+        let status: Value = serde_json::from_str(&status().stdout).ok()?;
+        let sites = status["sites"].as_array()?;
+        let primary = sites.iter().find(|site| site["site"] == "primary")?;
+        Some((primary["role"].as_str()?.to_owned(), primary["fenced"].as_bool()?))
+    });
+    assert_eq!(fenced, ("primary".to_owned(), true));
+    // By the very client that the application is.
+    let read = "import json, psycopg2, sys; c = json.load(open('/etc/drdrill.json')); \
+                k = psycopg2.connect(c[sys.argv[1]]).cursor(); k.execute(sys.argv[2]); print(k.fetchall())";
+    let service = format!("drdrill-{run}-primary-service");
+    let python = |role: &str, sql: &str| {
+        let words = ["exec", &service, "python3", "-c", read, role, sql];
+        Command::new("docker").args(words).output().unwrap()
+    };
+    let reads = python("reads", "SELECT count(*) FROM entries");
+    assert!(reads.status.success(), "{reads:?}");
+    let writes = python("writes", "SELECT beat(1)");
+    let why = String::from_utf8_lossy(&writes.stderr).into_owned();
+    assert!(!writes.status.success() && why.contains("pg_hba.conf rejects"), "{why}");
+    sandbox.run("env down docker").exits(0);
+    assert_eq!(host.end().code, Some(0));
+    let label = format!("label=drdrill.run={run}");
+    for list in [&["ps", "-aq"][..], &["network", "ls", "-q"], &["volume", "ls", "-q"]] {
+        assert_eq!(docker(&[list, &["--filter", &label]].concat()), "");
+    }
+    nothing_is_left(&sandbox);
+}
+
+/// The run whose mark a process carries.
+fn mark_of(pid: i32) -> Option<String> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let variables = environment.split(|&byte| byte == 0);
+    let mut texts = variables.map(|variable| String::from_utf8_lossy(variable).into_owned());
+    texts.find_map(|text| text.strip_prefix("DRDRILL_LAB=").map(str::to_owned))
+}
+
+#[test]
+fn killed_at_any_moment_no_container_network_or_volume_is_left() {
+    let _alone = alone();
+    for (moment, keeper_too) in [
+        // While networks and the first containers are made.
+        ("drdrill 0", false),
+        ("drdrill 0", true),
+        ("  in effect: ", false),
+        ("  in effect: ", true),
+        ("resync the original site", false),
+    ] {
+        let sandbox = ready();
+        let command = sandbox.command("run complete_site_failure --env docker --set soak=1s");
+        let mut drill = Drill::start(command);
+        drill.says(moment);
+        let run = run_of(&sandbox);
+        // Something is there that has to go.
+        until("something of the run is there", REMOVED, || {
+            (!of_engine(&sandbox).is_empty()).then_some(())
+        });
+        if keeper_too {
+            let found = processes(&sandbox.state);
+            let keepers = found.iter().filter(|(_, what)| what.contains(" keeper "));
+            for (pid, _) in keepers {
+                kill(Pid::from_raw(*pid), Signal::SIGKILL).unwrap();
+            }
+        }
+        drill.signal(Signal::SIGKILL);
+        drill.end();
+        if keeper_too {
+            let outcome = sandbox.run("recover");
+            assert_eq!(outcome.code, Some(0), "{LEFT} of {run} at {moment}: {outcome:#?}");
+        }
+        all_is_gone(&sandbox);
+    }
+}
+
+#[test]
+fn two_drills_on_containers_at_once_do_not_touch_each_other() {
+    let _alone = alone();
+    let sandboxes = [ready(), ready()];
+    let drills: Vec<Drill> = sandboxes
+        .iter()
+        .map(|sandbox| Drill::start(sandbox.command("run no_op --env docker")))
+        .collect();
+    for (drill, sandbox) in drills.into_iter().zip(&sandboxes) {
+        drill.end().exits(0);
+        all_is_gone(sandbox);
+    }
+}
+
+#[test]
+fn what_cannot_run_is_said_before_anything_is_touched() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command("run complete_site_failure --env docker");
+    command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    let outcome = Outcome::of(&command.output().unwrap()).exits(13);
+    let words = "no container engine answers at unix:///nonexistent/docker.sock";
+    assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    let outcome = sandbox.run("run complete_site_failure --env docker --set strategy=cold").exits(2);
+    assert!(outcome.stderr.contains("containers stand by `warm` or `hot`"), "{}", outcome.stderr);
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../environments/docker.yaml");
+    let file = std::fs::read_to_string(shipped).unwrap();
+    let cold = file.replace("  docker:\n", "  docker:\n    strategy: cold\n");
+    std::fs::write(sandbox.path("cold.yaml"), cold).unwrap();
+    let outcome = sandbox.run("run complete_site_failure --env cold.yaml").exits(14);
+    assert!(outcome.stderr.contains("cold.yaml:5:15"), "{}", outcome.stderr);
+    let outcome = sandbox.run("run data_corruption --env docker").exits(13);
+    assert!(outcome.stderr.contains("which cannot: damage data"), "{}", outcome.stderr);
+    nothing_is_left(&sandbox);
+}
