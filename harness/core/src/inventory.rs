@@ -6,6 +6,7 @@ mod host;
 mod machinery;
 mod notify;
 mod pin;
+mod postgres;
 mod strategy;
 mod url;
 mod window;
@@ -18,6 +19,7 @@ pub(crate) use host::{absolute, argv};
 pub use machinery::{Fence, Machinery, Monitor};
 pub use notify::{Channel, Email, MailTls, Notify, Recipient, StatusPage, Webhook};
 pub use pin::{IdentityPage, Pin};
+pub use postgres::{InsertSpec, NewestSpec, PostgresAttempt, SelectSpec, StatementSpec};
 pub use strategy::{Planted, Strategy, ZONES, Zones};
 pub use url::{SecretUrl, web_host};
 pub use window::{Day, TimeOfDay, Window, Zone};
@@ -32,7 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{distinct, simple_name};
 use crate::network::NetworkPlace;
-use crate::probe::Purpose;
+use crate::probe::{Connection, Purpose};
 use crate::scenario::Targets;
 use crate::units::{Span, within};
 use url::address_and_port;
@@ -194,7 +196,7 @@ impl Default for LabSpec {
 #[serde(deny_unknown_fields)]
 pub struct HostSpec {
     /// What clients do.
-    #[garde(length(min = 1, max = 50), dive)]
+    #[garde(length(min = 1, max = 50), custom(postgres::one_inserts), dive)]
     pub probes: Vec<HostProbe>,
     /// Nodes on this machine of which drdrill may disturb the network.
     #[serde(default)]
@@ -247,8 +249,12 @@ pub struct HostProbe {
     pub service: String,
     /// What it is evidence of.
     #[serde(default = "read")]
-    #[garde(custom(no_workload))]
+    #[garde(custom(no_workload), custom(postgres::fits(&self.attempt)))]
     pub purpose: Purpose,
+    /// Whether each attempt opens its own connection, as a new client does. What comes of kept ones is reported apart.
+    #[serde(default)]
+    #[garde(custom(can_be_kept(&self.attempt, self.purpose)))]
+    pub connection: Connection,
     /// The attempt.
     #[garde(dive)]
     pub attempt: Attempt,
@@ -263,6 +269,19 @@ fn no_workload<C>(purpose: &Purpose, _: &C) -> garde::Result {
     Ok(())
 }
 
+/// The headline figures come from new connections, and a connection that is only opened is none to keep.
+fn can_be_kept<C>(attempt: &Attempt, purpose: Purpose) -> impl Fn(&Connection, &C) -> garde::Result {
+    let why = match attempt {
+        Attempt::Tcp(_) => Some("a probe that only connects has no connection to keep"),
+        _ if purpose == Purpose::Write => Some("writes are judged by new connections; leave it out"),
+        _ => None,
+    };
+    move |connection, _| match why {
+        Some(why) if *connection == Connection::Kept => Err(garde::Error::new(why)),
+        _ => Ok(()),
+    }
+}
+
 const fn read() -> Purpose {
     Purpose::Read
 }
@@ -275,6 +294,8 @@ pub enum Attempt {
     Http(#[garde(dive)] HttpAttempt),
     /// A TCP connection that must be accepted.
     Tcp(#[garde(dive)] TcpAttempt),
+    /// A statement that a PostgreSQL server must carry out (feature `postgres`).
+    Postgres(#[garde(dive)] Box<PostgresAttempt>),
 }
 
 /// An HTTP request.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::postgres::PostgresCall;
 use crate::sample::{Answered, Deed, Outcome};
 use crate::secret::Secret;
 
@@ -27,10 +28,11 @@ pub enum Purpose {
 }
 
 /// Whether each attempt opens its own connection.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Connection {
     /// A new connection for each attempt: what a new client sees. The headline figures come from these.
+    #[default]
     Fresh,
     /// One connection kept for as long as it works: what an old client sees. Reported apart.
     Kept,
@@ -105,6 +107,8 @@ pub enum Call {
         /// Where to, `host:port`.
         address: String,
     },
+    /// A statement to a PostgreSQL server.
+    Postgres(Box<PostgresCall>),
 }
 
 impl fmt::Debug for Call {
@@ -113,6 +117,7 @@ impl fmt::Debug for Call {
         match self {
             Self::Http { method, url, .. } => write!(f, "{method} {url}"),
             Self::Tcp { address } => write!(f, "connect to {address}"),
+            Self::Postgres(call) => write!(f, "{}: {:?}", call.server, call.statement),
         }
     }
 }

@@ -43,7 +43,13 @@ fn targets(inventory: &Inventory) -> Result<Vec<HostPort>, String> {
             targets.push(match &probe.attempt {
                 Attempt::Http(http) => parsed(&http.url)?,
                 Attempt::Tcp(tcp) => host_port(&tcp.address)?,
+                Attempt::Postgres(postgres) => host_port(&postgres.address)?,
             });
+            if let Some((_, insert)) = probe.inserts() {
+                for copy in &insert.copies {
+                    targets.push(host_port(copy)?);
+                }
+            }
         }
     }
     let told = inventory.notify.iter().flat_map(|notify| &notify.to);

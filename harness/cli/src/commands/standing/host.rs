@@ -285,7 +285,7 @@ impl Held {
                 let host = url.strip_prefix("http://")?.split('/').next()?;
                 Some(format!("http://{host}"))
             }
-            Call::Tcp { .. } => None,
+            Call::Tcp { .. } | Call::Postgres(_) => None,
         })
     }
 
