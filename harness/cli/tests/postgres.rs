@@ -1,10 +1,17 @@
-//! Probes of PostgreSQL: what each way to fail means, against servers that fail in that way.
+//! Probes of `PostgreSQL`: what each way to fail means, against servers that fail in that way.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod databases {
+    mod drills;
+}
 mod support {
     pub(crate) mod postgres;
+    pub(crate) mod record;
+    pub(crate) mod sandbox;
+    pub(crate) mod undisturbed;
     pub(crate) mod wait;
+    pub(crate) mod world;
 }
 
 use std::fs;
@@ -101,7 +108,9 @@ fn rows_are_written_read_and_read_back() {
     assert_eq!(found.present.to_string(), "0-19");
     assert!(found.corrupt.is_empty() && found.duplicate.is_empty() && found.phantom.is_empty());
     // Rows of other drills are not ours.
-    server.psql(&format!("INSERT INTO {TABLE} SELECT 'other', seq, id, client, checksum, payload FROM {TABLE}"));
+    server.psql(&format!(
+        "INSERT INTO {TABLE} SELECT 'other', seq, id, client, checksum, payload FROM {TABLE}"
+    ));
     server.psql(&format!("DELETE FROM {TABLE} WHERE drill = 'test' AND seq IN (3, 4, 5)"));
     server.psql(&format!("UPDATE {TABLE} SET payload = 'x' WHERE drill = 'test' AND seq = 19"));
     server.psql(&format!("UPDATE {TABLE} SET seq = -1 WHERE drill = 'test' AND seq = 0"));
@@ -142,7 +151,8 @@ fn nobody_there_is_a_certain_failure() {
         tls: Tls::Prefer,
         ca: None,
     };
-    let call = Call::Postgres(Box::new(PostgresCall { server, statement: Statement::Insert(rows()) }));
+    let call =
+        Call::Postgres(Box::new(PostgresCall { server, statement: Statement::Insert(rows()) }));
     is(&run(probe(&call, Purpose::Write, Connection::Fresh).attempt(0)), "failed", "refused");
 }
 
@@ -160,10 +170,11 @@ fn whoever_is_not_let_in_has_done_nothing() {
     is(&with(&|server| server.password = Some(wrong.clone())), "failed", "28P01");
     is(&with(&|server| server.password = None), "failed", "password missing");
     is(&with(&|server| server.database = "nowhere".to_owned()), "failed", "3D000");
-    // All connections are taken by others.
-    let sleepers: Vec<Sleeper> = (0..3).map(|_| Sleeper::new(&server, "SELECT pg_sleep(60)")).collect();
+    // All connections are taken by others, in the end.
+    let (mut sequences, mut sleepers) = (1.., Vec::new());
     let full = until("all connections are taken", PATIENCE, || {
-        let outcome = run(writer(&server).attempt(1));
+        sleepers.push(Sleeper::new(&server, "SELECT pg_sleep(60)"));
+        let outcome = run(writer(&server).attempt(sequences.next()?));
         (!outcome.is_ok()).then_some(outcome)
     });
     is(&full, "failed", "53300");
@@ -260,12 +271,18 @@ fn an_answer_that_is_lost_leaves_everything_open() {
             let pid = session_waiting_for(&server, "relation");
             match signal {
                 Some(signal) => kill(Pid::from_raw(pid), signal).unwrap(),
-                None => assert_eq!(server.psql(&format!("SELECT pg_terminate_backend({pid})")), "t"),
+                None => {
+                    assert_eq!(server.psql(&format!("SELECT pg_terminate_backend({pid})")), "t");
+                }
             }
             attempt.join().unwrap()
         });
         is(&outcome, kind, words);
         drop(lock);
+        // Of a client that is gone a server knows only when it answers.
+        let _ = server.try_psql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+        );
         until("the server is itself again", PATIENCE, || server.try_psql("SELECT 1").ok());
     }
     // An id that is there although it is sent once was sent twice by somebody on the way.
@@ -282,7 +299,8 @@ fn a_server_that_stands_still_may_do_later_what_it_was_asked() {
     let write = probe(&server.insert(), Purpose::Write, Connection::Kept);
     let stopped = run(async {
         is(&write.attempt(0).await, "ok", "");
-        let pid = server.psql("SELECT pid FROM pg_stat_activity WHERE application_name = 'drdrill'");
+        let pid =
+            server.psql("SELECT pid FROM pg_stat_activity WHERE application_name = 'drdrill'");
         let stopped = Pid::from_raw(pid.parse().unwrap());
         kill(stopped, Signal::SIGSTOP).unwrap();
         // What the sampler does at the deadline, and calls unknown.
@@ -327,9 +345,7 @@ fn a_server_that_starts_up_has_done_nothing() {
     own(&standby.path("data/standby.signal"));
     let settings = fs::read_to_string(standby.path("data/postgresql.conf")).unwrap();
     fs::write(standby.path("data/postgresql.conf"), settings + "hot_standby = off\n").unwrap();
-    assert!(
-        Command::new("setsid").arg("-f").arg(standby.script()).status().unwrap().success()
-    );
+    assert!(Command::new("setsid").arg("-f").arg(standby.script()).status().unwrap().success());
     let outcome = until("it starts", PATIENCE, || {
         let outcome = run(writer(&standby).attempt(0));
         said(&outcome).1.contains("57P03").then_some(outcome)
@@ -367,7 +383,8 @@ fn encryption_is_as_strict_as_it_was_asked_for() {
         let call = |answers| {
             Call::Postgres(Box::new(PostgresCall { server: to.clone(), statement: with(answers) }))
         };
-        let once = |answers| run(probe(&call(answers), Purpose::Read, Connection::Fresh).attempt(0));
+        let once =
+            |answers| run(probe(&call(answers), Purpose::Read, Connection::Fresh).attempt(0));
         (once(answers("t")), once(answers("f")))
     };
     for (tls, host, ca) in [

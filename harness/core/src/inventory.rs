@@ -270,10 +270,15 @@ fn no_workload<C>(purpose: &Purpose, _: &C) -> garde::Result {
 }
 
 /// The headline figures come from new connections, and a connection that is only opened is none to keep.
-fn can_be_kept<C>(attempt: &Attempt, purpose: Purpose) -> impl Fn(&Connection, &C) -> garde::Result {
+fn can_be_kept<C>(
+    attempt: &Attempt,
+    purpose: Purpose,
+) -> impl Fn(&Connection, &C) -> garde::Result {
     let why = match attempt {
         Attempt::Tcp(_) => Some("a probe that only connects has no connection to keep"),
-        _ if purpose == Purpose::Write => Some("writes are judged by new connections; leave it out"),
+        _ if purpose == Purpose::Write => {
+            Some("writes are judged by new connections; leave it out")
+        }
         _ => None,
     };
     move |connection, _| match why {
@@ -294,7 +299,7 @@ pub enum Attempt {
     Http(#[garde(dive)] HttpAttempt),
     /// A TCP connection that must be accepted.
     Tcp(#[garde(dive)] TcpAttempt),
-    /// A statement that a PostgreSQL server must carry out (feature `postgres`).
+    /// A statement that a `PostgreSQL` server must carry out (feature `postgres`).
     Postgres(#[garde(dive)] Box<PostgresAttempt>),
 }
 

@@ -1,4 +1,4 @@
-//! PostgreSQL as clients use it: where a server is, and what a statement does.
+//! `PostgreSQL` as clients use it: where a server is, and what a statement does.
 
 use std::fmt;
 use std::path::PathBuf;

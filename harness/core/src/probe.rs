@@ -107,7 +107,7 @@ pub enum Call {
         /// Where to, `host:port`.
         address: String,
     },
-    /// A statement to a PostgreSQL server.
+    /// A statement to a `PostgreSQL` server.
     Postgres(Box<PostgresCall>),
 }
 

@@ -14,8 +14,8 @@ use drdrill_core::action::{ActionError, Undo};
 use drdrill_core::directory::Directory;
 use drdrill_core::environment::{Environment, Power, ProbeStream, ProcessControl, WriteAudit};
 use drdrill_core::inventory::{
-    Attempt, HostDirectory, HostNode, HostProbe, HostSpec, Inventory, PostgresAttempt, ServiceFacts,
-    SiteName, StatementSpec,
+    Attempt, HostDirectory, HostNode, HostProbe, HostSpec, Inventory, PostgresAttempt,
+    ServiceFacts, SiteName, StatementSpec,
 };
 use drdrill_core::network::NetworkNode;
 use drdrill_core::postgres::{OpenTable, PostgresCall, Rows, Server, Statement};
@@ -235,10 +235,9 @@ impl Host {
     /// What a statement of the file is in this run.
     fn statement(&self, attempt: &PostgresAttempt, client: &str) -> Statement {
         match &attempt.statement {
-            StatementSpec::Select(select) => Statement::Select {
-                query: select.query.clone(),
-                answers: select.answers.clone(),
-            },
+            StatementSpec::Select(select) => {
+                Statement::Select { query: select.query.clone(), answers: select.answers.clone() }
+            }
             StatementSpec::Insert(insert) => Statement::Insert(self.rows(&insert.table, client)),
             StatementSpec::Newest(newest) => Statement::Newest(self.rows(&newest.table, client)),
         }

@@ -125,7 +125,10 @@ fn of_environment(inventory: &Inventory) -> Result<Vec<Row>, Failure> {
     }
     for source in passwords {
         let seen = secrets::fetch(source).map(|_| source.to_string());
-        rows.push(row("passwords of the environment", seen.map_err(|why| format!("{source}: {why}"))));
+        rows.push(row(
+            "passwords of the environment",
+            seen.map_err(|why| format!("{source}: {why}")),
+        ));
     }
     match inventory.pin.as_ref().map(PinReader::new) {
         None => rows.push(row::<String>("pin of the environment", Ok("it has none".to_owned()))),

@@ -1,4 +1,4 @@
-//! PostgreSQL servers of a test's own, on loopback, for as long as the test wants them.
+//! `PostgreSQL` servers of a test's own, on loopback, for as long as the test wants them.
 
 use std::fs;
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::wait::until;
 
-/// Where Debian has the programs of PostgreSQL 15.
+/// Where Debian has the programs of `PostgreSQL` 15.
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 /// A server may take so long to start, on a busy machine too.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -85,8 +85,11 @@ impl Postgres {
         // A port that is free now; whoever takes it first is noticed by the server that does not start.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self { dir, address: listener.local_addr().unwrap().to_string() };
+        // Sessions outlive a server that is killed for a moment, and while they do no new one starts; nor while its number is
+        // taken, if only because nobody has asked yet how it ended.
         let script = format!(
-            "#!/bin/sh\n[ ! -e {first} ] || . {first}\necho $$ > {pid}\nexec {words} {PROGRAMS}/postgres -D {data} >> {log} 2>&1\n",
+            "#!/bin/sh\n[ ! -e {first} ] || . {first}\nwhile [ -n \"$(find /proc -maxdepth 2 -name cwd -lname {data} 2>/dev/null)\" ]; \
+             do sleep 0.02; done\nrm -f {data}/postmaster.pid\necho $$ > {pid}\nexec {words} {PROGRAMS}/postgres -D {data} >> {log} 2>&1\n",
             first = server.path("first").display(),
             pid = server.pid_file().display(),
             words = as_nobody().join(" "),
@@ -168,7 +171,18 @@ impl Postgres {
     pub(crate) fn psql_command(&self, sql: &str) -> Command {
         let (host, port) = self.address.split_once(':').unwrap();
         let mut command = Command::new(format!("{PROGRAMS}/psql"));
-        command.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-U", "drdrill", "-d", "postgres"]);
+        command.args([
+            "-X",
+            "-A",
+            "-t",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            "drdrill",
+            "-d",
+            "postgres",
+        ]);
         command.args(["-h", host, "-p", port, "-c", sql]);
         command.env_clear().env("PGPASSWORD", PASSWORD).stdin(Stdio::null());
         command

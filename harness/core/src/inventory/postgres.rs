@@ -1,4 +1,4 @@
-//! Probes of PostgreSQL, as written in an environment file.
+//! Probes of `PostgreSQL`, as written in an environment file.
 
 use garde::Validate;
 use schemars::JsonSchema;
@@ -11,7 +11,7 @@ use super::{Attempt, HostProbe};
 use crate::postgres::Tls;
 use crate::probe::Purpose;
 
-/// One statement to a PostgreSQL server.
+/// One statement to a `PostgreSQL` server.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct PostgresAttempt {
@@ -123,7 +123,9 @@ fn table_name<C>(name: &str, _: &C) -> garde::Result {
 fn goes_with_verify_full<C>(tls: Tls) -> impl Fn(&Option<String>, &C) -> garde::Result {
     move |ca, _| {
         if ca.is_some() && tls != Tls::VerifyFull {
-            return Err(garde::Error::new("goes with `tls: verify_full`; nothing else looks at it"));
+            return Err(garde::Error::new(
+                "goes with `tls: verify_full`; nothing else looks at it",
+            ));
         }
         Ok(())
     }
@@ -146,9 +148,7 @@ impl HostProbe {
 /// An insert is a write, and nothing else that is asked of a server here is one.
 pub(super) fn fits<C>(attempt: &Attempt) -> impl Fn(&Purpose, &C) -> garde::Result {
     let inserts = match attempt {
-        Attempt::Postgres(attempt) => {
-            Some(matches!(attempt.statement, StatementSpec::Insert(_)))
-        }
+        Attempt::Postgres(attempt) => Some(matches!(attempt.statement, StatementSpec::Insert(_))),
         _ => None,
     };
     move |purpose, _| match (inserts, *purpose == Purpose::Write) {
@@ -161,7 +161,6 @@ pub(super) fn fits<C>(attempt: &Attempt) -> impl Fn(&Purpose, &C) -> garde::Resu
 }
 
 /// The rows of one stream are read back, and what reads the newest of them needs somebody who writes them.
-#[expect(clippy::ptr_arg, reason = "what garde calls it with")]
 pub(super) fn one_inserts<C>(probes: &Vec<HostProbe>, _: &C) -> garde::Result {
     let tables: Vec<&str> =
         probes.iter().filter_map(|probe| Some(probe.inserts()?.1.table.as_str())).collect();

@@ -1,7 +1,7 @@
 //! Probes watch: one attempt each time, as a client would make it. They record and never judge.
 //!
 //! [`HttpProbe`] speaks HTTP/1.1 over plain TCP, [`TcpProbe`] only connects; with the feature `postgres` there are
-//! statements to PostgreSQL servers. What a broken attempt means is written down in one place, [`policy`].
+//! statements to `PostgreSQL` servers. What a broken attempt means is written down in one place, [`policy`].
 
 mod http;
 pub mod policy;
@@ -81,11 +81,15 @@ fn postgres_probe(
 }
 
 #[cfg(not(feature = "postgres"))]
-fn postgres_probe(_: &PostgresCall, _: Purpose, _: Connection) -> Result<Arc<dyn Probe>, TargetError> {
+fn postgres_probe(
+    _: &PostgresCall,
+    _: Purpose,
+    _: Connection,
+) -> Result<Arc<dyn Probe>, TargetError> {
     Err(NO_POSTGRES)
 }
 
-/// What is said where PostgreSQL is asked for and not there.
+/// What is said where `PostgreSQL` is asked for and not there.
 #[cfg(not(feature = "postgres"))]
 const NO_POSTGRES: TargetError = TargetError::NotBuilt { what: "PostgreSQL", feature: "postgres" };
 

@@ -70,8 +70,7 @@ impl Broken {
 
     fn may_have_been_applied(&self) -> bool {
         match self {
-            Self::Connecting(_) | Self::BeforeSending(_) => false,
-            Self::Refused(_) => false,
+            Self::Connecting(_) | Self::BeforeSending(_) | Self::Refused(_) => false,
             Self::AfterSending(_) | Self::Body(_) | Self::Doubtful(_) => true,
             Self::Status(status) => {
                 (500..600).contains(status) && !matches!(status, 501 | 503 | 505)

@@ -1,4 +1,4 @@
-//! Statements to PostgreSQL servers, as clients make them.
+//! Statements to `PostgreSQL` servers, as clients make them.
 //!
 //! All of them go by the simple query protocol: one message there, the answer back, and nothing that a connection pooler
 //! would have to remember. An attempt has succeeded when the server says that it is ready for the next statement: what it

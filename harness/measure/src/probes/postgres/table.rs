@@ -53,7 +53,7 @@ impl Table {
 
     async fn prepared(&self, create: bool) -> Result<bool, String> {
         let sql = rows::create(&self.rows);
-        match self.ask(&rows::read_only(&rows::look(&self.rows))).await {
+        match self.ask(&rows::look(&self.rows)).await {
             Ok(()) => return Ok(false),
             Err(Broken::Refused(text)) if text.contains(" 42P01: ") => {
                 if !create {
@@ -95,7 +95,10 @@ impl WriteTable for Table {
     }
 }
 
-async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+async fn in_time<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
     timeout(limit, work).await.unwrap_or_else(|_| Err(format!("not done within {limit:?}")))
 }
 
@@ -141,11 +144,17 @@ mod tests {
     fn each_defect_has_its_class() {
         let mut all = All::default();
         let mut take = |seq: &str, id: &str, row: u64| {
-            let sql = rows::insert(&Rows { table: "t".into(), drill: "d".into(), client: "c".into() }, row);
+            let sql = rows::insert(
+                &Rows { table: "t".into(), drill: "d".into(), client: "c".into() },
+                row,
+            );
             let mut texts = sql.split('\'').skip(1).step_by(2).map(|text| Some(text.to_owned()));
             let (_, _, _, checksum, payload) =
                 (texts.next(), texts.next(), texts.next(), texts.next(), texts.next());
-            all.take("d", &[Some(seq.to_owned()), Some(id.to_owned()), checksum.flatten(), payload.flatten()]);
+            all.take(
+                "d",
+                &[Some(seq.to_owned()), Some(id.to_owned()), checksum.flatten(), payload.flatten()],
+            );
         };
         take("7", "d-7", 7);
         take("8", "d-8", 8);

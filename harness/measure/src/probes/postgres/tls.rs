@@ -33,13 +33,15 @@ fn trusted(server: &Server) -> Result<RootCertStore, TargetError> {
         // One of the machine's that cannot be read is none that anybody relies on.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
-            let why = "this machine trusts nobody; install ca-certificates, or name a file with `ca`";
+            let why =
+                "this machine trusts nobody; install ca-certificates, or name a file with `ca`";
             return Err(TargetError::Certificates(why.to_owned()));
         }
         return Ok(roots);
     };
-    let trouble =
-        |error: &dyn std::fmt::Display| TargetError::Certificates(format!("{}: {error}", file.display()));
+    let trouble = |error: &dyn std::fmt::Display| {
+        TargetError::Certificates(format!("{}: {error}", file.display()))
+    };
     for certificate in CertificateDer::pem_file_iter(file).map_err(|error| trouble(&error))? {
         let certificate = certificate.map_err(|error| trouble(&error))?;
         roots.add(certificate).map_err(|error| trouble(&error))?;
