@@ -10,6 +10,9 @@ use drdrill_core::links::{Block, Flow};
 
 use crate::toxiproxy::client::{Client, Error, NamedToxic, NewProxy, ProxyChange, Stream, Toxic};
 
+/// The toxic that is the length of a way.
+const DISTANCE: &str = "drdrill-distance";
+
 /// Links of a Toxiproxy server, ours or a real one.
 #[derive(Debug)]
 pub struct Links {
@@ -98,6 +101,13 @@ impl LinkControl for Links {
         }
     }
 
+    async fn lengthen(&self, proxy: &str, by: Duration) -> Result<(), ActionError> {
+        let latency = Toxic::Latency { latency: by, jitter: Duration::ZERO };
+        let toxic = NamedToxic::new(DISTANCE, Stream::Downstream, latency);
+        let added = self.client.add_toxic(proxy, &toxic).await;
+        added.map(drop).map_err(|error| failed("lengthen the way through", proxy, &error))
+    }
+
     async fn blocks(&self, proxy: &str) -> Result<Vec<Block>, ActionError> {
         let toxics = self.client.toxics(proxy).await;
         let toxics = toxics.map_err(|error| failed("look at the proxy", proxy, &error))?;
@@ -108,6 +118,6 @@ impl LinkControl for Links {
             };
             Block { name: toxic.name, flow }
         };
-        Ok(toxics.into_iter().map(block).collect())
+        Ok(toxics.into_iter().filter(|toxic| toxic.name != DISTANCE).map(block).collect())
     }
 }

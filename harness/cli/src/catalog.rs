@@ -80,7 +80,7 @@ pub(crate) const SCENARIOS: [Shipped; 41] = [
 ];
 
 /// The environments shipped in the program.
-pub(crate) const ENVIRONMENTS: [Shipped; 9] = [
+pub(crate) const ENVIRONMENTS: [Shipped; 10] = [
     shipped!("environments", "lab", false),
     shipped!("environments", "lab_zones", false),
     shipped!("environments", "lab_zones_lag", false),
@@ -90,6 +90,7 @@ pub(crate) const ENVIRONMENTS: [Shipped; 9] = [
     shipped!("environments", "lab_stale_reads", false),
     shipped!("environments", "lab_torn_transfers", false),
     shipped!("environments", "lab_old_values", false),
+    shipped!("environments", "docker", false),
 ];
 
 /// The runbooks shipped in the program.

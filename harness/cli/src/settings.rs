@@ -65,16 +65,29 @@ const SETTINGS: [(&str, Change); 21] = [
     ("targets.rto", |scenario, _, value| parse_some(value, &mut scenario.targets.rto)),
     ("targets.rpo", |scenario, _, value| parse_some(value, &mut scenario.targets.rpo)),
     ("targets.rlo", |scenario, _, value| parse_some(value, &mut scenario.targets.rlo)),
-    ("strategy", |_, env, value| lab(env).and_then(|lab| parse(value, &mut lab.strategy))),
-    ("replication_lag", |_, env, value| {
-        lab(env).and_then(|lab| parse(value, &mut lab.replication_lag))
+    ("strategy", |_, env, value| match &mut env.provider {
+        Provider::Docker(docker) => parse(value, &mut docker.strategy),
+        _ => lab(env).and_then(|lab| parse(value, &mut lab.strategy)),
+    }),
+    ("replication_lag", |_, env, value| match &mut env.provider {
+        Provider::Docker(docker) => parse(value, &mut docker.replication_lag),
+        _ => lab(env).and_then(|lab| parse(value, &mut lab.replication_lag)),
     }),
     ("backup_interval", |_, env, value| {
         lab(env).and_then(|lab| parse(value, &mut lab.backup_interval))
     }),
     ("log_interval", |_, env, value| lab(env).and_then(|lab| parse(value, &mut lab.log_interval))),
-    ("think_time", |_, env, value| lab(env).and_then(|lab| parse(value, &mut lab.think_time))),
-    ("listen", |_, env, value| lab(env).map(|lab| lab.listen = Some(value.to_owned()))),
+    ("think_time", |_, env, value| match &mut env.provider {
+        Provider::Docker(docker) => parse(value, &mut docker.think_time),
+        _ => lab(env).and_then(|lab| parse(value, &mut lab.think_time)),
+    }),
+    ("listen", |_, env, value| match &mut env.provider {
+        Provider::Docker(docker) => {
+            docker.listen = Some(value.to_owned());
+            Ok(())
+        }
+        _ => lab(env).map(|lab| lab.listen = Some(value.to_owned())),
+    }),
     ("keep_data", |_, env, value| lab(env).map(|lab| lab.keep_data = Some(value.to_owned()))),
     ("toxiproxy", |_, env, value| lab(env).map(|lab| lab.toxiproxy = Some(value.to_owned()))),
     ("fence", |_, env, value| {
@@ -107,7 +120,7 @@ fn parse_some<T: std::str::FromStr<Err = String>>(
 fn lab(env: &mut Inventory) -> Result<&mut LabSpec, String> {
     match &mut env.provider {
         Provider::Lab(lab) => Ok(lab),
-        other @ Provider::Host(_) => {
+        other @ (Provider::Docker(_) | Provider::Host(_)) => {
             Err(format!("an environment of provider {} has none", other.kind()))
         }
     }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use drdrill_containers::hosts::Hosts;
 use drdrill_core::action::ActionError;
+use drdrill_core::containers::Containers;
 use drdrill_core::environment::{Environment, Functions, Power, ProcessIdentity, Vantage};
 use drdrill_core::inventory::{EnvironmentFacts, Inventory, Pin, Provider, Strategy, ZONES};
 use drdrill_core::parts::Recovery;
@@ -118,6 +120,20 @@ fn names_of(inventory: &Inventory) -> Known {
             ),
             directories: Some(BTreeMap::new()),
         },
+        Provider::Docker(_) => Known {
+            roles: names(&[lab::PRIMARY, lab::DR]),
+            zones: Some(BTreeMap::new()),
+            functions: names(&lab::FUNCTIONS),
+            probes: names(&lab::STREAMS),
+            also: names(&lab::OPTIONAL_STREAMS[..1]),
+            workloads: Vec::new(),
+            components: Some(
+                [lab::PRIMARY, lab::DR]
+                    .map(|role| (role.to_owned(), names(&lab::CONTAINERS).unwrap_or_default()))
+                    .into(),
+            ),
+            directories: Some(BTreeMap::new()),
+        },
         Provider::Host(spec) => Known {
             roles: Some(host::sites(spec)),
             zones: Some(BTreeMap::new()),
@@ -144,14 +160,23 @@ pub(crate) fn environment(
 ) -> Result<Arc<dyn Environment>, Failure> {
     Ok(match &inventory.provider {
         Provider::Lab(spec) => {
-            let tools = Tools { make_links: Links::of_server, open_archive: LabArchive::open };
-            let lab = Lab::new(inventory, spec, run_id, run_dir, program, seed, tools);
+            let lab = Lab::new(inventory, spec, run_id, run_dir, program, seed, tools(None));
+            Arc::new(lab.map_err(Failure::with(Code::NotReady))?)
+        }
+        Provider::Docker(spec) => {
+            let (sites, tools) = (spec.sites(), tools(Some(Arc::new(Hosts::default()))));
+            let lab = Lab::new(inventory, &sites, run_id, run_dir, program, seed, tools);
             Arc::new(lab.map_err(Failure::with(Code::NotReady))?)
         }
         Provider::Host(spec) => {
             Arc::new(Host::new(inventory, spec, run_id, run_dir, adapters::open_table))
         }
     })
+}
+
+/// What a lab needs from other parts.
+fn tools(containers: Option<Arc<dyn Containers>>) -> Tools {
+    Tools { make_links: Links::of_server, open_archive: LabArchive::open, containers }
 }
 
 /// The powers a scenario needs.
@@ -321,7 +346,11 @@ pub(crate) fn built_in(
 
 /// How what takes over stands by.
 fn standing(inventory: &Inventory, environment: &Arc<dyn Environment>) -> Standing {
-    let Provider::Lab(lab) = &inventory.provider else { return Standing::default() };
+    let lab = match &inventory.provider {
+        Provider::Lab(lab) => lab.clone(),
+        Provider::Docker(docker) => docker.sites(),
+        Provider::Host(_) => return Standing::default(),
+    };
     let cold = lab.strategy == Strategy::Cold;
     Standing {
         synchronous: lab.is_synchronous(),

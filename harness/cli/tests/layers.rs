@@ -14,7 +14,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("drdrill-process", &["core"]),
     ("drdrill-histories", &["core"]),
     ("drdrill-lab", &[]),
-    ("drdrill-containers", &[]),
+    ("drdrill-containers", &["core"]),
     ("drdrill-engine", &["core", "clock", "process"]),
     ("drdrill-environments", &["core", "clock", "process"]),
     ("drdrill-machinery", &["core", "clock", "process"]),

@@ -38,13 +38,25 @@ pub struct Recipe {
     pub files: &'static [BuildFile],
 }
 
+/// A file of the image of hosts.
+macro_rules! file {
+    ($name:literal) => {
+        BuildFile { name: $name, text: include_str!(concat!("../../../localstack/node/", $name)) }
+    };
+}
+
 /// All images, in the order in which they are built.
 pub const RECIPES: [Recipe; 1] = [Recipe {
     name: "drdrill/node",
-    files: &[BuildFile {
-        name: "Dockerfile",
-        text: include_str!("../../../localstack/node/Dockerfile"),
-    }],
+    files: &[
+        file!("Dockerfile"),
+        file!("web.py"),
+        file!("schema.sql"),
+        file!("service.py"),
+        file!("database.py"),
+        file!("auth.py"),
+        file!("worker.py"),
+    ],
 }];
 
 /// The label with what an image was made of, by which all of ours are known.
@@ -118,6 +130,17 @@ pub fn tagged(recipe: &Recipe, base: &str) -> String {
     }
     let content = hex::encode(all.finalize());
     format!("{}:{}", recipe.name, &content[..12])
+}
+
+/// The image of hosts; `None` where it is not built.
+///
+/// # Errors
+/// When the engine cannot tell.
+pub async fn node(engine: &Engine) -> Result<Option<String>, EngineError> {
+    let Some(base) = base::here(engine).await? else { return Ok(None) };
+    let [recipe] = &RECIPES;
+    let name = tagged(recipe, &base.id);
+    Ok(engine.image(&name).await?.map(|_| name))
 }
 
 /// What a look at the images found.

@@ -234,7 +234,9 @@ pub trait LinkControl: fmt::Debug + Send + Sync {
     async fn block(&self, proxy: &str, block: &Block) -> Result<(), ActionError>;
     /// Takes a block away by its name; one that is gone already is fine. Connections that it struck are cut.
     async fn unblock(&self, proxy: &str, name: &str) -> Result<(), ActionError>;
-    /// Everything that is put in the way of the data of a proxy, by whomever.
+    /// Makes the way of data through a proxy, from the one who listens, so much longer, for as long as the proxy is there.
+    async fn lengthen(&self, proxy: &str, by: Duration) -> Result<(), ActionError>;
+    /// Everything that is put in the way of the data of a proxy, by whomever, and does not belong to the way itself.
     async fn blocks(&self, proxy: &str) -> Result<Vec<Block>, ActionError>;
 }
 

@@ -1,6 +1,7 @@
 //! Environment files: an inventory of the system under drill and the machinery that answers for it.
 
 mod checks;
+mod docker;
 mod headers;
 mod host;
 mod machinery;
@@ -12,6 +13,7 @@ mod url;
 mod window;
 
 pub use checks::{CheckSpec, ExecCheck, NamedCheck, NamedCommand, SqliteCheck};
+pub use docker::DockerSpec;
 pub use headers::{HeaderSource, Headers, SecretSource};
 pub(crate) use headers::{secret_source, some_secret_source};
 pub use host::{HostDirectory, HostProcess};
@@ -122,6 +124,8 @@ pub struct ServiceFacts {
 pub enum Provider {
     /// The embedded two-site lab.
     Lab(#[garde(dive)] LabSpec),
+    /// Two sites of containers on this machine's engine: PostgreSQL, an application, HAProxy.
+    Docker(#[garde(dive)] DockerSpec),
     /// A system that is already there and that drdrill only watches.
     Host(#[garde(dive)] HostSpec),
 }
@@ -351,7 +355,7 @@ impl Default for Measure {
 pub struct EnvironmentFacts {
     /// Its name.
     pub name: String,
-    /// Its provider: `lab`, `host`.
+    /// Its provider: `lab`, `docker`, `host`.
     pub provider: String,
     /// Whether it only imitates the real thing.
     pub emulated: bool,
@@ -378,6 +382,7 @@ impl Provider {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Lab(_) => "lab",
+            Self::Docker(_) => "docker",
             Self::Host(_) => "host",
         }
     }

@@ -22,6 +22,7 @@ pub mod address;
 pub mod backup;
 pub mod backup_plan;
 pub mod checker;
+pub mod containers;
 pub mod data;
 pub mod directory;
 pub mod environment;

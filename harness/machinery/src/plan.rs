@@ -427,18 +427,32 @@ async fn become_healthy(site: &str, powers: &Powers) -> Result<(), ActionError> 
     }
 }
 
+/// One that is no farther behind than this has caught up with a source that goes on: the rest comes once that is fenced, and
+/// clients wait for it.
+const CLOSE_BEHIND: Duration = Duration::from_secs(1);
+
 async fn catch_up(
     site: &str,
     source: &str,
     within: u64,
     powers: &Powers,
 ) -> Result<String, ActionError> {
+    // A source that goes on is always ahead by what is under way: then it counts how long the way to where it was takes.
+    let (mut mark, mut since) = (powers.sites.status(source).await?.position, Instant::now());
     loop {
         let goal = powers.sites.status(source).await?.position;
         let status = powers.sites.status(site).await?;
         let position = status.merged.unwrap_or(status.position);
         if status.following && position.saturating_add(within) >= goal {
             return Ok(format!("at change {position} of {goal}"));
+        }
+        if status.following && within > 0 && position >= mark {
+            let took = since.elapsed();
+            if took <= CLOSE_BEHIND {
+                let took = took.as_millis();
+                return Ok(format!("at change {position}, {took} ms behind the source at {goal}"));
+            }
+            (mark, since) = (goal, Instant::now());
         }
         sleep(POLL).await;
     }

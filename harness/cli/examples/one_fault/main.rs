@@ -35,6 +35,7 @@ use drdrill_engine::ledger::{Ledger, Line};
 use drdrill_engine::lock::EnvironmentLock;
 use drdrill_engine::revert::{Reverters, revert_open};
 use drdrill_engine::state::{LEDGER_FILE, StateDir, new_run_id};
+use drdrill_containers::hosts::Hosts;
 use drdrill_environments::lab::LabReverter;
 use drdrill_faults::backups::reverter::BackupReverter;
 use drdrill_faults::data::reverter::DataReverter;
@@ -106,7 +107,7 @@ fn run() -> Result<u8, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let site = Arc::new(Site::of(&run_id));
     let reverters = Reverters::new(vec![
-        Arc::new(LabReverter::new(Links::of_server)),
+        Arc::new(LabReverter::new(Links::of_server, Arc::new(Hosts::default()))),
         Arc::new(SiteReverter {
             scope: Scope::Site,
             make_links: Links::of_server,

@@ -185,7 +185,7 @@ fn healed_by(scenario: &Scenario, inventory: &Inventory) -> String {
         }
         Failover::Runbook => {
             let when = match inventory.provider {
-                Provider::Lab(_) => "when the health monitor decides that a site is lost",
+                Provider::Lab(_) | Provider::Docker(_) => "when the health monitor decides that a site is lost",
                 Provider::Host(_) => "as soon as the last fault is in effect",
             };
             format!(
@@ -205,7 +205,11 @@ fn healed_by(scenario: &Scenario, inventory: &Inventory) -> String {
 
 /// How what takes over stands by, where that is not as usual.
 fn standing(inventory: &Inventory) -> Option<&'static str> {
-    let Provider::Lab(lab) = &inventory.provider else { return None };
+    let lab = match &inventory.provider {
+        Provider::Lab(lab) => lab.clone(),
+        Provider::Docker(docker) => docker.sites(),
+        Provider::Host(_) => return None,
+    };
     match (lab.zones, lab.strategy) {
         (Some(Zones::Synchronous), _) => Some(
             "The zone that leads acknowledges only what the other one has too. When the other one is lost it acknowledges \
@@ -409,7 +413,7 @@ const LINKS: &str = "Undo: data passes the links again, by the ledger, which the
 fn undo(inject: &Inject, provider: &Provider) -> &'static str {
     match inject {
         Inject::ReplicationStall(_) => LINKS,
-        Inject::NetworkPartition(_) if matches!(provider, Provider::Lab(_)) => LINKS,
+        Inject::NetworkPartition(_) if !matches!(provider, Provider::Host(_)) => LINKS,
         Inject::StorageReadOnly(_) => {
             "Undo: the limit of file sizes (RLIMIT_FSIZE) that each process had, by the ledger, which the keeper and `drdrill \
              recover` carry out; what a process starts meanwhile keeps the limit. Needs the right to set it, and that the \

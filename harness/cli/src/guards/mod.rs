@@ -104,7 +104,7 @@ pub(crate) fn blast_radius(
 
 /// Refuses a partition that the lab's links cannot make: they know sites and no ports.
 pub(crate) fn links_can(scenario: &Scenario, inventory: &Inventory) -> Result<(), Failure> {
-    let Provider::Lab(_) = &inventory.provider else { return Ok(()) };
+    let (Provider::Lab(_) | Provider::Docker(_)) = &inventory.provider else { return Ok(()) };
     for fault in &scenario.faults {
         let why = match &fault.inject {
             Inject::NetworkPartition(cut) if cut.from.is_none() => {

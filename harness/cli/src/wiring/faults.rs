@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use drdrill_containers::hosts::Hosts;
 use drdrill_core::action::{Action, ActionError};
 use drdrill_core::environment::{Environment, LinkControl, Power, ProcessControl};
 use drdrill_core::network::{NetworkNode, Via, Way};
@@ -367,8 +368,9 @@ pub(crate) fn reverters(environment: Option<&Arc<dyn Environment>>) -> Reverters
     let restart = environment.and_then(restart);
     // Without its own path it can start nothing, and says so when it has to.
     let program = program().unwrap_or_default();
+    let lab = LabReverter::new(Links::of_server, Arc::new(Hosts::default()));
     Reverters::new(vec![
-        Arc::new(LabReverter::new(Links::of_server)),
+        Arc::new(if environment.is_some() { lab.of_own() } else { lab }),
         Arc::new(SiteReverter {
             scope: Scope::Site,
             make_links: Links::of_server,

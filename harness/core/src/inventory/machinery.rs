@@ -57,8 +57,8 @@ pub(super) fn stands_somewhere<C>(
             Provider::Lab(lab) if lab.zones.is_some() && at == LAB_SITES[0] => {
                 Err(garde::Error::new("`at`: that site has zones, which fail on their own"))
             }
-            Provider::Lab(_) if LAB_SITES.contains(&at.as_str()) => Ok(()),
-            Provider::Lab(_) => {
+            Provider::Lab(_) | Provider::Docker(_) if LAB_SITES.contains(&at.as_str()) => Ok(()),
+            Provider::Lab(_) | Provider::Docker(_) => {
                 let known = known_names(at, LAB_SITES);
                 Err(garde::Error::new(format!("`at`: there is no site `{at}`; {known}")))
             }

@@ -11,43 +11,66 @@ use drdrill_core::process::{FoundBy, KnownProcess};
 use reqwest::Method;
 use serde_json::Value;
 
+use super::containers::DATABASE;
 use super::site::{AUTH, SERVICE, node_name};
 use super::units::meant;
-use super::{COMPONENTS, Shared};
+use super::{Shared, haproxy};
 
 const NOTHING: Option<&Value> = None;
 
 impl Shared {
     /// Where the gateways that run are administered.
-    async fn weights_urls(&self) -> Result<Vec<String>, ActionError> {
+    async fn admins(&self) -> Result<Vec<&str>, ActionError> {
         let running = self.gateways().await;
         let all = self.addresses()?.entrances.iter();
-        let urls: Vec<String> = all
+        let admins: Vec<&str> = all
             .filter(|entrance| running.iter().any(|(site, _)| *site == entrance.site))
-            .map(|entrance| format!("http://{}/weights", entrance.admin))
+            .map(|entrance| &*entrance.admin)
             .collect();
-        if urls.is_empty() {
+        if admins.is_empty() {
             return Err(ActionError::new("reach", &self.name, "no gateway runs"));
         }
-        Ok(urls)
+        Ok(admins)
+    }
+
+    /// The shares that a gateway has.
+    async fn shares_at(&self, admin: &str) -> Result<BTreeMap<SiteName, u32>, ActionError> {
+        if self.hosts().is_some() {
+            return haproxy::shares(admin, self.addresses()?.sites.keys()).await;
+        }
+        let url = format!("http://{admin}/weights");
+        self.http.call(Method::GET, &url, None, NOTHING).await
+    }
+
+    /// Tells a gateway the shares; returns those that it has then.
+    async fn tell_shares(
+        &self,
+        admin: &str,
+        shares: &BTreeMap<SiteName, u32>,
+    ) -> Result<BTreeMap<SiteName, u32>, ActionError> {
+        if self.hosts().is_some() {
+            haproxy::set_shares(admin, shares).await?;
+            return self.shares_at(admin).await;
+        }
+        let url = format!("http://{admin}/weights");
+        self.http.call(Method::PUT, &url, None, Some(shares)).await
     }
 }
 
 #[async_trait]
 impl TrafficControl for Shared {
     async fn shares(&self) -> Result<BTreeMap<SiteName, u32>, ActionError> {
-        let urls = self.weights_urls().await?;
-        self.http.call(Method::GET, &urls[0], None, NOTHING).await
+        let admins = self.admins().await?;
+        self.shares_at(admins[0]).await
     }
 
     async fn set_shares(&self, shares: &BTreeMap<SiteName, u32>) -> Result<(), ActionError> {
         // Before any is told: one that starts meanwhile has to send clients the same way.
         shares.clone_into(&mut self.shares.lock().unwrap_or_else(PoisonError::into_inner));
-        for url in self.weights_urls().await? {
-            let now: BTreeMap<SiteName, u32> =
-                self.http.call(Method::PUT, &url, None, Some(shares)).await?;
+        for admin in self.admins().await? {
+            let now = self.tell_shares(admin, shares).await?;
             if now != *shares {
-                let why = format!("the gateway at {url} has {now:?}");
+                let why = format!("the gateway at {admin} has {now:?}");
                 return Err(ActionError::new("share the traffic of", &self.name, why));
             }
         }
@@ -80,11 +103,12 @@ impl ProcessControl for Shared {
                 canary: match component {
                     SERVICE => Some(addresses.direct.http.clone()),
                     AUTH => Some(addresses.auth.clone()),
+                    DATABASE => Some(addresses.direct.replication.clone()),
                     _ => None,
                 },
                 start: None,
             };
-            all.extend(COMPONENTS.map(known));
+            all.extend(self.components().iter().map(|&component| known(component)));
         }
         all
     }

@@ -14,13 +14,12 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::{Duration, timeout};
 
+use super::containers::GATEWAY;
 use super::node::Node;
 use super::site::{SiteAddresses, arguments, node_name};
 use super::up::{Hosts, text};
 use super::{Addresses, DR, PRIMARY, Shared};
 
-/// The process that lets clients into a region.
-const GATEWAY: &str = "gateway";
 /// Time a look at whether an entrance lets anybody in may take.
 const CANARY_TIMEOUT: Duration = Duration::from_millis(300);
 
@@ -72,6 +71,11 @@ impl Shared {
         (http, admin): (&str, &str),
         sites: &BTreeMap<SiteName, SiteAddresses>,
     ) -> Result<(Node, Value), ActionError> {
+        if let Some(hosts) = self.hosts() {
+            let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let (node, http, admin) = self.start_haproxy(hosts, site, sites, &shares).await?;
+            return Ok((node, json!({ "http": http, "admin": admin })));
+        }
         let backends: BTreeMap<_, _> =
             sites.iter().map(|(name, site)| (name, &site.client_path)).collect();
         let weights = self.shares.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -86,6 +90,7 @@ impl Shared {
         sites: &BTreeMap<SiteName, SiteAddresses>,
         links: &dyn LinkControl,
         hosts: &Hosts,
+        proxy_host: &str,
     ) -> Result<Vec<Entrance>, ActionError> {
         let mut entrances = Vec::new();
         for (site, number) in [(PRIMARY, 3), (DR, 6)] {
@@ -95,7 +100,7 @@ impl Shared {
             let (http, admin) = (text(&ready, "http")?.to_owned(), text(&ready, "admin")?);
             // Those who are told one address of the lab are told that of the first.
             let asked = self.spec.listen.clone().filter(|_| site == PRIMARY);
-            let listen = asked.unwrap_or_else(|| format!("{}:0", hosts.host(10)));
+            let listen = asked.unwrap_or_else(|| format!("{proxy_host}:0"));
             let proxy = self.proxy(&format!("{site}.front"));
             let front = links.create(&proxy, &listen, &http).await?;
             let admin = admin.to_owned();

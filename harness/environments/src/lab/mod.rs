@@ -21,11 +21,13 @@
 //! be spoiled. Sites are administered through proxies too: a site that is lost cannot be told anything.
 
 mod audit;
+mod containers;
 mod control;
 mod credentials;
 mod data;
 mod entrance;
 mod functions;
+mod haproxy;
 mod health;
 mod http;
 mod intruder;
@@ -43,6 +45,7 @@ mod up;
 mod volumes;
 mod workloads;
 
+pub use containers::CONTAINERS;
 pub use node::MARK;
 pub use reverter::{LabReverter, MakeLinks};
 pub use units::components;
@@ -51,12 +54,14 @@ pub use units::components;
 pub type OpenArchive = fn(&Path) -> Arc<dyn Archive>;
 
 /// What the lab needs from other parts of drdrill.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Tools {
     /// Makes the control of a proxy server.
     pub make_links: MakeLinks,
     /// Opens backups.
     pub open_archive: OpenArchive,
+    /// The container engine, where sites are to be containers.
+    pub containers: Option<Arc<dyn Containers>>,
 }
 
 use std::collections::BTreeMap;
@@ -66,6 +71,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use drdrill_core::action::{ActionError, Undo};
 use drdrill_core::backup::{Archive, RestoreControl};
+use drdrill_core::containers::Containers;
 use drdrill_core::data::DataAccess;
 use drdrill_core::environment::{
     Environment, Functions, HealthSource, LinkControl, Power, ProbeStream, ProcessControl,
@@ -77,6 +83,7 @@ use drdrill_core::links::PeerLinks;
 use drdrill_core::secret::Secret;
 use tokio::sync::Mutex;
 
+use containers::ContainerHosts;
 use credentials::Credentials;
 use entrance::{Entrance, RegionProcesses};
 use http::Http;
@@ -126,6 +133,8 @@ struct Shared {
     make_links: MakeLinks,
     open_archive: OpenArchive,
     http: Http,
+    /// For what sites are told to do.
+    orders: Http,
     credentials: Arc<std::sync::Mutex<Credentials>>,
     running: Mutex<Running>,
     volumes: std::sync::Mutex<Volumes>,
@@ -174,6 +183,12 @@ impl Lab {
         seed: u64,
         tools: Tools,
     ) -> Result<Self, ActionError> {
+        let hosts = tools.containers.map(|engine| ContainerHosts::new(engine, run_id));
+        let http = Http::new()?;
+        let orders = match &hosts {
+            Some(_) => Http::within(reach::STEP_TIMEOUT)?,
+            None => http.clone(),
+        };
         let shared = Shared {
             name: inventory.environment.clone(),
             services: inventory.services.clone(),
@@ -182,11 +197,13 @@ impl Lab {
                 program: program.to_owned(),
                 run_id: run_id.to_owned(),
                 dir: run_dir.join("lab"),
+                hosts: hosts.transpose()?,
             },
             seed,
             make_links: tools.make_links,
             open_archive: tools.open_archive,
-            http: Http::new()?,
+            http,
+            orders,
             credentials: Arc::new(std::sync::Mutex::new(Credentials::new()?)),
             running: Mutex::default(),
             volumes: std::sync::Mutex::default(),
@@ -194,6 +211,11 @@ impl Lab {
             addresses: std::sync::OnceLock::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Itself, where the data of its sites is in files of its own kind.
+    fn with_files(&self) -> Option<Arc<Shared>> {
+        self.shared.hosts().is_none().then(|| self.shared.clone())
     }
 }
 
@@ -224,6 +246,7 @@ impl Shared {
             run_id: self.starter.run_id.clone(),
             dir: self.starter.dir.display().to_string(),
             external_proxies: self.spec.toxiproxy.clone(),
+            containers: self.hosts().is_some(),
         }
     }
 
@@ -289,6 +312,10 @@ impl Environment for Lab {
 
     fn powers(&self) -> Vec<Power> {
         let mut powers = vec![Power::Processes, Power::Links, Power::Failover, Power::Functions];
+        if self.shared.hosts().is_some() {
+            powers.extend([Power::Regions, Power::Partition, Power::Replication]);
+            return powers;
+        }
         if self.shared.spec.zones.is_some() {
             // The rest is about two sites, of which each is one.
             powers.extend([Power::Zones, Power::Workloads]);
@@ -313,7 +340,8 @@ impl Environment for Lab {
 
     fn fingerprint(&self) -> String {
         let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-        format!("lab of run {} on machine {}", self.shared.starter.run_id, machine.trim())
+        let what = if self.shared.hosts().is_some() { "containers" } else { "lab" };
+        format!("{what} of run {} on machine {}", self.shared.starter.run_id, machine.trim())
     }
 
     fn undo(&self) -> Undo {
@@ -325,6 +353,10 @@ impl Environment for Lab {
     }
 
     async fn down(&self) -> Result<(), ActionError> {
+        if let Some(hosts) = self.shared.hosts() {
+            // All at once: to end one after the other takes seconds.
+            hosts.engine.remove(&self.shared.starter.run_id).await?;
+        }
         let mut running = self.shared.running.lock().await;
         let sites = std::mem::take(&mut running.sites).into_values();
         for site in sites {
@@ -403,19 +435,19 @@ impl Environment for Lab {
     }
 
     fn data(&self) -> Option<Arc<dyn DataAccess>> {
-        Some(self.shared.clone())
+        self.with_files().map(|shared| shared as _)
     }
 
     fn credentials(&self) -> Option<Arc<dyn DataAccess>> {
-        Some(Arc::new(Users(self.shared.clone())))
+        self.with_files().map(|shared| Arc::new(Users(shared)) as _)
     }
 
     fn intruder(&self) -> Option<Arc<dyn Intruder>> {
-        Some(self.shared.clone())
+        self.with_files().map(|shared| shared as _)
     }
 
     fn restore_control(&self) -> Option<Arc<dyn RestoreControl>> {
-        Some(self.shared.clone())
+        self.with_files().map(|shared| shared as _)
     }
 
     fn audit(&self) -> Option<Arc<dyn WriteAudit>> {

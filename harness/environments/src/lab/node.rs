@@ -1,17 +1,22 @@
-//! One process of the lab: started with a lifeline, ready when it says so, killed for good.
+//! One process of the lab: started with a lifeline, ready when it says so, killed for good. Or one container, which has no
+//! lifeline: its run's ledger knows it by a label.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use drdrill_core::action::ActionError;
+use drdrill_core::containers::Containers;
 use drdrill_core::environment::ProcessIdentity;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
+
+use super::containers::ContainerHosts;
 
 /// Name of the variable in the environment of every process of a lab, its children included, that carries the id of
 /// the run: by it they are found when nobody is left who knows their numbers.
@@ -24,21 +29,34 @@ const GONE_TIMEOUT: Duration = Duration::from_secs(10);
 const LAST_LINES: usize = 5;
 
 /// How to start the processes of one lab.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Starter {
     /// The program that has the lab's programs as subcommands.
     pub(super) program: PathBuf,
     pub(super) run_id: String,
     pub(super) dir: PathBuf,
+    /// Where its sites are containers.
+    pub(super) hosts: Option<ContainerHosts>,
 }
 
-/// A running process.
+/// A running process, or a running container by its first process.
 #[derive(Debug)]
 pub(super) struct Node {
-    child: Child,
     identity: ProcessIdentity,
-    /// Held open: its end is the end of the process.
-    _lifeline: ChildStdin,
+    made: Made,
+}
+
+#[derive(Debug)]
+enum Made {
+    Child {
+        child: Box<Child>,
+        /// Held open: its end is the end of the process.
+        _lifeline: ChildStdin,
+    },
+    Container {
+        engine: Arc<dyn Containers>,
+        id: String,
+    },
 }
 
 impl Starter {
@@ -88,19 +106,32 @@ impl Starter {
             .id()
             .and_then(|pid| drdrill_process::of_process(name, i32::try_from(pid).ok()?))
             .ok_or_else(|| fail(format!("it ended: {}", last_lines(&log))))?;
-        Ok((Node { child, identity, _lifeline: lifeline }, ready))
+        let made = Made::Child { child: Box::new(child), _lifeline: lifeline };
+        Ok((Node { identity, made }, ready))
     }
 }
 
 impl Node {
+    pub(super) const fn of_container(
+        engine: Arc<dyn Containers>,
+        id: String,
+        identity: ProcessIdentity,
+    ) -> Self {
+        Self { identity, made: Made::Container { engine, id } }
+    }
+
     pub(super) const fn identity(&self) -> &ProcessIdentity {
         &self.identity
     }
 
     /// Kills the process, where it still runs, and waits until it is gone.
-    pub(super) async fn kill(mut self) -> Result<(), ActionError> {
+    pub(super) async fn kill(self) -> Result<(), ActionError> {
+        let mut child = match self.made {
+            Made::Child { child, _lifeline } => child,
+            Made::Container { engine, id } => return engine.kill(&id).await,
+        };
         let fail = |reason: String| ActionError::new("kill", &self.identity.node, reason);
-        match timeout(GONE_TIMEOUT, self.child.kill()).await {
+        match timeout(GONE_TIMEOUT, child.kill()).await {
             Ok(killed) => killed.map_err(|error| fail(error.to_string())),
             Err(_) => Err(fail(format!("it is still there after {GONE_TIMEOUT:?}"))),
         }

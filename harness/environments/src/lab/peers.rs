@@ -29,7 +29,15 @@ fn hello() -> Vec<u8> {
     [&length.to_be_bytes()[..], b"M", &body].concat()
 }
 
+/// What a client of PostgreSQL asks before it says who it is: whether the server speaks TLS. It answers with one letter.
+const TLS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+
 impl Shared {
+    /// What replication always answers.
+    fn greeting(&self) -> Vec<u8> {
+        if self.hosts().is_some() { TLS_REQUEST.to_vec() } else { hello() }
+    }
+
     /// Everything by which two sites talk.
     pub(super) fn peer_links(&self, one: &str, other: &str) -> Option<PeerLinks> {
         let addresses = self.addresses.get()?;
@@ -39,7 +47,7 @@ impl Shared {
             let site = addresses.sites.get(to)?;
             let SiteAddresses { proxied, peer, client_path, .. } = site;
             let ways = [
-                ("replication", &proxied.replication, hello(), true),
+                ("replication", &proxied.replication, self.greeting(), true),
                 ("peer_http", &peer.http, HTTP_REQUEST.to_vec(), false),
                 ("peer_admin", &peer.admin, HTTP_REQUEST.to_vec(), false),
             ];

@@ -3,7 +3,7 @@
 use drdrill_core::action::ActionError;
 use drdrill_core::backup::Volume;
 
-use super::{COMPONENTS, Shared};
+use super::Shared;
 
 /// What there was of a site before it was provisioned.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ impl Shared {
     /// Brings the site's network and the entrance of its region up again, where nothing runs and no data is.
     pub(super) async fn provide(&self, site: &str) -> Result<String, ActionError> {
         let fail = |why: String| ActionError::new("provision", site, why);
-        for component in COMPONENTS {
+        for component in self.components() {
             if self.runs(site, component).await {
                 return Err(fail(format!("its {component} still runs")));
             }
@@ -52,7 +52,7 @@ impl Shared {
     /// Takes it away again, as it was before.
     pub(super) async fn withdraw(&self, site: &str) -> Result<(), ActionError> {
         let Some(before) = self.volumes().provisioned.get(site).cloned() else { return Ok(()) };
-        self.end(site, &COMPONENTS).await?;
+        self.end(site, self.components()).await?;
         for name in &before.were_down {
             self.addresses()?.links.set_up(name, false).await?;
         }

@@ -19,6 +19,10 @@ use super::{DR, PRIMARY, Shared};
 /// Time a call from one site to the other may take: what does not come by then does not come.
 const PEER_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Time a step of a database may take: to follow another one it may have to copy all that is there. What asks for it has a
+/// limit of its own.
+pub(super) const STEP_TIMEOUT: Duration = Duration::from_mins(10);
+
 const NOTHING: Option<&Value> = None;
 
 /// What a site's admin listener answers; it says more than is needed here.
@@ -65,16 +69,20 @@ pub(super) struct Reach {
     /// The site they are at; outside of all when absent.
     at: Option<SiteName>,
     pub(super) http: Http,
+    /// For what a site is told to do.
+    orders: Http,
 }
 
 impl Reach {
     pub(super) fn from_outside(shared: &Arc<Shared>) -> Self {
-        Self { shared: shared.clone(), at: None, http: shared.http.clone() }
+        let (http, orders) = (shared.http.clone(), shared.orders.clone());
+        Self { shared: shared.clone(), at: None, http, orders }
     }
 
     pub(super) fn from_site(shared: &Arc<Shared>, site: &str) -> Result<Self, ActionError> {
         let http = Http::within(PEER_TIMEOUT)?;
-        Ok(Self { shared: shared.clone(), at: Some(site.to_owned()), http })
+        let orders = if shared.hosts().is_some() { shared.orders.clone() } else { http.clone() };
+        Ok(Self { shared: shared.clone(), at: Some(site.to_owned()), http, orders })
     }
 
     /// Whether a site is only reached by the links between sites.
@@ -97,7 +105,7 @@ impl Reach {
 
     async fn tell(&self, site: &str, what: &str, body: &Value) -> Result<(), ActionError> {
         let url = format!("http://{}/{what}", self.admin(site)?);
-        self.http.text(Method::POST, &url, None, Some(body)).await.map(drop)
+        self.orders.text(Method::POST, &url, None, Some(body)).await.map(drop)
     }
 }
 

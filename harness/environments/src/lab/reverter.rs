@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use drdrill_core::action::{ActionError, Reverter, Undo};
+use drdrill_core::containers::Containers;
 use drdrill_core::environment::LinkControl;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,6 +22,9 @@ const KIND: &str = "lab";
 /// 256 MiB.
 const GONE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What an engine was asked just before its client died it has done after this time; measured: a container is made in 0.3 s.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// What the ledger knows of a lab.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +33,9 @@ pub(super) struct LabUndo {
     pub(super) dir: String,
     /// Base URL of a Toxiproxy server that is not the lab's own, and outlives it.
     pub(super) external_proxies: Option<String>,
+    /// Whether its sites are containers.
+    #[serde(default)]
+    pub(super) containers: bool,
 }
 
 impl LabUndo {
@@ -54,13 +61,34 @@ pub type MakeLinks = fn(&str) -> Result<Arc<dyn LinkControl>, ActionError>;
 #[derive(Debug)]
 pub struct LabReverter {
     make_links: MakeLinks,
+    containers: Arc<dyn Containers>,
+    /// Whether somebody else brought the lab up, whose last wishes the engine may still be about to fulfil.
+    after_another: bool,
 }
 
 impl LabReverter {
-    /// A reverter that reaches external proxy servers through `make_links`.
+    /// A reverter that reaches external proxy servers through `make_links`, for labs that this process has not brought up.
     #[must_use]
-    pub const fn new(make_links: MakeLinks) -> Self {
-        Self { make_links }
+    pub fn new(make_links: MakeLinks, containers: Arc<dyn Containers>) -> Self {
+        Self { make_links, containers, after_another: true }
+    }
+
+    /// The same for the lab that this process has brought up.
+    #[must_use]
+    pub fn of_own(self) -> Self {
+        Self { after_another: false, ..self }
+    }
+
+    /// Removes the containers of a lab. An engine carries out what it was asked also when the one who asked is gone by then.
+    async fn remove_containers(&self, run_id: &str) -> Result<(), ActionError> {
+        let settled = Instant::now() + if self.after_another { SETTLED } else { Duration::ZERO };
+        loop {
+            self.containers.remove(run_id).await?;
+            if Instant::now() >= settled {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(250)).await;
+        }
     }
 
     async fn external_proxies(
@@ -109,6 +137,9 @@ impl Reverter for LabReverter {
             }
             sleep(Duration::from_millis(2)).await;
         }
+        if lab.containers {
+            self.remove_containers(&lab.run_id).await?;
+        }
         if let Some((links, names)) = self.external_proxies(&lab).await? {
             for name in names {
                 links.delete(&name).await?;
@@ -134,6 +165,9 @@ impl Reverter for LabReverter {
         if let Some((_, names)) = self.external_proxies(&lab).await? {
             residue.extend(names.into_iter().map(|name| format!("proxy {name}")));
         }
+        if lab.containers {
+            residue.extend(self.containers.found(&lab.run_id).await?);
+        }
         if Path::new(&lab.dir).exists() {
             residue.push(format!("directory {}", lab.dir));
         }
@@ -141,11 +175,19 @@ impl Reverter for LabReverter {
     }
 
     fn by_hand(&self, _: &str, params: &Value) -> String {
-        let (run, dir) = (&params["run_id"], &params["dir"]);
+        let (run, dir) = (params["run_id"].as_str().unwrap_or_default(), &params["dir"]);
+        let containers = if params["containers"] == Value::Bool(true) {
+            let of_run = format!("--filter label=drdrill.run={run}");
+            format!(
+                "docker ps -aq {of_run} | xargs -r docker rm -fv; docker network ls -q {of_run} | xargs -r docker network rm; \
+                 docker volume ls -q {of_run} | xargs -r docker volume rm; "
+            )
+        } else {
+            String::new()
+        };
         format!(
-            "grep -lsz '^{}={}$' /proc/[0-9]*/environ | cut -d/ -f3 | xargs -r kill -9; rm -rf {dir}",
+            "{containers}grep -lsz '^{}={run}$' /proc/[0-9]*/environ | cut -d/ -f3 | xargs -r kill -9; rm -rf {dir}",
             super::node::MARK,
-            run.as_str().unwrap_or_default(),
         )
     }
 }

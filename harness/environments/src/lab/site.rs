@@ -12,6 +12,7 @@ use super::node::Node;
 use super::peers::PeerAddresses;
 use super::units::{Unit, meant, not_in_stand_by, units};
 use super::volumes::BACKUP;
+use super::containers::CONTAINERS;
 use super::{COMPONENTS, DR, Shared};
 
 /// The one user of the lab.
@@ -23,9 +24,9 @@ pub(super) const WORKER: &str = "worker";
 /// The component that checks passwords.
 pub(super) const AUTH: &str = "auth";
 /// How long a login is good for: longer than any drill.
-const LOGIN_LIFETIME: Duration = Duration::from_hours(24);
+pub(super) const LOGIN_LIFETIME: Duration = Duration::from_hours(24);
 /// Rounds of the password hash. Passwords of the lab are 128 random bits, which need no stretching.
-const PASSWORD_ITERATIONS: u32 = 16;
+pub(super) const PASSWORD_ITERATIONS: u32 = 16;
 /// A job that waits longer than this makes the queue unhealthy.
 const QUEUE_STALL: Duration = Duration::from_secs(5);
 /// Full backups that a site keeps: more than a drill takes, so that none that a restore may need is pruned.
@@ -127,7 +128,7 @@ impl Site {
     }
 }
 
-fn whole_millis(duration: Duration) -> u64 {
+pub(super) fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -148,6 +149,11 @@ pub(super) struct Leader<'a> {
 }
 
 impl Shared {
+    /// Names of the processes of a site, in the order in which they start.
+    pub(super) const fn components(&self) -> &'static [&'static str] {
+        if self.hosts().is_some() { &CONTAINERS } else { &COMPONENTS }
+    }
+
     /// Starts the service of a site; returns where it listens.
     pub(super) async fn start_service(
         &self,
@@ -205,7 +211,7 @@ impl Shared {
     }
 
     /// Whom a site waits for before it acknowledges, when it serves normally.
-    fn waited_for_by(&self, site: &str) -> Vec<SiteName> {
+    pub(super) fn waited_for_by(&self, site: &str) -> Vec<SiteName> {
         let mut units = units(&self.spec).into_iter();
         let first = units.next().filter(|first| first.name == site && self.spec.is_synchronous());
         first.and(units.next()).map(|second| second.name).into_iter().collect()
@@ -287,9 +293,13 @@ impl Shared {
         let mut running = self.running.lock().await;
         let site = running.sites.entry(name.to_owned()).or_default();
         site.bury().await?;
-        for component in COMPONENTS {
+        for &component in self.components() {
             let held = component == BACKUP && self.volumes().held.contains(name);
             if held || site.runs(&node_name(name, component)) {
+                continue;
+            }
+            if let Some(hosts) = self.hosts() {
+                site.nodes.push(self.start_host(hosts, name, component).await?);
                 continue;
             }
             let (direct, auth) = (&addresses.direct, &addresses.auth);

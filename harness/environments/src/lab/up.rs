@@ -13,9 +13,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
+use super::containers::{ContainerHosts, DATABASE};
+use super::node::Node;
 use super::peers::PeerAddresses;
 use super::reach::{pairing, status_at};
-use super::site::{ServiceAddresses, SiteAddresses, ZoneAddresses, arguments};
+use super::site::{Leader, ServiceAddresses, SiteAddresses, ZoneAddresses, arguments};
 use super::units::{Unit, units};
 use super::{Addresses, DR, PRIMARY, Shared};
 
@@ -48,26 +50,32 @@ impl Shared {
             return Ok(());
         }
         let hosts = Hosts::of_seed(self.seed);
-        let (links, proxy_server) = self.proxy_server(&hosts).await?;
-        let proxy_host = hosts.host(10);
+        let proxy_host = match self.hosts() {
+            // Where containers reach this machine.
+            Some(containers) => containers.make_networks(self.seed).await?.to_string(),
+            None => hosts.host(10),
+        };
+        let (links, proxy_server) = self.proxy_server(&proxy_host).await?;
         let mut sites: BTreeMap<String, SiteAddresses> = BTreeMap::new();
         let units = units(&self.spec);
         for unit in &units {
             let site = unit.name.as_str();
             let leads = units.first().filter(|first| *first != unit);
             let leader = leads.and_then(|first| Some(sites.get(&first.name)?.leader(first, unit)));
-            // What does not run in stand-by runs once, so that it has its addresses.
-            let any = ServiceAddresses::any(&hosts.host(unit.host));
-            let (logins, auth) = self.start_auth(site, &any.http).await?;
-            let (service, direct) =
-                self.start_service(site, &any, &auth, leader.as_ref(), false).await?;
-            let mut nodes = vec![service, logins];
-            nodes.extend(self.start_helpers(site, &direct).await?);
+            let (nodes, direct, auth) = match self.hosts() {
+                Some(containers) => self.start_hosts(containers, site, leader.as_ref()).await?,
+                None => self.start_processes(site, &hosts.host(unit.host), leader.as_ref()).await?,
+            };
             self.adopt_site(site, nodes).await;
             let addresses = self.proxies_of(unit, direct, auth, &*links, &proxy_host).await?;
+            if self.hosts().is_some() && !self.spec.is_synchronous() {
+                // PostgreSQL ships what it has at once; here the way is as long as it is to take.
+                let way = self.proxy(&format!("{site}.replication"));
+                links.lengthen(&way, self.spec.replication_lag.0).await?;
+            }
             sites.insert(site.to_owned(), addresses);
         }
-        let entrances = self.entrances(&sites, &*links, &hosts).await?;
+        let entrances = self.entrances(&sites, &*links, &hosts, &proxy_host).await?;
         let bystander = self.bystander(&*links, &hosts).await?;
         let front = entrances.first().map(|entrance| entrance.front.clone());
         let front =
@@ -76,7 +84,9 @@ impl Shared {
         let addresses = Addresses { links, proxy_server, entrances, bystander, sites, login };
         self.clients_have(addresses.login.clone())?;
         self.write_landmark(&addresses, &front).await?;
-        self.open_accounts(&addresses, &front).await?;
+        if self.hosts().is_none() {
+            self.open_accounts(&addresses, &front).await?;
+        }
         self.wait_until_followed(&addresses).await?;
         if self.spec.strategy == Strategy::Cold {
             self.wait_until_backed_up(&addresses).await?;
@@ -103,15 +113,45 @@ impl Shared {
         Ok(())
     }
 
+    /// Starts the processes of a site. What does not run in stand-by runs once, so that it has its addresses.
+    async fn start_processes(
+        &self,
+        site: &str,
+        host: &str,
+        leader: Option<&Leader<'_>>,
+    ) -> Result<(Vec<Node>, ServiceAddresses, String), ActionError> {
+        let any = ServiceAddresses::any(host);
+        let (logins, auth) = self.start_auth(site, &any.http).await?;
+        let (service, direct) = self.start_service(site, &any, &auth, leader, false).await?;
+        let mut nodes = vec![service, logins];
+        nodes.extend(self.start_helpers(site, &direct).await?);
+        Ok((nodes, direct, auth))
+    }
+
+    /// Starts the containers of a site.
+    async fn start_hosts(
+        &self,
+        hosts: &ContainerHosts,
+        site: &str,
+        leader: Option<&Leader<'_>>,
+    ) -> Result<(Vec<Node>, ServiceAddresses, String), ActionError> {
+        let (direct, auth) = self.hosts_listen(hosts, site)?;
+        let mut nodes = vec![self.start_database(hosts, site, leader).await?];
+        for component in self.components().iter().filter(|one| **one != DATABASE) {
+            nodes.push(self.start_host(hosts, site, component).await?);
+        }
+        Ok((nodes, direct, auth))
+    }
+
     /// The proxy server of the environment file, or one of our own, with its process.
     async fn proxy_server(
         &self,
-        hosts: &Hosts,
+        host: &str,
     ) -> Result<(Arc<dyn LinkControl>, Option<ProcessIdentity>), ActionError> {
         if let Some(api) = &self.spec.toxiproxy {
             return Ok(((self.make_links)(api)?, None));
         }
-        let listen = format!("{}:0", hosts.host(10));
+        let listen = format!("{host}:0");
         let arguments = ["toxiproxy", "--listen", &listen].map(OsString::from);
         let (process, ready) = self.start_outside("toxiproxy", &arguments, None).await?;
         Ok(((self.make_links)(text(&ready, "api")?)?, Some(process)))
@@ -237,10 +277,11 @@ impl Shared {
         let status = async |unit: &Unit| {
             status_at(&self.http, &addresses.sites[&unit.name].proxied.admin).await
         };
+        let goal = status(first).await?.position;
         for other in others {
             loop {
-                let (leads, follows) = (status(first).await?, status(other).await?);
-                if follows.following && follows.position >= leads.position {
+                let follows = status(other).await?;
+                if follows.following && follows.position >= goal {
                     break;
                 }
                 if Instant::now() >= give_up {

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::provision::Unprovisioned;
 use super::site::{Leader, SERVICE, node_name};
-use super::{COMPONENTS, Shared};
+use super::Shared;
 
 /// The component that takes backups.
 pub(super) const BACKUP: &str = "backup";
@@ -169,7 +169,7 @@ impl RestoreControl for Shared {
     }
 
     async fn attach(&self, site: &str, volume: &Volume) -> Result<(), ActionError> {
-        self.end(site, &COMPONENTS).await?;
+        self.end(site, self.components()).await?;
         self.serve_from(site, volume)?;
         self.start_site(site).await
     }
@@ -211,7 +211,7 @@ impl RestoreControl for Shared {
     async fn rebuild(&self, site: &str, source: &str) -> Result<(), ActionError> {
         let addresses = self.site(site)?.clone();
         let source = self.site(source)?.proxied.clone();
-        self.end(site, &COMPONENTS).await?;
+        self.end(site, self.components()).await?;
         let volume = self.make_volume(site).await?;
         self.serve_from(site, &volume)?;
         let leader = Leader { replication: &source.replication, http: &source.http };

@@ -1,0 +1,304 @@
+//! A lab whose sites are containers: PostgreSQL in place of the lab's own database, HAProxy in place of its gateways.
+//!
+//! ```text
+//! primary network       between                        DR network
+//!  database ◄─ service   proxies on this machine        service ─► database
+//!     ▲   ◄─ auth, worker  primary.http, .admin, …      …             │
+//!     └──────────────────── primary.replication ◄─────────────────────┘
+//!                        gateway (HAProxy), one a region
+//! ```
+//!
+//! Each container is a host with an address of its own that never changes. The networks of the sites are apart: from one to
+//! the other there is no way but through the proxies, which listen on this machine.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, OnceLock};
+
+use drdrill_core::action::ActionError;
+use drdrill_core::containers::{
+    ConfigFile, ContainerNetwork, ContainerSpec, Containers, RunningContainer,
+};
+use drdrill_core::inventory::SiteName;
+use drdrill_core::secret::Secret;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::{Duration, Instant, sleep, timeout};
+
+use super::node::Node;
+use super::site::{
+    AUTH, LOGIN_LIFETIME, Leader, PASSWORD_ITERATIONS, SERVICE, ServiceAddresses, SiteAddresses,
+    USER, WORKER, node_name, whole_millis,
+};
+use super::{DR, PRIMARY, Shared, haproxy};
+
+/// The component that keeps the data.
+pub(super) const DATABASE: &str = "database";
+/// Names of the containers of a site. Clients use the service; the others work behind it.
+pub const CONTAINERS: [&str; 4] = [DATABASE, SERVICE, WORKER, AUTH];
+/// The container that lets clients into a region.
+pub(super) const GATEWAY: &str = "gateway";
+/// The network that the gateways are in.
+const BETWEEN: &str = "between";
+/// Time a host may take until it listens. A standby copies its primary's data first.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Time between two looks at whether it does.
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
+/// Time one of these looks may take.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
+
+const CONFIG: &str = "/etc/drdrill.json";
+const HAPROXY_CONFIG: &str = "/etc/drdrill-haproxy.cfg";
+/// Where the programs are in the image.
+const PROGRAMS: &str = "/usr/local/lib/drdrill";
+/// Where the database has its volume.
+const VOLUME: &str = "/data";
+
+const POSTGRESQL: u16 = 5432;
+const ADMIN: u16 = 7000;
+const HTTP: u16 = 8000;
+const STATISTICS: u16 = 9999;
+
+/// The containers of one lab.
+#[derive(Debug)]
+pub(super) struct ContainerHosts {
+    pub(super) engine: Arc<dyn Containers>,
+    run_id: String,
+    networks: OnceLock<BTreeMap<String, ContainerNetwork>>,
+    /// Of the database's users.
+    application: Secret,
+    replicator: Secret,
+}
+
+impl ContainerHosts {
+    pub(super) fn new(engine: Arc<dyn Containers>, run_id: &str) -> Result<Self, ActionError> {
+        let secret = || {
+            Secret::new(format!("{:032x}", rand::random::<u128>()))
+                .map_err(|error| ActionError::new("make a secret for", "the databases", error))
+        };
+        Ok(Self {
+            engine,
+            run_id: run_id.to_owned(),
+            networks: OnceLock::new(),
+            application: secret()?,
+            replicator: secret()?,
+        })
+    }
+
+    /// Makes the networks; returns the address at which the proxies listen.
+    pub(super) async fn make_networks(&self, seed: u64) -> Result<Ipv4Addr, ActionError> {
+        // Before anything is made: without it nothing can run.
+        self.engine.image().await?;
+        let names = [PRIMARY, DR, BETWEEN];
+        let made = self.engine.make_networks(&self.run_id, &names, seed).await?;
+        let networks = self.networks.get_or_init(|| made);
+        Ok(network(networks, BETWEEN)?.gateway())
+    }
+
+    fn address(&self, host: &str) -> Result<(String, Ipv4Addr), ActionError> {
+        let networks = self.networks.get();
+        let networks =
+            networks.ok_or_else(|| ActionError::new("start", host, "it has no network yet"))?;
+        let (site, component) = host.split_once('/').unwrap_or((BETWEEN, host));
+        let (name, number) = match component {
+            DATABASE => (site, 10),
+            SERVICE => (site, 11),
+            WORKER => (site, 12),
+            AUTH => (site, 13),
+            _ if site == PRIMARY => (BETWEEN, 20),
+            _ => (BETWEEN, 21),
+        };
+        Ok((name.to_owned(), network(networks, name)?.host(number)))
+    }
+
+    /// Where a host listens.
+    fn at(&self, host: &str, port: u16) -> Result<String, ActionError> {
+        Ok(format!("{}:{port}", self.address(host)?.1))
+    }
+
+    /// Starts one host and waits until it listens on `port`, where it does on any.
+    async fn start(
+        &self,
+        host: &str,
+        program: &[&str],
+        config: ConfigFile,
+        port: Option<u16>,
+    ) -> Result<Node, ActionError> {
+        let (network, address) = self.address(host)?;
+        let spec = ContainerSpec {
+            host: host.to_owned(),
+            network,
+            address,
+            program: program.iter().map(|&word| word.to_owned()).collect(),
+            config: Some(config),
+            volume: host.ends_with(DATABASE).then_some(VOLUME),
+        };
+        let running = self.engine.start(&self.run_id, &spec).await?;
+        let ended = async |running: &RunningContainer| {
+            let reason = format!("it ended: {}", self.engine.last_words(&running.id).await);
+            ActionError::new("start", host, reason)
+        };
+        let Some(identity) = drdrill_process::of_process(host, running.pid) else {
+            return Err(ended(&running).await);
+        };
+        let node = Node::of_container(self.engine.clone(), running.id.clone(), identity);
+        let Some(port) = port else { return Ok(node) };
+        let give_up = Instant::now() + READY_WITHIN;
+        while !listens(&format!("{address}:{port}")).await {
+            if !drdrill_process::is_alive(node.identity()) {
+                return Err(ended(&running).await);
+            }
+            if Instant::now() >= give_up {
+                let words = self.engine.last_words(&running.id).await;
+                let reason = format!("it does not listen after {READY_WITHIN:?}: {words}");
+                return Err(ActionError::new("start", host, reason));
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(node)
+    }
+
+    async fn start_program(
+        &self,
+        host: &str,
+        program: &str,
+        mut config: Value,
+        port: Option<u16>,
+    ) -> Result<Node, ActionError> {
+        config["port"] = json!(port);
+        let config = ConfigFile { path: CONFIG, text: config.to_string() };
+        let program = format!("{PROGRAMS}/{program}.py");
+        self.start(host, &["python3", "-B", &program, CONFIG], config, port).await
+    }
+
+    /// What a program of a site needs to ask its database.
+    fn database(&self, site: &str, role: &str) -> Result<String, ActionError> {
+        let (_, address) = self.address(&node_name(site, DATABASE))?;
+        let password = self.application.expose();
+        Ok(format!(
+            "host={address} port={POSTGRESQL} dbname=store user={role} password={password} application_name={site}"
+        ))
+    }
+}
+
+fn network(
+    networks: &BTreeMap<String, ContainerNetwork>,
+    name: &str,
+) -> Result<ContainerNetwork, ActionError> {
+    let network = networks.get(name).copied();
+    network.ok_or_else(|| ActionError::new("use the network of", name, "there is none"))
+}
+
+async fn listens(address: &str) -> bool {
+    matches!(timeout(LOOK_WITHIN, TcpStream::connect(address)).await, Ok(Ok(_)))
+}
+
+impl Shared {
+    /// The hosts, where the sites are containers.
+    pub(super) const fn hosts(&self) -> Option<&ContainerHosts> {
+        self.starter.hosts.as_ref()
+    }
+
+    /// Starts the database of a site, which follows a leader where it has one.
+    pub(super) async fn start_database(
+        &self,
+        hosts: &ContainerHosts,
+        site: &str,
+        leader: Option<&Leader<'_>>,
+    ) -> Result<Node, ActionError> {
+        let secrets = self.secrets();
+        let config = json!({
+            "site": site,
+            "follow": leader.map(|leader| json!({
+                "source": leader.replication,
+                "leader_url": format!("http://{}", leader.http),
+            })),
+            "synchronous": self.waited_for_by(site),
+            "user": {
+                "name": USER,
+                "password": secrets.password.expose(),
+                "iterations": PASSWORD_ITERATIONS,
+            },
+            "passwords": {
+                "app": hosts.application.expose(),
+                "replicator": hosts.replicator.expose(),
+            },
+        });
+        hosts.start_program(&node_name(site, DATABASE), DATABASE, config, Some(ADMIN)).await
+    }
+
+    /// Where the hosts of a site listen.
+    pub(super) fn hosts_listen(
+        &self,
+        hosts: &ContainerHosts,
+        site: &str,
+    ) -> Result<(ServiceAddresses, String), ActionError> {
+        let (database, service) = (node_name(site, DATABASE), node_name(site, SERVICE));
+        let addresses = ServiceAddresses {
+            http: hosts.at(&service, HTTP)?,
+            admin: hosts.at(&database, ADMIN)?,
+            replication: hosts.at(&database, POSTGRESQL)?,
+        };
+        Ok((addresses, hosts.at(&node_name(site, AUTH), HTTP)?))
+    }
+
+    /// Starts one host of a site that works with its database.
+    pub(super) async fn start_host(
+        &self,
+        hosts: &ContainerHosts,
+        site: &str,
+        component: &str,
+    ) -> Result<Node, ActionError> {
+        let (addresses, auth) = self.hosts_listen(hosts, site)?;
+        let secrets = self.secrets();
+        let (config, port) = match component {
+            SERVICE => {
+                let config = json!({
+                    "site": site,
+                    "reads": hosts.database(site, "reader")?,
+                    "writes": hosts.database(site, "app")?,
+                    "admin_url": format!("http://{}", addresses.admin),
+                    "auth_url": format!("http://{auth}"),
+                    "token_secret": secrets.token.expose(),
+                    "worker_token": secrets.worker.expose(),
+                    "timing": { "think_time_ms": whole_millis(self.spec.think_time.0) },
+                });
+                (config, Some(HTTP))
+            }
+            AUTH => {
+                let config = json!({
+                    "database": hosts.database(site, "reader")?,
+                    "token_secret": secrets.token.expose(),
+                    "token_lifetime_ms": whole_millis(LOGIN_LIFETIME),
+                });
+                (config, Some(HTTP))
+            }
+            WORKER => {
+                let config = json!({
+                    "service_url": format!("http://{}", addresses.http),
+                    "worker_token": secrets.worker.expose(),
+                });
+                (config, None)
+            }
+            DATABASE => return self.start_database(hosts, site, None).await,
+            other => return Err(ActionError::new("start", other, "there is no such host")),
+        };
+        hosts.start_program(&node_name(site, component), component, config, port).await
+    }
+
+    /// Starts the HAProxy of a region; returns it, where clients come, and where it is administered.
+    pub(super) async fn start_haproxy(
+        &self,
+        hosts: &ContainerHosts,
+        site: &str,
+        sites: &BTreeMap<SiteName, SiteAddresses>,
+        shares: &BTreeMap<SiteName, u32>,
+    ) -> Result<(Node, String, String), ActionError> {
+        let host = node_name(site, GATEWAY);
+        let text = haproxy::config(HTTP, STATISTICS, sites, shares);
+        let config = ConfigFile { path: HAPROXY_CONFIG, text };
+        let program = ["haproxy", "-db", "-f", HAPROXY_CONFIG];
+        let node = hosts.start(&host, &program, config, Some(STATISTICS)).await?;
+        Ok((node, hosts.at(&host, HTTP)?, hosts.at(&host, STATISTICS)?))
+    }
+}

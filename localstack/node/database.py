@@ -1,0 +1,396 @@
+"""The operators' side of one PostgreSQL server: starts it, and fences, promotes and points it as it is told.
+
+It is the first process of its container: with it, all of the server goes. A primary that was not shut down comes back
+fenced, so that it decides nothing before it is told its role.
+"""
+
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psycopg2
+
+from web import Answer, Refused, log, password_hash, serve
+
+BIN = Path("/usr/lib/postgresql/15/bin")
+VOLUME = Path("/data")
+CLUSTER = VOLUME / "cluster"
+STATE = VOLUME / "agent.json"
+SOCKETS = "/tmp"
+PORT = 5432
+STARTED_WITHIN = 60
+PROMOTED_WITHIN = 30
+FENCED_WITHIN = 5.0
+BEAT = 0.1
+SETTINGS = """
+listen_addresses = '*'
+unix_socket_directories = '/tmp'
+max_connections = 80
+shared_buffers = 32MB
+wal_keep_size = 256MB
+wal_log_hints = on
+hot_standby = on
+wal_receiver_timeout = 5s
+wal_retrieve_retry_interval = 200ms
+wal_receiver_status_interval = 100ms
+tcp_keepalives_idle = 5
+logging_collector = off
+log_min_messages = warning
+"""
+OPERATORS = """
+local all postgres peer map=operators
+host replication replicator 0.0.0.0/0 scram-sha-256
+host all replicator 0.0.0.0/0 scram-sha-256
+"""
+# The agent is root in its container.
+OPERATORS_ARE = "operators root postgres\noperators postgres postgres\n"
+# Who only reads may always.
+READERS = "host store reader 0.0.0.0/0 scram-sha-256\n"
+CLIENTS = "host store app 0.0.0.0/0 scram-sha-256\n"
+NO_CLIENTS = "host all all 0.0.0.0/0 reject\n"
+# What pg_rewind reads of another server.
+REWINDS = (
+    "pg_ls_dir(text, boolean, boolean)",
+    "pg_stat_file(text, boolean)",
+    "pg_read_binary_file(text)",
+    "pg_read_binary_file(text, bigint, bigint, boolean)",
+)
+
+
+def run(*command, quiet=False):
+    """Runs a program of PostgreSQL as its user; returns what it said."""
+    words = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *map(str, command)]
+    environment = {"PATH": f"{BIN}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": str(VOLUME)}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd="/", check=False)
+    said = (done.stdout + done.stderr).strip()
+    if done.returncode and not quiet:
+        raise Refused(500, f"{Path(str(command[0])).name} ended with {done.returncode}: {said[-600:]}")
+    return done.returncode, said
+
+
+def quoted(text):
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+class Server:
+    """The server, and what it was told."""
+
+    def __init__(self, config):
+        self.config = config
+        self.lock = threading.RLock()
+        # Where clients that change something are sent while this follows, by this server's own memory.
+        self.told = json.loads(STATE.read_text()) if STATE.exists() else {"source": None, "leader_url": None}
+
+    # Connections of the operators.
+
+    def ask(self, sql, values=(), database="store", kind=None):
+        connection = self.connect(database)
+        try:
+            with connection.cursor() as cursor:
+                if kind:
+                    cursor.execute(f"SET synchronous_commit = {kind}")
+                cursor.execute(sql, values or None)
+                return cursor.fetchall() if cursor.description else []
+        except psycopg2.Error as error:
+            raise Refused(500, str(error).strip()) from error
+        finally:
+            connection.close()
+
+    @staticmethod
+    def connect(database):
+        try:
+            connection = psycopg2.connect(host=SOCKETS, port=PORT, dbname=database, user="postgres", connect_timeout=2)
+        except psycopg2.Error as error:
+            raise Refused(503, f"the database: {error}".strip()) from error
+        connection.autocommit = True
+        return connection
+
+    # Starting and stopping.
+
+    def prepare(self):
+        """What a start of the container does."""
+        run_dir = Path("/var/run/postgresql")
+        run_dir.mkdir(exist_ok=True)
+        shutil.chown(VOLUME, "postgres", "postgres")
+        if not (CLUSTER / "PG_VERSION").exists():
+            if self.config.get("follow"):
+                self.remember(self.config["follow"])
+                self.copy_source()
+            else:
+                self.create()
+                return
+        # One that was killed leaves this behind, and its process ids mean others by now.
+        (CLUSTER / "postmaster.pid").unlink(missing_ok=True)
+        self.let_in(clients=self.is_standby())
+        self.start()
+
+    def create(self):
+        run(BIN / "initdb", "-D", CLUSTER, "--data-checksums", "--no-sync", "-U", "postgres", "-A", "peer", "-E", "UTF8")
+        with open(CLUSTER / "postgresql.conf", "a", encoding="utf-8") as settings:
+            settings.write(SETTINGS)
+        self.let_in(clients=False)
+        self.start()
+        self.ask("CREATE DATABASE store", database="postgres")
+        passwords = self.config["passwords"]
+        for role in ("app", "reader"):
+            self.ask(f"CREATE ROLE {role} LOGIN PASSWORD {quoted(passwords['app'])}")
+        self.ask(f"CREATE ROLE replicator LOGIN REPLICATION PASSWORD {quoted(passwords['replicator'])}")
+        self.ask("GRANT pg_checkpoint TO replicator")
+        for function in REWINDS:
+            self.ask(f"GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO replicator", database="postgres")
+        self.ask(Path(__file__).with_name("schema.sql").read_text(encoding="utf-8"))
+        user = self.config["user"]
+        salt = secrets.token_hex(16)
+        values = (user["name"], salt, user["iterations"], password_hash(user["password"], salt, user["iterations"]))
+        self.ask("INSERT INTO users VALUES (%s, %s, %s, %s)", values)
+        self.wait_for(self.config.get("synchronous") or [])
+        self.let_in(clients=True)
+        self.reload()
+
+    def start(self):
+        command = ("-D", CLUSTER, "-l", VOLUME / "server.log", "-w", "-t", STARTED_WITHIN, "start")
+        code, said = run(BIN / "pg_ctl", *command, quiet=True)
+        if code:
+            tail = (VOLUME / "server.log").read_text(errors="replace").splitlines()[-5:]
+            raise Refused(500, f"the server does not start: {said}; {' | '.join(tail)}")
+
+    def stop(self, mode="fast"):
+        if (CLUSTER / "postmaster.pid").exists():
+            run(BIN / "pg_ctl", "-D", CLUSTER, "-m", mode, "-w", "-t", STARTED_WITHIN, "stop", quiet=True)
+
+    def reload(self):
+        self.ask("SELECT pg_reload_conf()", database="postgres")
+
+    def let_in(self, clients):
+        self.write("pg_hba.conf", OPERATORS + READERS + (CLIENTS if clients else NO_CLIENTS))
+        self.write("pg_ident.conf", OPERATORS_ARE)
+
+    @staticmethod
+    def write(name, text):
+        # In one step: the server may read it at any time.
+        written = CLUSTER / f"{name}.new"
+        written.write_text(text, encoding="utf-8")
+        shutil.chown(written, "postgres", "postgres")
+        written.rename(CLUSTER / name)
+
+    def is_standby(self):
+        return (CLUSTER / "standby.signal").exists()
+
+    # Fences.
+
+    def has_fence(self):
+        return NO_CLIENTS in (CLUSTER / "pg_hba.conf").read_text(encoding="utf-8")
+
+    def fence(self):
+        """No client writes when this returns, and none can."""
+        if not self.in_recovery():
+            # Waits for every write that is under way.
+            self.ask("UPDATE control SET fenced = true", kind="local")
+        self.let_in(clients=False)
+        self.reload()
+        give_up = time.monotonic() + FENCED_WITHIN
+        while self.client_gets_in() or self.clients():
+            if time.monotonic() > give_up:
+                raise Refused(500, f"clients are still there after {FENCED_WITHIN} s")
+            time.sleep(0.01)
+
+    def clients(self):
+        sql = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                 WHERE usename = 'app' AND backend_type = 'client backend'"""
+        return self.ask(sql, database="postgres")[0][0]
+
+    def client_gets_in(self):
+        password = self.config["passwords"]["app"]
+        try:
+            psycopg2.connect(host="127.0.0.1", port=PORT, dbname="store", user="app", password=password, connect_timeout=2).close()
+            return True
+        except psycopg2.Error:
+            return False
+
+    def unfence(self):
+        if not self.in_recovery():
+            self.ask("UPDATE control SET fenced = false", kind="local")
+        self.let_in(clients=True)
+        self.reload()
+
+    # Roles.
+
+    def in_recovery(self):
+        return self.ask("SELECT pg_is_in_recovery()", database="postgres")[0][0]
+
+    def promote(self, epoch):
+        """Becomes the primary of a newer epoch, follows nobody, waits for nobody, and is not fenced."""
+        recovering, known = self.ask("SELECT pg_is_in_recovery(), (SELECT epoch FROM control)")[0]
+        if not recovering and known == epoch and not self.has_fence():
+            return
+        if epoch <= known:
+            raise Refused(409, f"epoch {epoch} is not newer than {known}")
+        self.wait_for([])
+        if recovering and not self.ask("SELECT pg_promote(true, %s)", (PROMOTED_WITHIN,))[0][0]:
+            raise Refused(500, f"it is not promoted after {PROMOTED_WITHIN} s")
+        self.ask("UPDATE control SET epoch = %s, fenced = false", (epoch,))
+        self.remember({"source": None, "leader_url": None})
+        self.let_in(clients=True)
+        self.reload()
+
+    def follow(self, target):
+        """Becomes a standby of another server. A history that forked is replaced, and a copy of it kept aside."""
+        if self.is_standby() and self.in_recovery():
+            if self.told["source"] != target["source"] or not self.follows():
+                self.turn_to(target)
+            self.remember(target)
+            self.let_in(clients=True)
+            self.reload()
+            return
+        self.let_in(clients=False)
+        self.stop()
+        aside = VOLUME / f"aside-{int(time.time() * 1000)}"
+        run("cp", "-a", "--reflink=auto", CLUSTER, aside)
+        self.remember(target)
+        self.rewind_or_copy()
+        self.let_in(clients=True)
+        self.start()
+
+    def turn_to(self, target):
+        """Follows somebody else from where it is; where their histories do not fit, from where they do."""
+        self.remember(target)
+        self.ask(f"ALTER SYSTEM SET primary_conninfo = {quoted(self.conninfo())}", database="postgres")
+        self.reload()
+        give_up = time.monotonic() + 3
+        while not self.follows():
+            if time.monotonic() > give_up:
+                self.stop()
+                self.rewind_or_copy()
+                self.start()
+                return
+            time.sleep(0.05)
+
+    def rewind_or_copy(self):
+        source = f"{self.conninfo()} dbname=postgres"
+        # Until its first checkpoint a server that was promoted looks as if it had no history of its own.
+        run(BIN / "psql", "-X", "-c", "CHECKPOINT", source)
+        code, said = run(BIN / "pg_rewind", "-D", CLUSTER, "--source-server", source, "--no-sync", quiet=True)
+        if code:
+            log(f"pg_rewind: {said}")
+            shutil.rmtree(CLUSTER)
+            self.copy_source()
+        self.be_standby()
+
+    def copy_source(self):
+        run(BIN / "pg_basebackup", "-D", CLUSTER, "-d", self.conninfo(), "-X", "stream", "-c", "fast", "--no-sync")
+        self.be_standby()
+
+    def be_standby(self):
+        self.write("postgresql.auto.conf", f"primary_conninfo = {quoted(self.conninfo())}\n")
+        self.write("standby.signal", "")
+
+    def conninfo(self):
+        host, _, port = self.told["source"].rpartition(":")
+        password = self.config["passwords"]["replicator"]
+        return f"host={host} port={port} user=replicator password={password} application_name={self.config['site']} connect_timeout=2"
+
+    def remember(self, target):
+        self.told = {"source": target["source"], "leader_url": target["leader_url"]}
+        written = STATE.with_suffix(".new")
+        written.write_text(json.dumps(self.told), encoding="utf-8")
+        written.rename(STATE)
+
+    def wait_for(self, standbys):
+        names = ", ".join(f'"{name}"' for name in standbys)
+        value = f"FIRST {len(standbys)} ({names})" if standbys else ""
+        self.ask(f"ALTER SYSTEM SET synchronous_standby_names = {quoted(value)}", database="postgres")
+        self.reload()
+
+    def follows(self):
+        sql = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"
+        return self.ask(sql, database="postgres")[0][0] > 0
+
+    # Looking.
+
+    def status(self):
+        sql = """SELECT pg_is_in_recovery(), epoch, fenced,
+                   pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_replay_lsn(), '0/0') ELSE pg_current_wal_lsn() END, '0/0')::bigint,
+                   (SELECT extract(epoch FROM clock_timestamp() - at) * 1000 FROM health WHERE id = 2)::bigint,
+                   (SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming') +
+                   (SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming')
+                 FROM control"""
+        [(recovering, epoch, fenced, lsn, age_ms, streams)] = self.ask(sql)
+        # The age of the newest beat that is there: at most one beat more than what is missing is old.
+        lag_ms = max(0, age_ms - int(BEAT * 1000)) if recovering else None
+        return {
+            "site": self.config["site"],
+            "role": "standby" if recovering else "primary",
+            "epoch": epoch,
+            "fenced": self.has_fence() or (fenced and not recovering),
+            "lsn": lsn,
+            **self.told,
+            "connected": streams > 0,
+            "lag_ms": lag_ms,
+            "merged_lsn": None,
+            "conflicts": 0,
+        }
+
+    def consistency(self):
+        """Whether all that this server has is what was written."""
+        sql = """SELECT count(*), count(*) FILTER (WHERE encode(sha256(convert_to(value, 'UTF8')), 'hex') <> lower(checksum))
+                 FROM entries"""
+        [(entries, wrong)] = self.ask(sql)
+        problems = [f"{wrong} entries have not their checksum"] if wrong else []
+        return {"entries": entries, "problems": problems}
+
+    def beat(self):
+        """Changes a row ten times a second where this server decides, so that a standby knows how far it is behind."""
+        connection = None
+        while True:
+            time.sleep(BEAT)
+            if self.has_fence():
+                continue
+            try:
+                connection = connection or self.connect("store")
+                with connection.cursor() as cursor:
+                    cursor.execute("SET synchronous_commit = local")
+                    cursor.execute("SELECT pg_is_in_recovery()")
+                    if not cursor.fetchone()[0]:
+                        cursor.execute("UPDATE health SET at = clock_timestamp() WHERE id = 2")
+            except (Refused, OSError, psycopg2.Error):
+                if connection:
+                    connection.close()
+                connection = None
+
+    def handle(self, request):
+        what = (request.method, request.path)
+        if what == ("GET", "/status"):
+            return Answer(200, self.status())
+        if what == ("GET", "/leader"):
+            return Answer(200, {"leader_url": self.told["leader_url"], "fenced": self.has_fence()})
+        if what == ("GET", "/consistency"):
+            return Answer(200, self.consistency())
+        steps = {
+            "/fence": lambda _: self.fence(),
+            "/unfence": lambda _: self.unfence(),
+            "/promote": lambda body: self.promote(body["epoch"]),
+            "/follow": self.follow,
+            "/synchronous": lambda body: self.wait_for(body["standbys"]),
+        }
+        if request.method != "POST" or request.path not in steps:
+            raise Refused(404, "no such page")
+        body = request.json()
+        with self.lock:
+            steps[request.path](body)
+        return Answer(200, self.status())
+
+
+def main(config):
+    server = Server(config)
+    server.prepare()
+    threading.Thread(target=server.beat, daemon=True).start()
+    serve(config["port"], server.handle)
+
+
+if __name__ == "__main__":
+    main(json.load(open(sys.argv[1], encoding="utf-8")))
