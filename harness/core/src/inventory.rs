@@ -1,6 +1,7 @@
 //! Environment files: an inventory of the system under drill and the machinery that answers for it.
 
 mod checks;
+mod dns;
 mod docker;
 mod headers;
 mod host;
@@ -8,11 +9,13 @@ mod machinery;
 mod notify;
 mod pin;
 mod postgres;
+mod redis;
 mod strategy;
 mod url;
 mod window;
 
 pub use checks::{CheckSpec, ExecCheck, NamedCheck, NamedCommand, SqliteCheck};
+pub use dns::DnsAttempt;
 pub use docker::DockerSpec;
 pub use headers::{HeaderSource, Headers, SecretSource};
 pub(crate) use headers::{secret_source, some_secret_source};
@@ -22,6 +25,7 @@ pub use machinery::{Fence, Machinery, Monitor};
 pub use notify::{Channel, Email, MailTls, Notify, Recipient, StatusPage, Webhook};
 pub use pin::{IdentityPage, Pin};
 pub use postgres::{InsertSpec, NewestSpec, PostgresAttempt, SelectSpec, StatementSpec};
+pub use redis::{GetSpec, RedisAttempt, RedisCommand, SetSpec};
 pub use strategy::{Planted, Strategy, ZONES, Zones};
 pub use url::{SecretUrl, web_host};
 pub use window::{Day, TimeOfDay, Window, Zone};
@@ -280,6 +284,7 @@ fn can_be_kept<C>(
 ) -> impl Fn(&Connection, &C) -> garde::Result {
     let why = match attempt {
         Attempt::Tcp(_) => Some("a probe that only connects has no connection to keep"),
+        Attempt::Dns(_) => Some("a name server is asked without a connection; leave it out"),
         _ if purpose == Purpose::Write => {
             Some("writes are judged by new connections; leave it out")
         }
@@ -305,6 +310,10 @@ pub enum Attempt {
     Tcp(#[garde(dive)] TcpAttempt),
     /// A statement that a `PostgreSQL` server must carry out (feature `postgres`).
     Postgres(#[garde(dive)] Box<PostgresAttempt>),
+    /// A command that a Redis server must carry out (feature `redis`).
+    Redis(#[garde(dive)] Box<RedisAttempt>),
+    /// A question that a name server must answer (feature `dns`).
+    Dns(#[garde(dive)] Box<DnsAttempt>),
 }
 
 /// An HTTP request.

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::dns::DnsCall;
 use crate::postgres::PostgresCall;
+use crate::redis::RedisCall;
 use crate::sample::{Answered, Deed, Outcome};
 use crate::secret::Secret;
 
@@ -109,6 +111,10 @@ pub enum Call {
     },
     /// A statement to a `PostgreSQL` server.
     Postgres(Box<PostgresCall>),
+    /// A command to a Redis server.
+    Redis(Box<RedisCall>),
+    /// A question to a name server.
+    Dns(Box<DnsCall>),
 }
 
 impl fmt::Debug for Call {
@@ -117,6 +123,10 @@ impl fmt::Debug for Call {
         match self {
             Self::Http { method, url, .. } => write!(f, "{method} {url}"),
             Self::Tcp { address } => write!(f, "connect to {address}"),
+            Self::Redis(call) => write!(f, "redis {}: {:?}", call.address, call.command),
+            Self::Dns(call) => {
+                write!(f, "ask {} for {:?} of {}", call.server, call.record, call.name)
+            }
             Self::Postgres(call) => write!(f, "{}: {:?}", call.server, call.statement),
         }
     }

@@ -12,14 +12,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use drdrill_core::action::{ActionError, Undo};
 use drdrill_core::directory::Directory;
+use drdrill_core::dns::DnsCall;
 use drdrill_core::environment::{Environment, Power, ProbeStream, ProcessControl, WriteAudit};
 use drdrill_core::inventory::{
     Attempt, HostDirectory, HostNode, HostProbe, HostSpec, Inventory, PostgresAttempt,
-    ServiceFacts, SiteName, StatementSpec,
+    RedisAttempt, RedisCommand, SecretSource, ServiceFacts, SiteName, StatementSpec,
 };
 use drdrill_core::network::NetworkNode;
 use drdrill_core::postgres::{OpenTable, PostgresCall, Rows, Server, Statement};
 use drdrill_core::probe::Call;
+use drdrill_core::redis::{Command, RedisCall};
+use drdrill_core::secret::Secret;
 
 use crate::secrets;
 
@@ -134,6 +137,8 @@ impl Environment for Host {
             Attempt::Postgres(postgres) => {
                 format!("postgres://{}@{}/{}", postgres.user, postgres.address, postgres.database)
             }
+            Attempt::Redis(redis) => format!("redis://{}/{}", redis.address, redis.database),
+            Attempt::Dns(dns) => format!("dns://{}/{}", dns.server, dns.name),
         });
         targets.collect::<Vec<_>>().join(" ")
     }
@@ -215,6 +220,13 @@ impl Environment for Host {
                     server: server(attempt)?,
                     statement: self.statement(attempt, &probe.name),
                 })),
+                Attempt::Redis(attempt) => Call::Redis(Box::new(self.redis(attempt)?)),
+                Attempt::Dns(attempt) => Call::Dns(Box::new(DnsCall {
+                    server: attempt.server.clone(),
+                    name: attempt.name.clone(),
+                    record: attempt.record,
+                    answers: attempt.answers.clone(),
+                })),
             };
             Ok(ProbeStream {
                 name: probe.name.clone(),
@@ -243,6 +255,28 @@ impl Host {
         }
     }
 
+    /// What a command of the file is in this run.
+    fn redis(&self, attempt: &RedisAttempt) -> Result<RedisCall, ActionError> {
+        let command = match &attempt.command {
+            RedisCommand::Ping => Command::Ping,
+            RedisCommand::Get(get) => {
+                Command::Get { key: get.key.clone(), answers: get.answers.clone() }
+            }
+            RedisCommand::Set(set) => Command::Set {
+                prefix: set.prefix.clone(),
+                drill: self.run_id.clone(),
+                expires_s: set.expires.0.as_secs(),
+            },
+        };
+        Ok(RedisCall {
+            address: attempt.address.clone(),
+            user: attempt.user.clone(),
+            password: password(attempt.password.as_ref(), &attempt.address)?,
+            database: attempt.database,
+            command,
+        })
+    }
+
     fn rows(&self, table: &str, client: &str) -> Rows {
         Rows { table: table.to_owned(), drill: self.run_id.clone(), client: client.to_owned() }
     }
@@ -250,18 +284,21 @@ impl Host {
 
 /// The server of an attempt, with the password fetched.
 fn server(attempt: &PostgresAttempt) -> Result<Server, ActionError> {
-    let fetch = |source| {
-        secrets::fetch(source).map_err(|why| {
-            let what = format!("fetch the password of {}@{}", attempt.user, attempt.address);
-            ActionError::new(what, source.to_string(), why)
-        })
-    };
     Ok(Server {
         address: attempt.address.clone(),
         database: attempt.database.clone(),
         user: attempt.user.clone(),
-        password: attempt.password.as_ref().map(fetch).transpose()?,
+        password: password(attempt.password.as_ref(), &attempt.address)?,
         tls: attempt.tls,
         ca: attempt.ca.as_ref().map(PathBuf::from),
     })
+}
+
+/// The password for a server, where the file says one.
+fn password(source: Option<&SecretSource>, of: &str) -> Result<Option<Secret>, ActionError> {
+    let fetched = source.map(|source| {
+        let doing = format!("fetch the password for {of}");
+        secrets::fetch(source).map_err(|why| ActionError::new(doing, source.to_string(), why))
+    });
+    fetched.transpose()
 }

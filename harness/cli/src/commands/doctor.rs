@@ -114,7 +114,8 @@ fn of_environment(inventory: &Inventory) -> Result<Vec<Row>, Failure> {
             match &probe.attempt {
                 Attempt::Http(http) => headers("probe", &probe.name, &http.headers),
                 Attempt::Postgres(postgres) => passwords.extend(&postgres.password),
-                Attempt::Tcp(_) => {}
+                Attempt::Redis(redis) => passwords.extend(&redis.password),
+                Attempt::Tcp(_) | Attempt::Dns(_) => {}
             }
         }
     }

@@ -44,6 +44,8 @@ fn targets(inventory: &Inventory) -> Result<Vec<HostPort>, String> {
                 Attempt::Http(http) => parsed(&http.url)?,
                 Attempt::Tcp(tcp) => host_port(&tcp.address)?,
                 Attempt::Postgres(postgres) => host_port(&postgres.address)?,
+                Attempt::Redis(redis) => host_port(&redis.address)?,
+                Attempt::Dns(dns) => host_port(&dns.server)?,
             });
             if let Some((_, insert)) = probe.inserts() {
                 for copy in &insert.copies {

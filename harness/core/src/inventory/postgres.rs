@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::headers::{SecretSource, some_secret_source};
 use super::host::absolute;
 use super::url::{addresses, host_and_port};
-use super::{Attempt, HostProbe};
+use super::{Attempt, HostProbe, RedisCommand};
 use crate::postgres::Tls;
 use crate::probe::Purpose;
 
@@ -145,17 +145,25 @@ impl HostProbe {
     }
 }
 
-/// An insert is a write, and nothing else that is asked of a server here is one.
+/// What changes something is a write, and nothing else that is asked of a server here is one.
 pub(super) fn fits<C>(attempt: &Attempt) -> impl Fn(&Purpose, &C) -> garde::Result {
-    let inserts = match attempt {
-        Attempt::Postgres(attempt) => Some(matches!(attempt.statement, StatementSpec::Insert(_))),
-        _ => None,
-    };
-    move |purpose, _| match (inserts, *purpose == Purpose::Write) {
-        (Some(true), false) => Err(garde::Error::new("must be `write`: the statement inserts")),
-        (Some(false), true) => Err(garde::Error::new(
+    let (writes, how) = match attempt {
+        Attempt::Postgres(attempt) => (
+            Some(matches!(attempt.statement, StatementSpec::Insert(_))),
             "`write` needs `statement: { insert: { table: NAME } }`, whose rows can be counted",
-        )),
+        ),
+        Attempt::Redis(attempt) => (
+            Some(matches!(attempt.command, RedisCommand::Set(_))),
+            "`write` needs `command: { set: { prefix: NAME } }`",
+        ),
+        Attempt::Dns(_) => (Some(false), "a question to a name server writes nothing"),
+        Attempt::Http(_) | Attempt::Tcp(_) => (None, ""),
+    };
+    move |purpose, _| match (writes, *purpose == Purpose::Write) {
+        (Some(true), false) => {
+            Err(garde::Error::new("must be `write`: what is asked of the server changes something"))
+        }
+        (Some(false), true) => Err(garde::Error::new(how)),
         _ => Ok(()),
     }
 }

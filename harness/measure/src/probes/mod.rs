@@ -3,19 +3,26 @@
 //! [`HttpProbe`] speaks HTTP/1.1 over plain TCP, [`TcpProbe`] only connects; with the feature `postgres` there are
 //! statements to `PostgreSQL` servers. What a broken attempt means is written down in one place, [`policy`].
 
+#[cfg(feature = "dns")]
+mod dns;
 mod http;
 pub mod policy;
+mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 mod socket;
 mod target;
 mod tcp;
 
 use std::sync::Arc;
 
+use drdrill_core::dns::DnsCall;
 use drdrill_core::inventory::Attempt;
 use drdrill_core::postgres::{PostgresCall, Rows, Server, WriteTable};
 use drdrill_core::probe::{Call, Connection, HeaderValue, Probe, Purpose};
+use drdrill_core::redis::RedisCall;
 
 pub use http::HttpProbe;
 pub use target::TargetError;
@@ -33,6 +40,8 @@ pub fn probe(
     let (method, url, else_at, headers, body, body_contains, deed) = match call {
         Call::Tcp { address } => return Ok(Arc::new(TcpProbe::new(address)?)),
         Call::Postgres(call) => return postgres_probe(call, purpose, connection),
+        Call::Redis(call) => return redis_probe(call, purpose, connection),
+        Call::Dns(call) => return dns_probe(call),
         Call::Http { method, url, else_at, headers, body, body_contains, deed } => {
             (method, url, else_at, headers, body, body_contains, deed)
         }
@@ -67,6 +76,10 @@ pub fn is_built_with(attempt: &Attempt) -> Result<(), TargetError> {
     match attempt {
         #[cfg(not(feature = "postgres"))]
         Attempt::Postgres(_) => Err(NO_POSTGRES),
+        #[cfg(not(feature = "redis"))]
+        Attempt::Redis(_) => Err(TargetError::NotBuilt { what: "Redis", feature: "redis" }),
+        #[cfg(not(feature = "dns"))]
+        Attempt::Dns(_) => Err(TargetError::NotBuilt { what: "DNS", feature: "dns" }),
         _ => Ok(()),
     }
 }
@@ -109,4 +122,28 @@ pub fn write_table(server: &Server, rows: &Rows) -> Result<Arc<dyn WriteTable>, 
 #[cfg(not(feature = "postgres"))]
 pub fn write_table(_: &Server, _: &Rows) -> Result<Arc<dyn WriteTable>, TargetError> {
     Err(NO_POSTGRES)
+}
+
+#[cfg(feature = "redis")]
+fn redis_probe(
+    call: &RedisCall,
+    purpose: Purpose,
+    connection: Connection,
+) -> Result<Arc<dyn Probe>, TargetError> {
+    Ok(Arc::new(redis::RedisProbe::new(call, purpose, connection)?))
+}
+
+#[cfg(not(feature = "redis"))]
+fn redis_probe(_: &RedisCall, _: Purpose, _: Connection) -> Result<Arc<dyn Probe>, TargetError> {
+    Err(TargetError::NotBuilt { what: "Redis", feature: "redis" })
+}
+
+#[cfg(feature = "dns")]
+fn dns_probe(call: &DnsCall) -> Result<Arc<dyn Probe>, TargetError> {
+    Ok(Arc::new(dns::DnsProbe::new(call)?))
+}
+
+#[cfg(not(feature = "dns"))]
+fn dns_probe(_: &DnsCall) -> Result<Arc<dyn Probe>, TargetError> {
+    Err(TargetError::NotBuilt { what: "DNS", feature: "dns" })
 }

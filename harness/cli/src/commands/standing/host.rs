@@ -285,7 +285,7 @@ impl Held {
                 let host = url.strip_prefix("http://")?.split('/').next()?;
                 Some(format!("http://{host}"))
             }
-            Call::Tcp { .. } | Call::Postgres(_) => None,
+            Call::Tcp { .. } | Call::Postgres(_) | Call::Redis(_) | Call::Dns(_) => None,
         })
     }
 
