@@ -13,7 +13,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drdrill_core::dns::{DnsCall, RecordKind};
+use drdrill_core::dns::DnsCall;
+use drdrill_core::dns::RecordKind::{self, A, Aaaa, Cname, Txt};
 use drdrill_core::probe::{Call, Connection, Probe, Purpose};
 use drdrill_core::redis::{Command, RedisCall};
 use drdrill_core::sample::Outcome;
@@ -218,7 +219,6 @@ fn names_are_asked_for_at_the_server_itself() {
     let long = "x".repeat(200);
     let long: Vec<String> = (0..12).map(|n| format!("--txt-record=long.test,{n}{long}")).collect();
     let server = name_server(&long.iter().map(String::as_str).collect::<Vec<_>>());
-    use RecordKind::{A, Aaaa, Cname, Txt};
     for (name, record, answers) in [
         ("app.test", A, Some("192.0.2.7")),
         ("APP.test.", A, None),

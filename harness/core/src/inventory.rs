@@ -10,6 +10,7 @@ mod notify;
 mod pin;
 mod postgres;
 mod redis;
+mod s3;
 mod strategy;
 mod url;
 mod window;
@@ -26,6 +27,7 @@ pub use notify::{Channel, Email, MailTls, Notify, Recipient, StatusPage, Webhook
 pub use pin::{IdentityPage, Pin};
 pub use postgres::{InsertSpec, NewestSpec, PostgresAttempt, SelectSpec, StatementSpec};
 pub use redis::{GetSpec, RedisAttempt, RedisCommand, SetSpec};
+pub use s3::{HeadSpec, ObjectSpec, PutSpec, S3Attempt, S3Request};
 pub use strategy::{Planted, Strategy, ZONES, Zones};
 pub use url::{SecretUrl, web_host};
 pub use window::{Day, TimeOfDay, Window, Zone};
@@ -285,6 +287,7 @@ fn can_be_kept<C>(
     let why = match attempt {
         Attempt::Tcp(_) => Some("a probe that only connects has no connection to keep"),
         Attempt::Dns(_) => Some("a name server is asked without a connection; leave it out"),
+        Attempt::S3(_) => Some("a bucket is asked on new connections; leave it out"),
         _ if purpose == Purpose::Write => {
             Some("writes are judged by new connections; leave it out")
         }
@@ -314,6 +317,8 @@ pub enum Attempt {
     Redis(#[garde(dive)] Box<RedisAttempt>),
     /// A question that a name server must answer (feature `dns`).
     Dns(#[garde(dive)] Box<DnsAttempt>),
+    /// A request that a service which speaks the API of S3 must answer (feature `s3`).
+    S3(#[garde(dive)] Box<S3Attempt>),
 }
 
 /// An HTTP request.

@@ -10,7 +10,7 @@
 //! 5. [`environment`] — what a place must offer so that a drill can run on it; [`network`] — its nodes; [`links`] — the
 //!    ways between its sites; [`process`], [`directory`], [`data`] and [`backup`] — its processes, directories, data and
 //!    backups; [`intruder`] — who must not be let in.
-//!    [`postgres`], [`redis`] and [`dns`] are what probes of these need to know.
+//!    [`postgres`], [`redis`], [`dns`] and [`s3`] are what probes of these need to know.
 //! 6. [`parts`] — what the engine is put together from.
 //! 7. [`sample`] and [`event`] — the one history everything writes to and everything is judged from.
 //! 8. [`runbook`] and [`tabletop`] — what people do, and exercises in which they walk through it; [`people`] — who is
@@ -44,6 +44,7 @@ pub mod record;
 pub mod redis;
 pub mod reporter;
 pub mod runbook;
+pub mod s3;
 pub mod sample;
 pub mod scenario;
 pub mod secret;

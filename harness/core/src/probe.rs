@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::dns::DnsCall;
 use crate::postgres::PostgresCall;
 use crate::redis::RedisCall;
+use crate::s3::S3Call;
 use crate::sample::{Answered, Deed, Outcome};
 use crate::secret::Secret;
 
@@ -115,6 +116,8 @@ pub enum Call {
     Redis(Box<RedisCall>),
     /// A question to a name server.
     Dns(Box<DnsCall>),
+    /// A request to a service that speaks the API of S3.
+    S3(Box<S3Call>),
 }
 
 impl fmt::Debug for Call {
@@ -123,6 +126,7 @@ impl fmt::Debug for Call {
         match self {
             Self::Http { method, url, .. } => write!(f, "{method} {url}"),
             Self::Tcp { address } => write!(f, "connect to {address}"),
+            Self::S3(call) => write!(f, "s3 {}/{}: {:?}", call.endpoint, call.bucket, call.request),
             Self::Redis(call) => write!(f, "redis {}: {:?}", call.address, call.command),
             Self::Dns(call) => {
                 write!(f, "ask {} for {:?} of {}", call.server, call.record, call.name)

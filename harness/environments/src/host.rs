@@ -16,12 +16,14 @@ use drdrill_core::dns::DnsCall;
 use drdrill_core::environment::{Environment, Power, ProbeStream, ProcessControl, WriteAudit};
 use drdrill_core::inventory::{
     Attempt, HostDirectory, HostNode, HostProbe, HostSpec, Inventory, PostgresAttempt,
-    RedisAttempt, RedisCommand, SecretSource, ServiceFacts, SiteName, StatementSpec,
+    RedisAttempt, RedisCommand, S3Attempt, S3Request, SecretSource, ServiceFacts, SiteName,
+    StatementSpec,
 };
 use drdrill_core::network::NetworkNode;
 use drdrill_core::postgres::{OpenTable, PostgresCall, Rows, Server, Statement};
 use drdrill_core::probe::Call;
 use drdrill_core::redis::{Command, RedisCall};
+use drdrill_core::s3::{Request, S3Call};
 use drdrill_core::secret::Secret;
 
 use crate::secrets;
@@ -138,6 +140,7 @@ impl Environment for Host {
                 format!("postgres://{}@{}/{}", postgres.user, postgres.address, postgres.database)
             }
             Attempt::Redis(redis) => format!("redis://{}/{}", redis.address, redis.database),
+            Attempt::S3(s3) => format!("s3 {}/{}", s3.endpoint, s3.bucket),
             Attempt::Dns(dns) => format!("dns://{}/{}", dns.server, dns.name),
         });
         targets.collect::<Vec<_>>().join(" ")
@@ -221,6 +224,7 @@ impl Environment for Host {
                     statement: self.statement(attempt, &probe.name),
                 })),
                 Attempt::Redis(attempt) => Call::Redis(Box::new(self.redis(attempt)?)),
+                Attempt::S3(attempt) => Call::S3(Box::new(self.s3(attempt)?)),
                 Attempt::Dns(attempt) => Call::Dns(Box::new(DnsCall {
                     server: attempt.server.clone(),
                     name: attempt.name.clone(),
@@ -277,6 +281,29 @@ impl Host {
         })
     }
 
+    /// What a request of the file is in this run.
+    fn s3(&self, attempt: &S3Attempt) -> Result<S3Call, ActionError> {
+        let (key, of) = (|source| secret(source, &attempt.endpoint), &attempt.session_token);
+        let request = match &attempt.request {
+            S3Request::Put(put) => {
+                Request::Put { prefix: put.prefix.clone(), drill: self.run_id.clone() }
+            }
+            S3Request::Get(get) => {
+                Request::Get { key: get.key.clone(), body_contains: get.body_contains.clone() }
+            }
+            S3Request::Head(head) => Request::Head { key: head.key.clone() },
+        };
+        Ok(S3Call {
+            endpoint: attempt.endpoint.clone(),
+            region: attempt.region.clone(),
+            bucket: attempt.bucket.clone(),
+            access_key: key(&attempt.access_key)?,
+            secret_key: key(&attempt.secret_key)?,
+            session_token: of.as_ref().map(key).transpose()?,
+            request,
+        })
+    }
+
     fn rows(&self, table: &str, client: &str) -> Rows {
         Rows { table: table.to_owned(), drill: self.run_id.clone(), client: client.to_owned() }
     }
@@ -296,9 +323,11 @@ fn server(attempt: &PostgresAttempt) -> Result<Server, ActionError> {
 
 /// The password for a server, where the file says one.
 fn password(source: Option<&SecretSource>, of: &str) -> Result<Option<Secret>, ActionError> {
-    let fetched = source.map(|source| {
-        let doing = format!("fetch the password for {of}");
-        secrets::fetch(source).map_err(|why| ActionError::new(doing, source.to_string(), why))
-    });
-    fetched.transpose()
+    source.map(|source| secret(source, of)).transpose()
+}
+
+/// A secret that a server asks for.
+fn secret(source: &SecretSource, of: &str) -> Result<Secret, ActionError> {
+    let doing = format!("fetch the credentials for {of}");
+    secrets::fetch(source).map_err(|why| ActionError::new(doing, source.to_string(), why))
 }

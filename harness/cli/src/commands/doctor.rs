@@ -115,6 +115,10 @@ fn of_environment(inventory: &Inventory) -> Result<Vec<Row>, Failure> {
                 Attempt::Http(http) => headers("probe", &probe.name, &http.headers),
                 Attempt::Postgres(postgres) => passwords.extend(&postgres.password),
                 Attempt::Redis(redis) => passwords.extend(&redis.password),
+                Attempt::S3(s3) => {
+                    passwords.extend([&s3.access_key, &s3.secret_key]);
+                    passwords.extend(&s3.session_token);
+                }
                 Attempt::Tcp(_) | Attempt::Dns(_) => {}
             }
         }

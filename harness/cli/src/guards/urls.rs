@@ -46,6 +46,7 @@ fn targets(inventory: &Inventory) -> Result<Vec<HostPort>, String> {
                 Attempt::Postgres(postgres) => host_port(&postgres.address)?,
                 Attempt::Redis(redis) => host_port(&redis.address)?,
                 Attempt::Dns(dns) => host_port(&dns.server)?,
+                Attempt::S3(s3) => parsed(&s3.endpoint)?,
             });
             if let Some((_, insert)) = probe.inserts() {
                 for copy in &insert.copies {

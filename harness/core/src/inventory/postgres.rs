@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::headers::{SecretSource, some_secret_source};
 use super::host::absolute;
 use super::url::{addresses, host_and_port};
-use super::{Attempt, HostProbe, RedisCommand};
+use super::{Attempt, HostProbe, RedisCommand, S3Request};
 use crate::postgres::Tls;
 use crate::probe::Purpose;
 
@@ -155,6 +155,10 @@ pub(super) fn fits<C>(attempt: &Attempt) -> impl Fn(&Purpose, &C) -> garde::Resu
         Attempt::Redis(attempt) => (
             Some(matches!(attempt.command, RedisCommand::Set(_))),
             "`write` needs `command: { set: { prefix: NAME } }`",
+        ),
+        Attempt::S3(attempt) => (
+            Some(matches!(attempt.request, S3Request::Put(_))),
+            "`write` needs `request: { put: { prefix: NAME } }`",
         ),
         Attempt::Dns(_) => (Some(false), "a question to a name server writes nothing"),
         Attempt::Http(_) | Attempt::Tcp(_) => (None, ""),

@@ -12,6 +12,8 @@ mod pool;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "s3")]
+mod s3;
 mod socket;
 mod target;
 mod tcp;
@@ -23,6 +25,7 @@ use drdrill_core::inventory::Attempt;
 use drdrill_core::postgres::{PostgresCall, Rows, Server, WriteTable};
 use drdrill_core::probe::{Call, Connection, HeaderValue, Probe, Purpose};
 use drdrill_core::redis::RedisCall;
+use drdrill_core::s3::S3Call;
 
 pub use http::HttpProbe;
 pub use target::TargetError;
@@ -42,6 +45,7 @@ pub fn probe(
         Call::Postgres(call) => return postgres_probe(call, purpose, connection),
         Call::Redis(call) => return redis_probe(call, purpose, connection),
         Call::Dns(call) => return dns_probe(call),
+        Call::S3(call) => return s3_probe(call, purpose),
         Call::Http { method, url, else_at, headers, body, body_contains, deed } => {
             (method, url, else_at, headers, body, body_contains, deed)
         }
@@ -78,6 +82,8 @@ pub fn is_built_with(attempt: &Attempt) -> Result<(), TargetError> {
         Attempt::Postgres(_) => Err(NO_POSTGRES),
         #[cfg(not(feature = "redis"))]
         Attempt::Redis(_) => Err(TargetError::NotBuilt { what: "Redis", feature: "redis" }),
+        #[cfg(not(feature = "s3"))]
+        Attempt::S3(_) => Err(TargetError::NotBuilt { what: "S3", feature: "s3" }),
         #[cfg(not(feature = "dns"))]
         Attempt::Dns(_) => Err(TargetError::NotBuilt { what: "DNS", feature: "dns" }),
         _ => Ok(()),
@@ -146,4 +152,14 @@ fn dns_probe(call: &DnsCall) -> Result<Arc<dyn Probe>, TargetError> {
 #[cfg(not(feature = "dns"))]
 fn dns_probe(_: &DnsCall) -> Result<Arc<dyn Probe>, TargetError> {
     Err(TargetError::NotBuilt { what: "DNS", feature: "dns" })
+}
+
+#[cfg(feature = "s3")]
+fn s3_probe(call: &S3Call, purpose: Purpose) -> Result<Arc<dyn Probe>, TargetError> {
+    Ok(Arc::new(s3::S3Probe::new(call, purpose)?))
+}
+
+#[cfg(not(feature = "s3"))]
+fn s3_probe(_: &S3Call, _: Purpose) -> Result<Arc<dyn Probe>, TargetError> {
+    Err(TargetError::NotBuilt { what: "S3", feature: "s3" })
 }
