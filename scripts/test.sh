@@ -22,6 +22,9 @@ needs=(
   "tar:/usr/bin/tar"
   "findutils:/usr/bin/xargs"
   "python3-venv:/usr/share/python-wheels"
+  "postgresql-15:/usr/lib/postgresql/15/bin/initdb"
+  "redis-server:/usr/bin/redis-server"
+  "dnsmasq-base:/usr/sbin/dnsmasq"
   "python3-aiosmtpd:/usr/lib/python3/dist-packages/aiosmtpd/__init__.py"
 )
 missing=()

@@ -11,6 +11,7 @@ use drdrill_core::environment::ProbeStream;
 use drdrill_core::event::{Entry, StreamFacts};
 use drdrill_core::inventory::EnvironmentFacts;
 use drdrill_core::parts::{EntrySink, RestoreWatch, SampleSink, Sampling, StreamPlan};
+use drdrill_core::postgres::{Rows, Server, WriteTable};
 use drdrill_core::probe::Probe;
 use drdrill_core::sample::Sample;
 use drdrill_core::time::At;
@@ -56,6 +57,12 @@ impl Sampling for Probes {
 pub(crate) fn make_probe(stream: &ProbeStream) -> Result<Arc<dyn Probe>, ActionError> {
     drdrill_measure::probe(&stream.call, stream.purpose, stream.connection)
         .map_err(|error| ActionError::new("make the probe", &stream.name, error))
+}
+
+/// Makes the table into which probes write.
+pub(crate) fn open_table(server: &Server, rows: &Rows) -> Result<Arc<dyn WriteTable>, ActionError> {
+    drdrill_measure::write_table(server, rows)
+        .map_err(|error| ActionError::new("make the table of the writes", &rows.table, error))
 }
 
 /// The live watch of the restored service.

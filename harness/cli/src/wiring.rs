@@ -32,7 +32,7 @@ use crate::args::OnArgs;
 use crate::catalog::{self, Source};
 use crate::exit::{Code, Failure};
 use crate::people::{self, Asked};
-use crate::{checks, guards, settings};
+use crate::{adapters, checks, guards, settings};
 
 pub(crate) use faults::{delay, disk_full, fault, reverters, targets, via};
 
@@ -56,11 +56,23 @@ pub(crate) struct FollowedPlan {
 /// Reads what the command line names, applies its settings, and checks that scenario and environment fit.
 pub(crate) fn plan(scenario: &str, on: &OnArgs) -> Result<Plan, Failure> {
     let mut inventory = catalog::environment(&on.env)?.inventory()?;
+    probes_can_be_made(&inventory)?;
     let source = catalog::scenario(scenario)?;
     let mut scenario = source.scenario(&names_of(&inventory))?;
     settings::apply(&on.settings, &mut scenario, &mut inventory)?;
     let followed = followed(&source, &scenario, &inventory)?;
     Ok(Plan { source, scenario, inventory, followed })
+}
+
+/// Refuses an environment with a probe that this drdrill was built without.
+pub(crate) fn probes_can_be_made(inventory: &Inventory) -> Result<(), Failure> {
+    let Provider::Host(spec) = &inventory.provider else { return Ok(()) };
+    for probe in &spec.probes {
+        drdrill_measure::is_built_with(&probe.attempt).map_err(|why| {
+            Failure::new(Code::NotReady, format!("the probe {}: {why}", probe.name))
+        })?;
+    }
+    Ok(())
 }
 
 /// The runbook of a scenario, checked; given back where the drill follows it.
@@ -156,7 +168,9 @@ pub(crate) fn environment(
             let lab = Lab::new(inventory, &sites, run_id, run_dir, program, seed, tools);
             Arc::new(lab.map_err(Failure::with(Code::NotReady))?)
         }
-        Provider::Host(spec) => Arc::new(Host::new(inventory, spec, run_dir)),
+        Provider::Host(spec) => {
+            Arc::new(Host::new(inventory, spec, run_id, run_dir, adapters::open_table))
+        }
     })
 }
 

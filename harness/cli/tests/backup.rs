@@ -5,6 +5,7 @@
 
 mod backups {
     mod killed;
+    mod probes;
     mod s3;
 }
 mod support {

@@ -103,7 +103,12 @@ impl Hosts {
         }
     }
 
-    async fn create(&self, name: &str, run_id: &str, spec: &ContainerSpec) -> Result<(), ActionError> {
+    async fn create(
+        &self,
+        name: &str,
+        run_id: &str,
+        spec: &ContainerSpec,
+    ) -> Result<(), ActionError> {
         let client = self.engine().await?.client();
         let fail = |error: Error| told("make the container", &spec.host, &error);
         let mut binds = Vec::new();
@@ -143,7 +148,12 @@ impl Hosts {
         client.create_container(Some(options), body).await.map(drop).map_err(fail)
     }
 
-    async fn give_config(&self, name: &str, host: &str, config: &ConfigFile) -> Result<(), ActionError> {
+    async fn give_config(
+        &self,
+        name: &str,
+        host: &str,
+        config: &ConfigFile,
+    ) -> Result<(), ActionError> {
         let archive = archive_of(config)
             .map_err(|error| ActionError::new("write the configuration of", host, error))?;
         let options = UploadToContainerOptionsBuilder::new().path("/").build();
@@ -186,7 +196,8 @@ impl Containers for Hosts {
         for name in names {
             loop {
                 let Some(number) = tries.next() else {
-                    let reason = format!("{TRIES} ranges of 10.128.0.0/9 were tried, and all are taken");
+                    let reason =
+                        format!("{TRIES} ranges of 10.128.0.0/9 were tried, and all are taken");
                     return Err(ActionError::new("find free addresses for", *name, reason));
                 };
                 let network = range(seed, number);
@@ -333,7 +344,11 @@ fn archive_of(config: &ConfigFile) -> std::io::Result<Bytes> {
     let mut header = tar::Header::new_gnu();
     header.set_size(config.text.len() as u64);
     header.set_mode(0o600);
-    archive.append_data(&mut header, config.path.trim_start_matches('/'), config.text.as_bytes())?;
+    archive.append_data(
+        &mut header,
+        config.path.trim_start_matches('/'),
+        config.text.as_bytes(),
+    )?;
     archive.into_inner().map(Bytes::from)
 }
 

@@ -193,9 +193,23 @@ pub struct FoundWrites {
     pub phantom: Vec<String>,
 }
 
+/// A side from which writes are read back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Side {
+    /// Its name: a site, or an address.
+    pub name: SiteName,
+    /// Whether it decides what became of the writes: it is where clients' requests go now.
+    pub authoritative: bool,
+}
+
 /// Reads back every write of the drill from one side.
 #[async_trait]
 pub trait WriteAudit: fmt::Debug + Send + Sync {
+    /// The sides, where the audit itself knows where clients' requests go. When `None`, they are the sites of the
+    /// environment, and the machinery says which of them serves.
+    fn sides(&self) -> Option<Vec<Side>> {
+        None
+    }
     /// All writes of this drill that `site` holds, read from its own storage.
     async fn read_all(&self, site: &str) -> Result<FoundWrites, ActionError>;
 }
@@ -332,6 +346,10 @@ pub trait Environment: fmt::Debug + Send + Sync {
     async fn up(&self) -> Result<(), ActionError>;
     /// Takes it down, also when it is half up. May be repeated.
     async fn down(&self) -> Result<(), ActionError>;
+    /// What it did while it came up that stays when it is down, a line each, for the history.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// The probe streams; valid once it is up.
     ///
     /// # Errors

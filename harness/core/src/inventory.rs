@@ -1,17 +1,22 @@
 //! Environment files: an inventory of the system under drill and the machinery that answers for it.
 
 mod checks;
+mod dns;
 mod docker;
 mod headers;
 mod host;
 mod machinery;
 mod notify;
 mod pin;
+mod postgres;
+mod redis;
+mod s3;
 mod strategy;
 mod url;
 mod window;
 
 pub use checks::{CheckSpec, ExecCheck, NamedCheck, NamedCommand, SqliteCheck};
+pub use dns::DnsAttempt;
 pub use docker::DockerSpec;
 pub use headers::{HeaderSource, Headers, SecretSource};
 pub(crate) use headers::{secret_source, some_secret_source};
@@ -20,6 +25,9 @@ pub(crate) use host::{absolute, argv};
 pub use machinery::{Fence, Machinery, Monitor};
 pub use notify::{Channel, Email, MailTls, Notify, Recipient, StatusPage, Webhook};
 pub use pin::{IdentityPage, Pin};
+pub use postgres::{InsertSpec, NewestSpec, PostgresAttempt, SelectSpec, StatementSpec};
+pub use redis::{GetSpec, RedisAttempt, RedisCommand, SetSpec};
+pub use s3::{HeadSpec, ObjectSpec, PutSpec, S3Attempt, S3Request};
 pub use strategy::{Planted, Strategy, ZONES, Zones};
 pub use url::{SecretUrl, web_host};
 pub use window::{Day, TimeOfDay, Window, Zone};
@@ -34,7 +42,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{distinct, simple_name};
 use crate::network::NetworkPlace;
-use crate::probe::Purpose;
+use crate::probe::{Connection, Purpose};
 use crate::scenario::Targets;
 use crate::units::{Span, within};
 use url::address_and_port;
@@ -198,7 +206,7 @@ impl Default for LabSpec {
 #[serde(deny_unknown_fields)]
 pub struct HostSpec {
     /// What clients do.
-    #[garde(length(min = 1, max = 50), dive)]
+    #[garde(length(min = 1, max = 50), custom(postgres::one_inserts), dive)]
     pub probes: Vec<HostProbe>,
     /// Nodes on this machine of which drdrill may disturb the network.
     #[serde(default)]
@@ -251,8 +259,12 @@ pub struct HostProbe {
     pub service: String,
     /// What it is evidence of.
     #[serde(default = "read")]
-    #[garde(custom(no_workload))]
+    #[garde(custom(no_workload), custom(postgres::fits(&self.attempt)))]
     pub purpose: Purpose,
+    /// Whether each attempt opens its own connection, as a new client does. What comes of kept ones is reported apart.
+    #[serde(default)]
+    #[garde(custom(can_be_kept(&self.attempt, self.purpose)))]
+    pub connection: Connection,
     /// The attempt.
     #[garde(dive)]
     pub attempt: Attempt,
@@ -267,6 +279,26 @@ fn no_workload<C>(purpose: &Purpose, _: &C) -> garde::Result {
     Ok(())
 }
 
+/// The headline figures come from new connections, and a connection that is only opened is none to keep.
+fn can_be_kept<C>(
+    attempt: &Attempt,
+    purpose: Purpose,
+) -> impl Fn(&Connection, &C) -> garde::Result {
+    let why = match attempt {
+        Attempt::Tcp(_) => Some("a probe that only connects has no connection to keep"),
+        Attempt::Dns(_) => Some("a name server is asked without a connection; leave it out"),
+        Attempt::S3(_) => Some("a bucket is asked on new connections; leave it out"),
+        _ if purpose == Purpose::Write => {
+            Some("writes are judged by new connections; leave it out")
+        }
+        _ => None,
+    };
+    move |connection, _| match why {
+        Some(why) if *connection == Connection::Kept => Err(garde::Error::new(why)),
+        _ => Ok(()),
+    }
+}
+
 const fn read() -> Purpose {
     Purpose::Read
 }
@@ -279,6 +311,14 @@ pub enum Attempt {
     Http(#[garde(dive)] HttpAttempt),
     /// A TCP connection that must be accepted.
     Tcp(#[garde(dive)] TcpAttempt),
+    /// A statement that a `PostgreSQL` server must carry out (feature `postgres`).
+    Postgres(#[garde(dive)] Box<PostgresAttempt>),
+    /// A command that a Redis server must carry out (feature `redis`).
+    Redis(#[garde(dive)] Box<RedisAttempt>),
+    /// A question that a name server must answer (feature `dns`).
+    Dns(#[garde(dive)] Box<DnsAttempt>),
+    /// A request that a service which speaks the API of S3 must answer (feature `s3`).
+    S3(#[garde(dive)] Box<S3Attempt>),
 }
 
 /// An HTTP request.

@@ -10,6 +10,7 @@
 //! 5. [`environment`] — what a place must offer so that a drill can run on it; [`network`] — its nodes; [`links`] — the
 //!    ways between its sites; [`process`], [`directory`], [`data`] and [`backup`] — its processes, directories, data and
 //!    backups; [`intruder`] — who must not be let in.
+//!    [`postgres`], [`redis`], [`dns`] and [`s3`] are what probes of these need to know.
 //! 6. [`parts`] — what the engine is put together from.
 //! 7. [`sample`] and [`event`] — the one history everything writes to and everything is judged from.
 //! 8. [`runbook`] and [`tabletop`] — what people do, and exercises in which they walk through it; [`people`] — who is
@@ -24,6 +25,7 @@ pub mod checker;
 pub mod containers;
 pub mod data;
 pub mod directory;
+pub mod dns;
 pub mod environment;
 pub mod event;
 pub mod intruder;
@@ -34,12 +36,15 @@ pub mod network;
 pub mod notice;
 pub mod parts;
 pub mod people;
+pub mod postgres;
 pub mod probe;
 pub mod process;
 pub mod ranges;
 pub mod record;
+pub mod redis;
 pub mod reporter;
 pub mod runbook;
+pub mod s3;
 pub mod sample;
 pub mod scenario;
 pub mod secret;

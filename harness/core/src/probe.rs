@@ -8,6 +8,10 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::dns::DnsCall;
+use crate::postgres::PostgresCall;
+use crate::redis::RedisCall;
+use crate::s3::S3Call;
 use crate::sample::{Answered, Deed, Outcome};
 use crate::secret::Secret;
 
@@ -27,10 +31,11 @@ pub enum Purpose {
 }
 
 /// Whether each attempt opens its own connection.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Connection {
     /// A new connection for each attempt: what a new client sees. The headline figures come from these.
+    #[default]
     Fresh,
     /// One connection kept for as long as it works: what an old client sees. Reported apart.
     Kept,
@@ -105,6 +110,14 @@ pub enum Call {
         /// Where to, `host:port`.
         address: String,
     },
+    /// A statement to a `PostgreSQL` server.
+    Postgres(Box<PostgresCall>),
+    /// A command to a Redis server.
+    Redis(Box<RedisCall>),
+    /// A question to a name server.
+    Dns(Box<DnsCall>),
+    /// A request to a service that speaks the API of S3.
+    S3(Box<S3Call>),
 }
 
 impl fmt::Debug for Call {
@@ -113,6 +126,12 @@ impl fmt::Debug for Call {
         match self {
             Self::Http { method, url, .. } => write!(f, "{method} {url}"),
             Self::Tcp { address } => write!(f, "connect to {address}"),
+            Self::S3(call) => write!(f, "s3 {}/{}: {:?}", call.endpoint, call.bucket, call.request),
+            Self::Redis(call) => write!(f, "redis {}: {:?}", call.address, call.command),
+            Self::Dns(call) => {
+                write!(f, "ask {} for {:?} of {}", call.server, call.record, call.name)
+            }
+            Self::Postgres(call) => write!(f, "{}: {:?}", call.server, call.statement),
         }
     }
 }

@@ -129,6 +129,9 @@ pub async fn run(
     };
     let journal = recorder.journal();
     journal.record(drdrill_core::event::Event::DrillStarted(Box::new(started(drill, &streams))));
+    for text in drill.environment.remarks() {
+        journal.record(drdrill_core::event::Event::Note { text });
+    }
     let guard = guard::Guard::new(drill, &streams, recorder, keeper.as_ref(), &mut ledger);
     stages::Stages::new(drill, &streams, recorder, guard).run(sampling, streams, environment).await;
     close(drill, ledger, keeper);

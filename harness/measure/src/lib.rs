@@ -15,6 +15,6 @@ pub mod sampler;
 pub mod watch;
 
 pub use judge::{JudgeError, judge};
-pub use probes::{HttpProbe, TcpProbe, probe};
+pub use probes::{HttpProbe, TargetError, TcpProbe, is_built_with, probe, write_table};
 pub use sampler::{Sampler, SamplerError, SamplerReport, StreamPlan};
 pub use watch::RestoreWatch;

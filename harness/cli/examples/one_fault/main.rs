@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use drdrill_containers::hosts::Hosts;
 use drdrill_core::action::Action;
 use drdrill_core::environment::SiteControl;
 use drdrill_core::event::{Event, Journal};
@@ -35,7 +36,6 @@ use drdrill_engine::ledger::{Ledger, Line};
 use drdrill_engine::lock::EnvironmentLock;
 use drdrill_engine::revert::{Reverters, revert_open};
 use drdrill_engine::state::{LEDGER_FILE, StateDir, new_run_id};
-use drdrill_containers::hosts::Hosts;
 use drdrill_environments::lab::LabReverter;
 use drdrill_faults::backups::reverter::BackupReverter;
 use drdrill_faults::data::reverter::DataReverter;

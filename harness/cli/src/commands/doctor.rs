@@ -103,6 +103,7 @@ pub(crate) fn doctor(state: &StateDir, args: &DoctorArgs) -> Outcome {
 /// What an environment's guards would say now.
 fn of_environment(inventory: &Inventory) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
+    let mut passwords = Vec::new();
     let mut headers = |what: &str, name: &str, headers: &Headers| {
         let fetched = secrets::headers(headers);
         let seen = fetched.map(|headers| format!("{what} {name}: {} headers", headers.len()));
@@ -110,8 +111,15 @@ fn of_environment(inventory: &Inventory) -> Result<Vec<Row>, Failure> {
     };
     if let Provider::Host(spec) = &inventory.provider {
         for probe in &spec.probes {
-            if let Attempt::Http(http) = &probe.attempt {
-                headers("probe", &probe.name, &http.headers);
+            match &probe.attempt {
+                Attempt::Http(http) => headers("probe", &probe.name, &http.headers),
+                Attempt::Postgres(postgres) => passwords.extend(&postgres.password),
+                Attempt::Redis(redis) => passwords.extend(&redis.password),
+                Attempt::S3(s3) => {
+                    passwords.extend([&s3.access_key, &s3.secret_key]);
+                    passwords.extend(&s3.session_token);
+                }
+                Attempt::Tcp(_) | Attempt::Dns(_) => {}
             }
         }
     }
@@ -119,6 +127,13 @@ fn of_environment(inventory: &Inventory) -> Result<Vec<Row>, Failure> {
         if let CheckSpec::Http(http) = &check.check {
             headers("check", &check.name, &http.headers);
         }
+    }
+    for source in passwords {
+        let seen = secrets::fetch(source).map(|_| source.to_string());
+        rows.push(row(
+            "passwords of the environment",
+            seen.map_err(|why| format!("{source}: {why}")),
+        ));
     }
     match inventory.pin.as_ref().map(PinReader::new) {
         None => rows.push(row::<String>("pin of the environment", Ok("it has none".to_owned()))),

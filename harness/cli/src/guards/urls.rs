@@ -43,7 +43,16 @@ fn targets(inventory: &Inventory) -> Result<Vec<HostPort>, String> {
             targets.push(match &probe.attempt {
                 Attempt::Http(http) => parsed(&http.url)?,
                 Attempt::Tcp(tcp) => host_port(&tcp.address)?,
+                Attempt::Postgres(postgres) => host_port(&postgres.address)?,
+                Attempt::Redis(redis) => host_port(&redis.address)?,
+                Attempt::Dns(dns) => host_port(&dns.server)?,
+                Attempt::S3(s3) => parsed(&s3.endpoint)?,
             });
+            if let Some((_, insert)) = probe.inserts() {
+                for copy in &insert.copies {
+                    targets.push(host_port(copy)?);
+                }
+            }
         }
     }
     let told = inventory.notify.iter().flat_map(|notify| &notify.to);

@@ -54,6 +54,17 @@ pub(super) fn host_and_port<'de, D: Deserializer<'de>>(from: D) -> Result<String
     }))
 }
 
+/// Several of them.
+pub(super) fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    struct One(String);
+    impl<'de> Deserialize<'de> for One {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            host_and_port(from).map(Self)
+        }
+    }
+    Ok(Vec::<One>::deserialize(from)?.into_iter().map(|one| one.0).collect())
+}
+
 /// An address and a port, without a name, that may be probed.
 pub(super) fn address_and_port<C>(text: &str, _: &C) -> garde::Result {
     let address = text

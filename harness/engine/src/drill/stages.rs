@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use drdrill_core::action::Action;
-use drdrill_core::environment::Role;
+use drdrill_core::environment::{Role, Side};
 use drdrill_core::event::{Event, Journal, Milestone, Stage, When};
 use drdrill_core::parts::{RestoreWatch, Sampling, StreamPlan};
 use drdrill_core::probe::Purpose;
@@ -463,11 +463,14 @@ impl<'a> Stages<'a> {
             return;
         };
         let serving = self.drill.recovery.as_ref().map(|recovery| recovery.serving_site());
-        for site in self.drill.environment.sites() {
+        let of_site = |name| Side { authoritative: serving.as_ref() == Some(&name), name };
+        let of_sites = || self.drill.environment.sites().into_iter().map(of_site).collect();
+        for side in audit.sides().unwrap_or_else(of_sites) {
+            let Side { name: site, authoritative } = side;
             let started = self.journal.now();
             self.journal.record(match audit.read_all(&site).await {
                 Ok(found) => Event::WritesFound {
-                    authoritative: serving.as_ref() == Some(&site),
+                    authoritative,
                     service: service.clone(),
                     site,
                     when,

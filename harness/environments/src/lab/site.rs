@@ -8,11 +8,11 @@ use drdrill_core::environment::ProcessIdentity;
 use drdrill_core::inventory::{Planted, SiteName};
 use serde_json::json;
 
+use super::containers::CONTAINERS;
 use super::node::Node;
 use super::peers::PeerAddresses;
 use super::units::{Unit, meant, not_in_stand_by, units};
 use super::volumes::BACKUP;
-use super::containers::CONTAINERS;
 use super::{COMPONENTS, DR, Shared};
 
 /// The one user of the lab.

@@ -12,9 +12,9 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::Shared;
 use super::provision::Unprovisioned;
 use super::site::{Leader, SERVICE, node_name};
-use super::Shared;
 
 /// The component that takes backups.
 pub(super) const BACKUP: &str = "backup";

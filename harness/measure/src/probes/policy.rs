@@ -10,6 +10,8 @@
 //! | answered 500, 502, 504 or another 5xx | failed | **unknown** |
 //! | answered 501, 503 or 505, any 4xx, an unexpected 3xx | failed | failed |
 //! | an expected status, but not the expected body | failed | **unknown** |
+//! | answered an error that promises that nothing was done | failed | failed |
+//! | answered anything else, such as a warning or the end of the session | failed | **unknown** |
 //! | deadline passed (decided by the sampler) | unknown | unknown |
 //!
 //! An operation of a workload counts as a write: what a read that was not answered would have said, nobody asks.
@@ -40,6 +42,10 @@ pub enum Broken {
     Status(u16),
     /// The status was expected and the body was not: an error in a successful answer.
     Body(u16),
+    /// The service said, in words of its own protocol, that it has not done it.
+    Refused(String),
+    /// What the service said does not tell whether it has done it.
+    Doubtful(String),
 }
 
 impl Broken {
@@ -64,8 +70,8 @@ impl Broken {
 
     fn may_have_been_applied(&self) -> bool {
         match self {
-            Self::Connecting(_) | Self::BeforeSending(_) => false,
-            Self::AfterSending(_) | Self::Body(_) => true,
+            Self::Connecting(_) | Self::BeforeSending(_) | Self::Refused(_) => false,
+            Self::AfterSending(_) | Self::Body(_) | Self::Doubtful(_) => true,
             Self::Status(status) => {
                 (500..600).contains(status) && !matches!(status, 501 | 503 | 505)
             }
@@ -80,6 +86,7 @@ impl Broken {
             Self::BeforeSending(error) => format!("before the request was sent: {error}"),
             Self::AfterSending(error) => format!("after the request was sent: {error}"),
             Self::Status(status) => format!("answered {status}"),
+            Self::Refused(text) | Self::Doubtful(text) => text.clone(),
             Self::Body(status) => format!("answered {status} without the expected text"),
         }
     }
@@ -138,6 +145,8 @@ mod tests {
             (Broken::Status(503), "failed", "failed"),
             (Broken::Status(409), "failed", "failed"),
             (Broken::Body(200), "failed", "unknown"),
+            (Broken::Refused("read-only".to_owned()), "failed", "failed"),
+            (Broken::Doubtful("committed here only".to_owned()), "failed", "unknown"),
         ];
         for (broken, read, write) in cases {
             assert_eq!(kind(&broken.outcome(Purpose::Read)), read, "{broken:?}");

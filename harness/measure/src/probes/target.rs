@@ -19,6 +19,19 @@ pub enum TargetError {
         /// The text.
         text: String,
     },
+    /// This drdrill was built without it.
+    #[error(
+        "this drdrill was built without {what}: build it with `cargo build --release --features {feature}`"
+    )]
+    NotBuilt {
+        /// What is missing.
+        what: &'static str,
+        /// The feature that brings it.
+        feature: &'static str,
+    },
+    /// Certificates that are to be trusted cannot be read.
+    #[error("probe certificates: {0}")]
+    Certificates(String),
 }
 
 /// A host and port. Literal addresses are resolved here and now; names are looked up for each new connection,
@@ -30,6 +43,12 @@ impl Target {
     /// Reads `host:port`, `v4:port`, `[v6]:port`.
     pub(super) fn parse(text: &str) -> Result<Self, TargetError> {
         Ok(Self(HostPort::parse(text, None)?))
+    }
+
+    /// The host as it was written, for whoever looks at certificates.
+    #[cfg(feature = "postgres")]
+    pub(super) fn host(&self) -> &str {
+        &self.0.host
     }
 
     /// The address to connect to now: the first that the name has. It is looked at after the lookup and connected to

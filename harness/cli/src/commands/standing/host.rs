@@ -285,7 +285,9 @@ impl Held {
                 let host = url.strip_prefix("http://")?.split('/').next()?;
                 Some(format!("http://{host}"))
             }
-            Call::Tcp { .. } => None,
+            Call::Tcp { .. } | Call::Postgres(_) | Call::Redis(_) | Call::Dns(_) | Call::S3(_) => {
+                None
+            }
         })
     }
 

@@ -6,10 +6,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::super::policy::Broken;
+use super::super::pool::{Pool, still_open};
 use super::super::socket::{close_at_once, connect_to_any};
 use super::super::target::Target;
 use super::answer::{self, Answer, Progress};
-use super::pool::Pool;
 use super::request::Request;
 
 /// On a new connection, which is closed afterwards.
@@ -40,18 +40,6 @@ pub(super) async fn kept(
         pool.keep(stream);
     }
     Ok(answer)
-}
-
-/// An idle connection must have nothing to read: neither an end nor bytes nobody asked for.
-fn still_open(stream: TcpStream) -> io::Result<TcpStream> {
-    match stream.try_read(&mut [0]) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(stream),
-        Err(error) => Err(error),
-        Ok(_) => Err(io::Error::new(
-            io::ErrorKind::ConnectionAborted,
-            "the kept connection was closed by the other side",
-        )),
-    }
 }
 
 async fn exchange(

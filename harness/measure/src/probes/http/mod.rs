@@ -7,7 +7,6 @@
 mod answer;
 mod deed;
 mod exchange;
-mod pool;
 mod request;
 
 use std::fmt;
@@ -19,9 +18,9 @@ use drdrill_core::probe::{Connection, CurrentSecret, MakeBody, MakeDeed, Probe, 
 use drdrill_core::sample::{Answered, Deed, Outcome};
 
 use super::policy::Broken;
+use super::pool::Pool;
 use super::target::{Target, TargetError};
 use answer::Answer;
-use pool::Pool;
 use request::Request;
 
 /// One HTTP request per attempt.

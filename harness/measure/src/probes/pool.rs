@@ -1,6 +1,7 @@
 //! Kept connections that carry no request at the moment.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::net::TcpStream;
@@ -31,5 +32,17 @@ impl Pool {
     pub(super) fn keep(&self, stream: TcpStream) {
         let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         idle.push_back(stream);
+    }
+}
+
+/// An idle connection must have nothing to read: neither an end nor bytes nobody asked for.
+pub(super) fn still_open(stream: TcpStream) -> io::Result<TcpStream> {
+    match stream.try_read(&mut [0]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(stream),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::ConnectionAborted,
+            "the kept connection was closed by the other side",
+        )),
     }
 }
