@@ -67,7 +67,7 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
         Command::Check(args) => check::check(&state, &args),
         Command::Verify(args) => verify::verify(&state, &args),
         Command::Show(args) => show::show(&state, &args),
-        Command::History(args) => history::history(&state, args),
+        Command::History(args) => history::history(&state, &args),
         Command::Schema { of } => Ok(schema::schema(of)),
         Command::Completions { shell } => Ok(completions::completions(shell)),
         Command::Toxiproxy { listen } => servers::toxiproxy(listen),
