@@ -37,6 +37,8 @@ schemas:
     cargo run -q -- schema runbook > runbooks/schema.json
     cargo run -q -- schema script > runbooks/script.schema.json
     cargo run -q -- schema backup > harness/backup/plan.schema.json
+    cargo run -q -- schema program > programs/schema.json
+    cargo run -q -- schema quarter > reports/quarter.schema.json
 
 # Proxy: latency, bulk, exactness and honesty beside HAProxy.
 bench-proxy:
