@@ -17,8 +17,9 @@ scenario: nothing
 title: Nothing breaks
 kind: simulated
 targets: { rto: 1h }
-probes: { every: 50ms }
+probes: { every: 20ms, deadline: 900ms, samples: 1 }
 faults: []
+recovery: { failover: none }
 soak: 0s
 ";
 
@@ -99,7 +100,12 @@ fn a_program_is_checked_with_all_that_it_names() {
         // It would break sites that this environment does not have.
         ("./nothing.yaml, env", "complete_site_failure, env", 14, "complete_site_failure"),
         ("./nothing.yaml, env", "fault_without_effect, env", 14, "fault_without_effect"),
-        ("title: One drill", "titel: One drill", 14, "dir/changed.yaml:2:1: unknown key `titel`"),
+        (
+            "title: One drill",
+            "titel: One drill",
+            14,
+            "unknown key `titel`; known, the nearest first: title",
+        ),
     ];
     for (from, to, code, what) in cases {
         assert!(PROGRAM.contains(from), "{from}");

@@ -122,7 +122,8 @@ pub(super) fn recovery(service: &ServiceRow) -> Option<Option<f64>> {
 pub(super) fn kpis(rows: &[&RunRow], cut_off: u64) -> Kpis {
     let drills = || rows.iter().filter(|row| row.kind != Kind::Tabletop);
     let exercises = rows.iter().filter(|row| row.kind == Kind::Tabletop);
-    let services = || drills().flat_map(|row| &row.services);
+    // Without a fault there was nothing to recover from, and no objective to meet.
+    let services = || drills().filter(|row| row.faults > 0).flat_map(|row| &row.services);
     let rto = services().filter(|one| one.rto.target_ms.is_some()).map(|one| one.rto.verdict);
     let rpo = services().filter_map(|one| one.rpo.as_ref());
     let rpo_with_target = rpo.clone().filter(|rpo| rpo.target_ms.is_some()).map(|rpo| rpo.verdict);

@@ -296,6 +296,18 @@ fn what_could_not_be_told_is_no_pass() {
 }
 
 #[test]
+fn a_drill_that_breaks_nothing_meets_no_objective() {
+    let mut watched = row("a", "2026-11-01");
+    watched.faults = 0;
+    let quarter = World::new([watched]).quarter();
+    assert_eq!(
+        (quarter.kpis.drills.passed, quarter.kpis.rto.n, quarter.kpis.recovery.n),
+        (1, 0, 0)
+    );
+    assert!(quarter.trends.is_empty());
+}
+
+#[test]
 fn an_exercise_is_no_drill_and_a_drill_no_exercise() {
     let world = World::new([exercise("a", "2026-11-01")]);
     let quarter = world.quarter();
