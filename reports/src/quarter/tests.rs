@@ -215,7 +215,7 @@ fn a_pass_on_something_else_is_not_verified() {
         (
             |world| {
                 world.present[0].places[0].services[0].targets.rto =
-                    Some(Span(Duration::from_secs(4)))
+                    Some(Span(Duration::from_secs(4)));
             },
             "RTO objective was ≤ 5 s and is ≤ 4 s",
         ),
