@@ -64,6 +64,10 @@ bench-registers:
 bench-accounting:
     cargo bench -p drdrill-histories --bench accounting
 
+# A hundred thousand runs in the index: entering one, and questions.
+bench-history:
+    cargo bench -p drdrill-reports --bench history
+
 # A drill that does nothing, beside Chaos Toolkit: wall time and memory.
 bench-noop:
     cargo build --release

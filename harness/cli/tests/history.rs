@@ -50,13 +50,13 @@ fn plant(runs: &Path, id: &str, changes: &[(&str, Value)]) -> PathBuf {
 
 /// Ids of the runs that a command lists.
 fn listed(sandbox: &Sandbox, arguments: &str) -> Vec<String> {
-    let rows = json_of(sandbox.run(&format!("{arguments} --format json")).exits(0));
+    let rows = json_of(&sandbox.run(&format!("{arguments} --format json")).exits(0));
     let ids = rows.as_array().unwrap().iter().map(|row| row["run"].as_str().unwrap().to_owned());
     ids.collect()
 }
 
 #[track_caller]
-fn json_of(outcome: Outcome) -> Value {
+fn json_of(outcome: &Outcome) -> Value {
     serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {outcome:#?}"))
 }
 
@@ -113,7 +113,7 @@ fn a_drill_is_in_the_index_when_it_is_over_and_its_result_is_the_same_without_on
     let ran = sandbox.run("run no_op --env nobody.yaml --set soak=0s --format json");
     assert_eq!(ran.code, record["exit_code"].as_i64().map(|code| i32::try_from(code).unwrap()));
     assert!(ran.stderr.contains("the index of the runs cannot be written"), "{ran:#?}");
-    let id = json_of(ran)["run_id"].as_str().unwrap().to_owned();
+    let id = json_of(&ran)["run_id"].as_str().unwrap().to_owned();
     assert_eq!(listed(&sandbox, "history"), [id]);
 }
 
@@ -165,12 +165,12 @@ fn filters_leave_what_they_ask_for() {
 
 #[test]
 fn an_index_that_is_gone_damaged_or_old_is_made_again_from_the_runs() {
+    type Spoil = fn(&Path);
     let sandbox = Sandbox::new();
     three(&sandbox);
     let all = listed(&sandbox, "history");
     let index = sandbox.state.join("history.db");
     let before = digest_of(&sandbox.state.join("runs"));
-    type Spoil = fn(&Path);
     let spoil: [(Spoil, Option<&str>); 5] = [
         (|index| fs::remove_file(index).unwrap(), None),
         (
@@ -225,7 +225,7 @@ fn an_index_that_is_gone_damaged_or_old_is_made_again_from_the_runs() {
         }
         assert_eq!(listed(&sandbox, "history"), all, "{number}");
     }
-    let rebuilt = json_of(sandbox.run("history rebuild --format json").exits(0));
+    let rebuilt = json_of(&sandbox.run("history rebuild --format json").exits(0));
     assert_eq!((rebuilt["runs"].as_u64(), rebuilt["without_record"].as_u64()), (Some(3), Some(1)));
     // A run that was removed is gone, and one that came by itself is there.
     fs::remove_dir_all(sandbox.state.join("runs/20261101-120000-bbbbbbbb")).unwrap();
@@ -300,7 +300,7 @@ fn a_state_directory_that_cannot_be_written_to_can_be_looked_at() {
 fn two_runs_are_compared() {
     let sandbox = Sandbox::new();
     three(&sandbox);
-    let diff = json_of(sandbox.run("history diff 20260801 20261101 --format json").exits(0));
+    let diff = json_of(&sandbox.run("history diff 20260801 20261101 --format json").exits(0));
     assert_eq!(diff["comparable"], false);
     let of = |what: &str| {
         let changes = diff["changes"].as_array().unwrap().iter();
@@ -335,13 +335,13 @@ fn runs_of_other_machines_are_taken_in_and_marked() {
         said.contains("run 20261101-120000-bbbbbbbb imported; evidence: record alone"),
         "{said}"
     );
-    let rows = json_of(here.run("history --format json").exits(0));
+    let rows = json_of(&here.run("history --format json").exits(0));
     for row in rows.as_array().unwrap() {
         assert_eq!(row["details"]["imported"], true, "{row}");
     }
     assert_eq!(rows.as_array().unwrap().len(), 2);
     // It is a run like any other: shown, compared, and verified by the key of the other machine.
-    assert_eq!(json_of(here.run(&format!("show {id} --format json")).exits(0)), record);
+    assert_eq!(json_of(&here.run(&format!("show {id} --format json")).exits(0)), record);
     let key = there.state.join("signing_key.pub");
     here.run(&format!("verify {id} --trust {}", key.display())).exits(0);
     let again = here.run(&format!("history import {}", there.state.display())).exits(0).stdout;
@@ -352,7 +352,7 @@ fn runs_of_other_machines_are_taken_in_and_marked() {
     assert!(said.exits(0).stdout.contains("signed by a known key"));
     // All of it is found again without an index.
     fs::remove_file(here.state.join("history.db")).unwrap();
-    assert_eq!(json_of(here.run("history --format json").exits(0)), rows);
+    assert_eq!(json_of(&here.run("history --format json").exits(0)), rows);
 }
 
 #[test]

@@ -63,9 +63,9 @@ fn a_filter_leaves_what_it_asks_for() {
 
 #[test]
 fn what_is_damaged_or_of_another_schema_is_replaced_and_says_why() {
+    type Spoil = fn(&Path);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("history.db");
-    type Spoil = fn(&Path);
     let spoil: [(Spoil, &str); 4] = [
         (
             |path| fs::write(path, "not a database, but long enough to be looked at").unwrap(),
