@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use drdrill_core::program::Date;
 use drdrill_core::units::Span;
+use drdrill_reports::quarter::QuarterOf;
 
 /// Breaks a system on purpose, invokes its failover and restore, times the recovery and counts what was lost as a
 /// client sees it, puts everything back even if drdrill itself is killed, and writes the evidence.
@@ -48,8 +50,8 @@ pub(crate) enum Command {
     Tabletop(TabletopArgs),
     /// Say what a drill would do, or what a runbook says, and touch nothing.
     Explain(DrillArgs),
-    /// Check a scenario and an environment file, or a runbook, and touch nothing.
-    Validate(DrillArgs),
+    /// Check a scenario and an environment file, a runbook, or a drill program, and touch nothing.
+    Validate(ValidateArgs),
     /// Say whether this machine has what drills need.
     Doctor(DoctorArgs),
     /// Take back whatever runs that were killed have left in place.
@@ -84,8 +86,13 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Show the result of a run.
     Show(OneRun),
-    /// List the runs.
-    History(FormatArgs),
+    /// List the runs, compare two, take in those of other machines.
+    History(HistoryArgs),
+    /// See to findings: who owns them, until when, who accepts them.
+    Finding {
+        #[command(subcommand)]
+        what: FindingCommand,
+    },
     /// Print the JSON Schema of a file format.
     Schema {
         /// Which format.
@@ -140,6 +147,21 @@ pub(crate) struct DrillArgs {
     /// The runbook instead, as Markdown: its name, the path of its file, or the name of a scenario that has one.
     #[arg(long, value_name = "RUNBOOK")]
     pub(crate) runbook: Option<String>,
+    #[command(flatten)]
+    pub(crate) on: OnArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// Name of a scenario, or path of a file that ends in `.yaml`.
+    #[arg(required_unless_present_any = ["runbook", "program"], conflicts_with_all = ["runbook", "program"])]
+    pub(crate) scenario: Option<String>,
+    /// The runbook instead: its name, or the path of its file.
+    #[arg(long, value_name = "RUNBOOK", conflicts_with = "program")]
+    pub(crate) runbook: Option<String>,
+    /// The drill program instead, with every scenario and environment that it names: its name, or the path of its file.
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) program: Option<String>,
     #[command(flatten)]
     pub(crate) on: OnArgs,
 }
@@ -387,6 +409,190 @@ pub(crate) struct OneRun {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct HistoryArgs {
+    #[command(subcommand)]
+    pub(crate) what: Option<HistoryCommand>,
+    #[command(flatten)]
+    pub(crate) list: ListRunsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListRunsArgs {
+    /// Only runs of this scenario. May be repeated.
+    #[arg(long = "scenario", value_name = "NAME")]
+    pub(crate) scenarios: Vec<String>,
+    /// Only runs on this environment. May be repeated.
+    #[arg(long = "env", value_name = "NAME")]
+    pub(crate) environments: Vec<String>,
+    /// Only runs that ended like this. May be repeated.
+    #[arg(long = "verdict", value_name = "VERDICT", value_enum)]
+    pub(crate) ended: Vec<EndedArg>,
+    /// Only runs that began on this day (UTC) or later, such as 2026-11-01; or a time, or how long ago, such as 7days.
+    #[arg(long, value_name = "DAY")]
+    pub(crate) since: Option<String>,
+    /// Only runs that began on this day or before; or before a time, or so long ago.
+    #[arg(long, value_name = "DAY")]
+    pub(crate) until: Option<String>,
+    /// Only the newest so many of them.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) newest: Option<u32>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum EndedArg {
+    /// Everything asked for was observed.
+    Pass,
+    /// It cannot be told.
+    Unknown,
+    /// A target was missed or a check failed.
+    Fail,
+    /// It was cut off, or its record cannot be read.
+    CutOff,
+    /// It runs.
+    Running,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HistoryCommand {
+    /// Say what changed between the results of two runs.
+    Diff(DiffArgs),
+    /// Take in runs of other machines: run directories, directories of such, or record.json alone. Nothing that is there is
+    /// replaced.
+    Import(ImportArgs),
+    /// Make the index of the runs again from their directories.
+    Rebuild(FormatArgs),
+    /// Compare a quarter with a drill program: what is verified, failed, never tested, overdue, and due next.
+    Quarter(QuarterArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuarterArgs {
+    /// The quarter, such as 2026-Q4; this one when left out.
+    pub(crate) quarter: Option<QuarterOf>,
+    /// The drill program: the name of a shipped one, or the path of a file that ends in `.yaml`.
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) program: String,
+    /// A file with public keys to trust, besides the one in the state directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FindingCommand {
+    /// List findings: those that are open or accepted, or all.
+    List(FindingListArgs),
+    /// Say all that is known of one.
+    Show(FindingShowArgs),
+    /// Say who sees to one.
+    Assign {
+        #[command(flatten)]
+        which: FindingShowArgs,
+        /// Who.
+        #[arg(long, value_name = "NAME")]
+        to: String,
+    },
+    /// Say until when one is to be over.
+    Due {
+        #[command(flatten)]
+        which: FindingShowArgs,
+        /// The day, such as 2026-12-31.
+        #[arg(long, value_name = "DAY")]
+        on: Date,
+    },
+    /// Accept the risk of one, for a time.
+    Accept {
+        #[command(flatten)]
+        which: FindingShowArgs,
+        /// Who accepts it.
+        #[arg(long, value_name = "NAME")]
+        by: String,
+        /// Until when, that day included, such as 2026-12-31.
+        #[arg(long, value_name = "DAY")]
+        until: Date,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        because: String,
+    },
+    /// Accept the risk of one no more.
+    Withdraw {
+        #[command(flatten)]
+        which: FindingShowArgs,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        because: String,
+    },
+    /// Write down why one is so.
+    Cause(FindingTextArgs),
+    /// Write down the name of its ticket elsewhere.
+    Ticket(FindingTextArgs),
+    /// Write down anything else.
+    Note(FindingTextArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FindingListArgs {
+    /// Also those that are closed.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only those that are open and past the day on which they were to be over.
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) overdue: bool,
+    /// Only of this scenario. May be repeated.
+    #[arg(long = "scenario", value_name = "NAME")]
+    pub(crate) scenarios: Vec<String>,
+    /// Only on this environment. May be repeated.
+    #[arg(long = "env", value_name = "NAME")]
+    pub(crate) environments: Vec<String>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FindingShowArgs {
+    /// Id of the finding, or the beginning of one.
+    pub(crate) finding: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FindingTextArgs {
+    #[command(flatten)]
+    pub(crate) which: FindingShowArgs,
+    /// The text.
+    pub(crate) text: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The first run: its id, the beginning of one, `last`, or the path of a run directory.
+    pub(crate) before: String,
+    /// The second run.
+    #[arg(default_value = "last")]
+    pub(crate) after: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// What to take in.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub(crate) from: Vec<PathBuf>,
+    /// A file with public keys to trust, besides the one in the state directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) run: OneRun,
@@ -445,4 +651,8 @@ pub(crate) enum SchemaOf {
     Script,
     /// Backup plans.
     Backup,
+    /// Drill programs.
+    Program,
+    /// The data of a quarterly report (`drdrill history quarter --format json`).
+    Quarter,
 }

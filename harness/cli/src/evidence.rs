@@ -9,7 +9,7 @@ use drdrill_core::record::Record;
 use drdrill_core::reporter::{Reporter, Run};
 use drdrill_engine::state::StateDir;
 use drdrill_measure::JudgeError;
-use drdrill_reports::evidence::{self, About, Chain, Head, Signer};
+use drdrill_reports::evidence::{self, About, Chain, Head, PublicKey, Signer, key};
 use drdrill_reports::{Html, Json, Markdown};
 
 use crate::exit::{Code, Failure};
@@ -66,17 +66,23 @@ pub(crate) fn find_run(state: &StateDir, name: &str) -> Result<PathBuf, Failure>
         }
         return Err(Failure::new(Code::Usage, format!("there is no run directory {name}")));
     }
-    let ids = state.run_ids().map_err(Failure::with(Code::NotReady))?;
+    let own = state.run_ids().map_err(Failure::with(Code::NotReady))?;
     if name == "last" {
-        let last = ids.iter().rfind(|id| has_history(state, id)).ok_or_else(|| {
+        let last = own.iter().rfind(|id| has_history(state, id)).ok_or_else(|| {
             let root = state.root().display();
             Failure::new(Code::Usage, format!("there are no runs in {root} yet"))
         })?;
         return Ok(state.run(last));
     }
+    let imported = state.imported_ids().map_err(Failure::with(Code::NotReady))?;
+    let mut ids = [own.as_slice(), &imported].concat();
+    ids.sort();
+    // One that was imported and is here too has the same content.
+    ids.dedup();
     let found: Vec<&String> = ids.iter().filter(|id| id.starts_with(name)).collect();
     match found.as_slice() {
-        [one] => Ok(state.run(one)),
+        [one] if own.contains(one) => Ok(state.run(one)),
+        [one] => Ok(state.imported().join(one)),
         [] => {
             let known = drdrill_core::names::known_names(name, ids.iter().map(String::as_str));
             Err(Failure::new(Code::Usage, format!("there is no run `{name}`; {known}")))
@@ -102,6 +108,22 @@ pub(crate) fn read_record(run_dir: &Path) -> Result<Record, Failure> {
     })?;
     serde_json::from_str(&text)
         .map_err(|error| Failure::new(Code::Unknown, format!("read {}: {error}", path.display())))
+}
+
+/// The keys whose signatures are trusted: our own, and those of a file.
+pub(crate) fn trusted_keys(
+    state: &StateDir,
+    trust: Option<&Path>,
+) -> Result<Vec<PublicKey>, Failure> {
+    let own = fs::read_to_string(key::public_path(&state.root().join("signing_key")));
+    let mut known = own.map(|text| PublicKey::all_in(&text)).unwrap_or_default();
+    if let Some(path) = trust {
+        let text = fs::read_to_string(path).map_err(|error| {
+            Failure::new(Code::Usage, format!("read {}: {error}", path.display()))
+        })?;
+        known.extend(PublicKey::all_in(&text));
+    }
+    Ok(known)
 }
 
 /// The history of a run directory.

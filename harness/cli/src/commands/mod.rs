@@ -7,6 +7,7 @@ mod completions;
 mod doctor;
 mod env_build;
 mod explain;
+mod finding;
 mod halt;
 mod history;
 mod keeper;
@@ -67,7 +68,8 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
         Command::Check(args) => check::check(&state, &args),
         Command::Verify(args) => verify::verify(&state, &args),
         Command::Show(args) => show::show(&state, &args),
-        Command::History(args) => history::history(&state, args),
+        Command::History(args) => history::history(&state, &args),
+        Command::Finding { what } => finding::finding(&state, &what),
         Command::Schema { of } => Ok(schema::schema(of)),
         Command::Completions { shell } => Ok(completions::completions(shell)),
         Command::Toxiproxy { listen } => servers::toxiproxy(listen),

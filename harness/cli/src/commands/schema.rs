@@ -2,10 +2,12 @@
 
 use drdrill_core::backup_plan::BackupPlan;
 use drdrill_core::inventory::Inventory;
+use drdrill_core::program::Program;
 use drdrill_core::record::Record;
 use drdrill_core::runbook::Runbook;
 use drdrill_core::scenario::Scenario;
 use drdrill_core::tabletop::Script;
+use drdrill_reports::quarter::Quarter;
 use schemars::{Schema, schema_for};
 
 use crate::args::SchemaOf;
@@ -20,6 +22,8 @@ pub(crate) fn schema_of(of: SchemaOf) -> Schema {
         SchemaOf::Runbook => schema_for!(Runbook),
         SchemaOf::Script => schema_for!(Script),
         SchemaOf::Backup => schema_for!(BackupPlan),
+        SchemaOf::Program => schema_for!(Program),
+        SchemaOf::Quarter => schema_for!(Quarter),
     }
 }
 
