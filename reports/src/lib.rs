@@ -12,17 +12,23 @@
 //! 5. [`runbook`] — a runbook for people.
 //! 6. [`evidence`] — hash chain, manifest, signature, verification.
 
+mod doc;
 pub mod escape;
 pub mod eventlog;
 pub mod evidence;
 pub mod figures;
 pub mod html;
 pub mod json;
+pub mod junit;
 pub mod markdown;
+#[cfg(feature = "pdf")]
+pub mod pdf;
 pub mod phases;
 pub mod recommend;
+mod results;
 pub mod runbook;
 mod sections;
+pub mod spreadsheet;
 pub mod story;
 mod svg;
 pub mod terminal;
@@ -36,6 +42,17 @@ mod testkit;
 
 pub use html::Html;
 pub use json::Json;
+pub use junit::Junit;
 pub use markdown::Markdown;
 pub use recommend::recommend;
+pub use spreadsheet::Csv;
 pub use terminal::{Look, summary_table};
+
+/// What writes PDF; `None` when this was built without the feature `pdf`.
+#[must_use]
+pub const fn pdf() -> Option<&'static dyn drdrill_core::reporter::Reporter> {
+    #[cfg(feature = "pdf")]
+    return Some(&pdf::Pdf);
+    #[cfg(not(feature = "pdf"))]
+    return None;
+}
