@@ -1,7 +1,7 @@
 //! Reports tell: one drill for an engineer, a manager, a machine and an auditor.
 //!
 //! Everything here is a pure function of the record and its history, except [`evidence`], which reads and writes a
-//! run directory. Read in this order:
+//! run directory, and [`history::Index`], a cache over many of them. Read in this order:
 //!
 //! 1. [`escape`] — the one choke point for foreign strings.
 //! 2. [`figures`], [`phases`] and [`story`] — durations and intervals in words, where the time went, the run in a
@@ -11,12 +11,15 @@
 //!    prepare what they show of the history, `sections` the tables that HTML and Markdown share.
 //! 5. [`runbook`] — a runbook for people.
 //! 6. [`evidence`] — hash chain, manifest, signature, verification.
+//! 7. [`history`] — the runs of the past: what is kept of each, and what changed between two.
 
 mod doc;
 pub mod escape;
 pub mod eventlog;
 pub mod evidence;
 pub mod figures;
+pub mod findings;
+pub mod history;
 pub mod html;
 pub mod json;
 pub mod junit;
@@ -24,6 +27,7 @@ pub mod markdown;
 #[cfg(feature = "pdf")]
 pub mod pdf;
 pub mod phases;
+pub mod quarter;
 pub mod recommend;
 mod results;
 pub mod runbook;

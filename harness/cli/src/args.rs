@@ -48,8 +48,8 @@ pub(crate) enum Command {
     Tabletop(TabletopArgs),
     /// Say what a drill would do, or what a runbook says, and touch nothing.
     Explain(DrillArgs),
-    /// Check a scenario and an environment file, or a runbook, and touch nothing.
-    Validate(DrillArgs),
+    /// Check a scenario and an environment file, a runbook, or a drill program, and touch nothing.
+    Validate(ValidateArgs),
     /// Say whether this machine has what drills need.
     Doctor(DoctorArgs),
     /// Take back whatever runs that were killed have left in place.
@@ -84,13 +84,13 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Show the result of a run.
     Show(OneRun),
-    /// List the runs.
-    History(FormatArgs),
     /// Write a report of a run in another format, from its sealed evidence.
     Report {
         #[command(subcommand)]
         what: ReportCommand,
     },
+    /// List the runs, compare two, take in those of other machines.
+    History(HistoryArgs),
     /// Print the JSON Schema of a file format.
     Schema {
         /// Which format.
@@ -145,6 +145,21 @@ pub(crate) struct DrillArgs {
     /// The runbook instead, as Markdown: its name, the path of its file, or the name of a scenario that has one.
     #[arg(long, value_name = "RUNBOOK")]
     pub(crate) runbook: Option<String>,
+    #[command(flatten)]
+    pub(crate) on: OnArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// Name of a scenario, or path of a file that ends in `.yaml`.
+    #[arg(required_unless_present_any = ["runbook", "program"], conflicts_with_all = ["runbook", "program"])]
+    pub(crate) scenario: Option<String>,
+    /// The runbook instead: its name, or the path of its file.
+    #[arg(long, value_name = "RUNBOOK", conflicts_with = "program")]
+    pub(crate) runbook: Option<String>,
+    /// The drill program instead, with every scenario and environment that it names: its name, or the path of its file.
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) program: Option<String>,
     #[command(flatten)]
     pub(crate) on: OnArgs,
 }
@@ -392,6 +407,88 @@ pub(crate) struct OneRun {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct HistoryArgs {
+    #[command(subcommand)]
+    pub(crate) what: Option<HistoryCommand>,
+    #[command(flatten)]
+    pub(crate) list: ListRunsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListRunsArgs {
+    /// Only runs of this scenario. May be repeated.
+    #[arg(long = "scenario", value_name = "NAME")]
+    pub(crate) scenarios: Vec<String>,
+    /// Only runs on this environment. May be repeated.
+    #[arg(long = "env", value_name = "NAME")]
+    pub(crate) environments: Vec<String>,
+    /// Only runs that ended like this. May be repeated.
+    #[arg(long = "verdict", value_name = "VERDICT", value_enum)]
+    pub(crate) ended: Vec<EndedArg>,
+    /// Only runs that began on this day (UTC) or later, such as 2026-11-01; or a time, or how long ago, such as 7days.
+    #[arg(long, value_name = "DAY")]
+    pub(crate) since: Option<String>,
+    /// Only runs that began on this day or before; or before a time, or so long ago.
+    #[arg(long, value_name = "DAY")]
+    pub(crate) until: Option<String>,
+    /// Only the newest so many of them.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) newest: Option<u32>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum EndedArg {
+    /// Everything asked for was observed.
+    Pass,
+    /// It cannot be told.
+    Unknown,
+    /// A target was missed or a check failed.
+    Fail,
+    /// It was cut off, or its record cannot be read.
+    CutOff,
+    /// It runs.
+    Running,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HistoryCommand {
+    /// Say what changed between the results of two runs.
+    Diff(DiffArgs),
+    /// Take in runs of other machines: run directories, directories of such, or record.json alone. Nothing that is there is
+    /// replaced.
+    Import(ImportArgs),
+    /// Make the index of the runs again from their directories.
+    Rebuild(FormatArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The first run: its id, the beginning of one, `last`, or the path of a run directory.
+    pub(crate) before: String,
+    /// The second run.
+    #[arg(default_value = "last")]
+    pub(crate) after: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// What to take in.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub(crate) from: Vec<PathBuf>,
+    /// A file with public keys to trust, besides the one in the state directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) run: OneRun,
@@ -491,4 +588,6 @@ pub(crate) enum SchemaOf {
     Script,
     /// Backup plans.
     Backup,
+    /// Drill programs.
+    Program,
 }

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use drdrill_core::backup_plan::BackupPlan;
 use drdrill_core::inventory::Inventory;
 use drdrill_core::names::known_names;
+use drdrill_core::program::{Program, ProgramNames, parse_program};
 use drdrill_core::runbook::{Followed, Runbook};
 use drdrill_core::scenario::{self, Known, Scenario};
 use drdrill_core::tabletop::{Names, Script};
@@ -96,6 +97,9 @@ pub(crate) const ENVIRONMENTS: [Shipped; 9] = [
 pub(crate) const RUNBOOKS: [Shipped; 2] =
     [shipped!("runbooks", "site_loss", false), shipped!("runbooks", "site_loss_lab", false)];
 
+/// The drill programs shipped in the program.
+pub(crate) const PROGRAMS: [Shipped; 1] = [shipped!("programs", "lab", false)];
+
 /// What people answer in shipped scenarios that follow a runbook.
 const SCRIPTS: [Shipped; 3] = [
     shipped!("runbooks/answers", "site_loss_by_runbook", false),
@@ -139,6 +143,14 @@ impl Source {
             .map_err(Failure::with(Code::InvalidFile))
     }
 
+    pub(crate) fn program(&self) -> Result<Program, Failure> {
+        let known = ProgramNames::shipped(
+            SCENARIOS.iter().map(|one| one.name),
+            ENVIRONMENTS.iter().map(|one| one.name),
+        );
+        parse_program(&self.path, &self.text, &known).map_err(Failure::with(Code::InvalidFile))
+    }
+
     pub(crate) fn inventory(&self) -> Result<Inventory, Failure> {
         scenario::parse_inventory(&self.path, &self.text).map_err(Failure::with(Code::InvalidFile))
     }
@@ -157,6 +169,24 @@ pub(crate) fn environment(name: &str) -> Result<Source, Failure> {
 /// The runbook that `name` means.
 pub(crate) fn runbook(name: &str) -> Result<Source, Failure> {
     find("runbook", name, &RUNBOOKS)
+}
+
+/// The drill program that `name` means.
+pub(crate) fn program(name: &str) -> Result<Source, Failure> {
+    find("program", name, &PROGRAMS)
+}
+
+/// What a program names, from where its file is: a path is meant from there.
+pub(crate) fn from_program(program: &Source, name: &str) -> String {
+    if !is_path(name) || Path::new(name).is_absolute() {
+        return name.to_owned();
+    }
+    match Path::new(&program.path).parent() {
+        Some(directory) if directory != Path::new("") => {
+            directory.join(name).to_string_lossy().into_owned()
+        }
+        _ => name.to_owned(),
+    }
 }
 
 /// The runbook that a scenario names; `None` when it names none.
@@ -262,6 +292,9 @@ mod tests {
         }
         for one in RUNBOOKS {
             assert_eq!(runbook(one.name).unwrap().runbook().unwrap().runbook, one.name);
+        }
+        for one in PROGRAMS {
+            assert_eq!(program(one.name).unwrap().program().unwrap().program, one.name);
         }
         for one in ENVIRONMENTS {
             assert_eq!(environment(one.name).unwrap().inventory().unwrap().environment, one.name);

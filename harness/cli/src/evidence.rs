@@ -66,17 +66,23 @@ pub(crate) fn find_run(state: &StateDir, name: &str) -> Result<PathBuf, Failure>
         }
         return Err(Failure::new(Code::Usage, format!("there is no run directory {name}")));
     }
-    let ids = state.run_ids().map_err(Failure::with(Code::NotReady))?;
+    let own = state.run_ids().map_err(Failure::with(Code::NotReady))?;
     if name == "last" {
-        let last = ids.iter().rfind(|id| has_history(state, id)).ok_or_else(|| {
+        let last = own.iter().rfind(|id| has_history(state, id)).ok_or_else(|| {
             let root = state.root().display();
             Failure::new(Code::Usage, format!("there are no runs in {root} yet"))
         })?;
         return Ok(state.run(last));
     }
+    let imported = state.imported_ids().map_err(Failure::with(Code::NotReady))?;
+    let mut ids = [own.as_slice(), &imported].concat();
+    ids.sort();
+    // One that was imported and is here too has the same content.
+    ids.dedup();
     let found: Vec<&String> = ids.iter().filter(|id| id.starts_with(name)).collect();
     match found.as_slice() {
-        [one] => Ok(state.run(one)),
+        [one] if own.contains(one) => Ok(state.run(one)),
+        [one] => Ok(state.imported().join(one)),
         [] => {
             let known = drdrill_core::names::known_names(name, ids.iter().map(String::as_str));
             Err(Failure::new(Code::Usage, format!("there is no run `{name}`; {known}")))

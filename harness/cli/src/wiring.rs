@@ -24,6 +24,7 @@ use drdrill_machinery::restore::Restore;
 use drdrill_machinery::runbook::{self, ByRunbook, Told};
 use drdrill_machinery::standing::Standing;
 use drdrill_machinery::verify::LookOnly;
+use sha2::{Digest, Sha256};
 
 use crate::archive::LabArchive;
 use crate::args::OnArgs;
@@ -39,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) source: Source,
     pub(crate) scenario: Scenario,
     pub(crate) inventory: Inventory,
+    /// What was changed in them for this run, as `NAME=VALUE`.
+    pub(crate) settings: Vec<String>,
     /// The runbook that the drill follows as its recovery plan.
     pub(crate) followed: Option<FollowedPlan>,
 }
@@ -58,7 +61,7 @@ pub(crate) fn plan(scenario: &str, on: &OnArgs) -> Result<Plan, Failure> {
     let mut scenario = source.scenario(&names_of(&inventory))?;
     settings::apply(&on.settings, &mut scenario, &mut inventory)?;
     let followed = followed(&source, &scenario, &inventory)?;
-    Ok(Plan { source, scenario, inventory, followed })
+    Ok(Plan { source, scenario, inventory, settings: on.settings.clone(), followed })
 }
 
 /// The runbook of a scenario, checked; given back where the drill follows it.
@@ -317,6 +320,11 @@ fn standing(inventory: &Inventory, environment: &Arc<dyn Environment>) -> Standi
     }
 }
 
+/// What identifies what an environment file says of the system.
+pub(crate) fn definition(inventory: &Inventory) -> String {
+    hex::encode(Sha256::digest(inventory.definition()))
+}
+
 /// The environment, as the history will know it: targets of the scenario applied.
 pub(crate) fn facts(
     scenario: &Scenario,
@@ -332,6 +340,7 @@ pub(crate) fn facts(
         provider: inventory.provider.kind().to_owned(),
         emulated: inventory.emulated,
         fingerprint: environment.fingerprint(),
+        definition: Some(definition(inventory)),
         production: inventory.production,
         pin: inventory.pin.as_ref().map(Pin::facts).unwrap_or_default(),
         services: services.collect(),

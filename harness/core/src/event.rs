@@ -79,6 +79,9 @@ pub struct DrillStarted {
     pub scenario: Scenario,
     /// SHA-256 of the scenario file as read, in hexadecimal.
     pub scenario_sha256: String,
+    /// Settings that were changed for this run, as `NAME=VALUE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<String>,
     /// The environment.
     pub environment: EnvironmentFacts,
     /// The probe streams.

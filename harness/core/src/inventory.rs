@@ -331,6 +331,9 @@ pub struct EnvironmentFacts {
     pub emulated: bool,
     /// What identifies it exactly.
     pub fingerprint: String,
+    /// SHA-256 of [`Inventory::definition`]; absent where nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
     /// Whether real users depend on it.
     #[serde(default)]
     pub production: bool,
@@ -344,6 +347,16 @@ pub struct EnvironmentFacts {
     /// Accounts between which workloads move money, and what each had before the first transfer; none where nobody says.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub accounts: BTreeMap<u32, i64>,
+}
+
+impl Inventory {
+    /// What it says of the system, the same text for the same system: without its title and those who are told of drills.
+    #[must_use]
+    pub fn definition(&self) -> String {
+        let bare = Self { title: String::new(), notify: None, ..self.clone() };
+        // Maps of strings and numbers: nothing in it that JSON has no words for.
+        serde_json::to_string(&bare).unwrap_or_default()
+    }
 }
 
 impl Provider {

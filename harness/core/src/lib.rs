@@ -14,7 +14,7 @@
 //! 7. [`sample`] and [`event`] — the one history everything writes to and everything is judged from.
 //! 8. [`runbook`] and [`tabletop`] — what people do, and exercises in which they walk through it; [`people`] — who is
 //!    asked to do it in a drill; [`notice`] — what they are told meanwhile; [`backup_plan`] — what is backed up, and where to.
-//! 9. [`checker`], [`record`] and [`reporter`] — judging and telling.
+//! 9. [`checker`], [`record`] and [`reporter`] — judging and telling; [`program`] — what has to be drilled how often.
 
 pub mod action;
 pub mod address;
@@ -35,6 +35,7 @@ pub mod parts;
 pub mod people;
 pub mod probe;
 pub mod process;
+pub mod program;
 pub mod ranges;
 pub mod record;
 pub mod reporter;

@@ -182,6 +182,12 @@ pub struct ScenarioRef {
     pub title: String,
     /// SHA-256 of its file, in hexadecimal.
     pub sha256: String,
+    /// Whether it shows that drdrill notices a failure and must not pass: no drill of the system.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub must_fail: bool,
+    /// Settings of it and of the environment that were changed for this run, as `NAME=VALUE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<String>,
 }
 
 /// The environment of a run.
@@ -195,6 +201,10 @@ pub struct EnvironmentRef {
     pub emulated: bool,
     /// What identifies it exactly.
     pub fingerprint: String,
+    /// SHA-256 of what its file says of the system, in hexadecimal, settings of this run included; title and recipients of
+    /// notices are left out. Absent in records of drdrills that did not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
     /// Whether real users depend on it.
     #[serde(default)]
     pub production: bool,

@@ -39,6 +39,8 @@ pub struct Drill {
     pub scenario: Scenario,
     /// SHA-256 of its file.
     pub scenario_sha256: String,
+    /// Settings that were changed for this run, as `NAME=VALUE`.
+    pub settings: Vec<String>,
     /// This program.
     pub tool: Tool,
     /// Wall clock at the start, RFC 3339.
@@ -190,6 +192,7 @@ fn started(drill: &Drill, streams: &[StreamPlan]) -> DrillStarted {
         tool: drill.tool.clone(),
         scenario: drill.scenario.clone(),
         scenario_sha256: drill.scenario_sha256.clone(),
+        settings: drill.settings.clone(),
         environment: drill.facts.clone(),
         streams: streams.iter().map(|stream| stream.facts.clone()).collect(),
         started_at: drill.started_at.clone(),

@@ -101,6 +101,30 @@ impl StateDir {
         self.runs().join(run_id)
     }
 
+    /// Directory of the runs that came from other machines: a directory of its own for each, as it was there, and beside it
+    /// `RUN.json`, which says where it came from.
+    #[must_use]
+    pub fn imported(&self) -> PathBuf {
+        self.root.join("imported")
+    }
+
+    /// Ids of the runs that came from other machines, oldest first.
+    ///
+    /// # Errors
+    /// When the directory cannot be read; a missing one has no runs.
+    pub fn imported_ids(&self) -> io::Result<Vec<String>> {
+        let mut names = names_in(&self.imported())?;
+        // Beside them are files, and what is being copied begins with a dot.
+        names.retain(|name| !name.starts_with('.') && self.imported().join(name).is_dir());
+        Ok(names)
+    }
+
+    /// The index of all runs: a cache, which may be removed.
+    #[must_use]
+    pub fn index(&self) -> PathBuf {
+        self.root.join("history.db")
+    }
+
     /// Directory of the undo ledgers of runs that may have something in place. A run that left nothing moves its ledger
     /// to its evidence, so that looking for leftovers costs nothing however many runs there were.
     #[must_use]

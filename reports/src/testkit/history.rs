@@ -79,11 +79,13 @@ fn started(per_second: u64) -> Event {
         scenario: serde_json::from_str(SCENARIO).expect("the sample scenario is valid"),
         scenario_sha256: "9f2c1d7be0a35c4487f6a1e2d3904b5c6d7e8f90a1b2c3d4e5f60718293a4b5c"
             .to_owned(),
+        settings: Vec::new(),
         environment: EnvironmentFacts {
             name: "lab".to_owned(),
             provider: "lab".to_owned(),
             emulated: false,
             fingerprint: "lab/two-sites/2f6b".to_owned(),
+            definition: None,
             production: false,
             pin: Vec::new(),
             services: vec![ServiceFacts {

@@ -27,7 +27,7 @@ use crate::evidence::{self, EVENTS_FILE};
 use crate::exit::{Code, Failure};
 use crate::people::{self, Asked};
 use crate::wiring::{self, Plan};
-use crate::{checks, guards, notices, progress};
+use crate::{checks, guards, notices, progress, runs};
 
 /// Descriptors of a small drill. With fewer it would only find out on its way.
 const DESCRIPTORS: u64 = 20;
@@ -271,6 +271,7 @@ impl Prepared<'_> {
             run_id: self.run_id.clone(),
             scenario: self.plan.scenario.clone(),
             scenario_sha256: self.plan.source.sha256(),
+            settings: self.plan.settings.clone(),
             tool: wiring::tool(),
             started_at: self.started_at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
             seed: self.seed,
@@ -356,6 +357,8 @@ impl Prepared<'_> {
             spoil(&mut record, &reason);
             // What stands on disk must not say more than what is said here, where it can be written at all.
             let _ = evidence::write_record(&self.run_dir, &record);
+        } else {
+            runs::enter(self.state, &record);
         }
         if let Some((notifier, told)) = &made.told
             && *told != record.verdict

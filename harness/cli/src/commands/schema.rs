@@ -2,6 +2,7 @@
 
 use drdrill_core::backup_plan::BackupPlan;
 use drdrill_core::inventory::Inventory;
+use drdrill_core::program::Program;
 use drdrill_core::record::Record;
 use drdrill_core::runbook::Runbook;
 use drdrill_core::scenario::Scenario;
@@ -20,6 +21,7 @@ pub(crate) fn schema_of(of: SchemaOf) -> Schema {
         SchemaOf::Runbook => schema_for!(Runbook),
         SchemaOf::Script => schema_for!(Script),
         SchemaOf::Backup => schema_for!(BackupPlan),
+        SchemaOf::Program => schema_for!(Program),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::catalog::{self, Source};
 use crate::evidence::{self, EVENTS_FILE};
 use crate::exit::{Code, Failure, Outcome};
 use crate::people as people_of;
+use crate::runs;
 use crate::wiring::{self, Plan};
 use people::People;
 
@@ -101,6 +102,8 @@ pub(crate) fn tabletop(state: &StateDir, args: &TabletopArgs) -> Outcome {
         spoil(&mut record, &reason);
         // What stands on disk must not say more than what is said here, where it can be written at all.
         let _ = evidence::write_record(&run_dir, &record);
+    } else {
+        runs::enter(state, &record);
     }
     super::print_record(&record, report.ok().as_deref(), args.on.format);
     Ok(Code::of_number(record.exit_code))
@@ -135,6 +138,7 @@ fn started(
         environment: wiring::facts(&scenario, &plan.inventory, &*environment),
         scenario,
         scenario_sha256: plan.source.sha256(),
+        settings: plan.settings.clone(),
         streams: Vec::new(),
         started_at: now.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         seed: 0,

@@ -13,6 +13,7 @@ pub use delay::NetworkDelay;
 pub use expect::Expect;
 pub use known::Known;
 pub use node::{DiskFull, FilesReadOnly, Kill, Pause, ReplicationStall, Stop, ZoneLoss};
+pub(crate) use parse::parse;
 pub use parse::{
     FileError, LARGEST_FILE_BYTES, parse_backup_plan, parse_followed, parse_inventory,
     parse_runbook, parse_scenario, parse_script,

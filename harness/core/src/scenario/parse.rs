@@ -89,7 +89,8 @@ pub fn parse_script(
     parse(name, text.as_ref(), known)
 }
 
-fn parse<T: DeserializeOwned + Validate>(
+/// Reads any format of files; the `context` knows the names that it may use.
+pub(crate) fn parse<T: DeserializeOwned + Validate>(
     name: &str,
     bytes: &[u8],
     context: &T::Context,

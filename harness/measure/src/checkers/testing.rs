@@ -51,11 +51,13 @@ pub(crate) fn started(streams: Vec<StreamFacts>, targets: Targets, faults: bool)
         tool: Tool { version: "0".into(), commit: None },
         scenario: parse_scenario("s", text, &Known::default()).unwrap(),
         scenario_sha256: "00".into(),
+        settings: Vec::new(),
         environment: EnvironmentFacts {
             name: "lab".into(),
             provider: "lab".into(),
             emulated: false,
             fingerprint: "f".into(),
+            definition: None,
             production: false,
             pin: Vec::new(),
             services: vec![ServiceFacts { name: "app".into(), tier: 1, targets }],

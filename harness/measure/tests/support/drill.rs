@@ -65,11 +65,13 @@ impl Drill {
             tool: Tool { version: "0".into(), commit: None },
             scenario: parse_scenario("planted", SCENARIO, &Known::default()).unwrap(),
             scenario_sha256: String::new(),
+            settings: Vec::new(),
             environment: EnvironmentFacts {
                 name: "planted".into(),
                 provider: "host".into(),
                 emulated: false,
                 fingerprint: String::new(),
+                definition: None,
                 production: false,
                 pin: Vec::new(),
                 services,

@@ -1,6 +1,7 @@
 //! What a series came to, in one table.
 
 use drdrill_core::verdict::Verdict;
+use drdrill_reports::history::RunRow;
 use drdrill_reports::story;
 use tabled::Tabled;
 
@@ -47,7 +48,11 @@ fn line(row: &Row, must_fail: bool) -> Line {
         (true, Err(_)) => format!("{verdict}, NOT AS STATED"),
         (false, _) => verdict.to_owned(),
     };
-    let (rto, lost) = row.record().map(worst).unwrap_or_default();
+    let (rto, lost) = row
+        .record()
+        .and_then(|record| RunRow::of(record).ok())
+        .map(|row| worst(&row))
+        .unwrap_or_default();
     Line { scenario, verdict, rto: rto.unwrap_or_else(dash), lost: lost.unwrap_or_else(dash), exit }
 }
 

@@ -1,0 +1,157 @@
+use super::*;
+use crate::testkit::{Case, Fixture};
+
+const RETEST: Every = Every { days: 30 };
+
+fn day(text: &str) -> Date {
+    text.parse().unwrap()
+}
+
+/// A run on a day of November, with these problems.
+fn run(id: &str, of_november: u32, verdict: Verdict, keys: &[&str]) -> RunRow {
+    let record = Fixture::build(Case::Passed).record;
+    let problem = |key: &&str| Problem {
+        key: (*key).to_owned(),
+        severity: Severity::Critical,
+        verdict: Verdict::Fail,
+        seen: vec![format!("{key} in {id}")],
+        owner: None,
+        due: None,
+    };
+    RunRow {
+        run_id: id.to_owned(),
+        started: format!("2026-11-{of_november:02}T12:00:00Z").parse().unwrap(),
+        verdict,
+        problems: keys.iter().map(problem).collect(),
+        ..RunRow::of(&record).unwrap()
+    }
+}
+
+fn at_end(rows: &[RunRow], words: &[Line]) -> Vec<Finding> {
+    findings(rows, words, day("2026-11-30"), RETEST).all
+}
+
+fn word(finding: &str, of_november: u32, say: Say) -> Line {
+    Line {
+        at: format!("2026-11-{of_november:02}T15:00:00Z").parse().unwrap(),
+        by: "ada".to_owned(),
+        finding: finding.to_owned(),
+        about: String::new(),
+        say,
+    }
+}
+
+#[test]
+fn it_stays_open_until_a_later_drill_of_the_same_kind_passes() {
+    let failed = run("a", 1, Verdict::Fail, &["rto"]);
+    let again = run("b", 2, Verdict::Fail, &["rto"]);
+    let open = at_end(&[failed.clone(), again.clone()], &[]);
+    assert_eq!((open.len(), open[0].status), (1, Status::Open));
+    assert_eq!(open[0].runs, ["a", "b"]);
+    assert_eq!(open[0].seen, ["rto in b"]);
+    assert_eq!(open[0].retest_due, Some(day("2026-12-02")));
+    // A drill that fails for another reason shows nothing about this one.
+    let other = run("c", 3, Verdict::Fail, &["rpo"]);
+    let both = at_end(&[failed.clone(), again.clone(), other.clone()], &[]);
+    assert_eq!(both.iter().map(|one| one.status).collect::<Vec<_>>(), [Status::Open, Status::Open]);
+    // Nor does one on another environment, of another scenario, or an exercise.
+    let passed = run("d", 4, Verdict::Pass, &[]);
+    let mut elsewhere = passed.clone();
+    elsewhere.environment.name = "other".to_owned();
+    let mut different = passed.clone();
+    different.scenario.name = "other".to_owned();
+    let exercise = RunRow { kind: Kind::Tabletop, ..passed.clone() };
+    for row in [elsewhere, different, exercise] {
+        assert_eq!(at_end(&[failed.clone(), row], &[])[0].status, Status::Open);
+    }
+    let closed = at_end(&[failed, again, other, passed.clone()], &[]);
+    for finding in closed {
+        assert_eq!(finding.status, Status::Closed);
+        let by = Closed { run_id: "d".to_owned(), at: passed.started };
+        assert_eq!((finding.closed, finding.retest_due), (Some(by), None));
+    }
+}
+
+#[test]
+fn the_order_of_the_rows_is_none_and_later_ones_have_not_happened_yet() {
+    let rows = [run("b", 20, Verdict::Pass, &[]), run("a", 1, Verdict::Fail, &["rto"])];
+    assert_eq!(at_end(&rows, &[])[0].status, Status::Closed);
+    let before = findings(&rows, &[], day("2026-11-10"), RETEST).all;
+    assert_eq!(before[0].status, Status::Open);
+}
+
+#[test]
+fn one_that_comes_back_is_a_new_one_and_names_the_old() {
+    let rows = [
+        run("a", 1, Verdict::Fail, &["rto"]),
+        run("b", 2, Verdict::Pass, &[]),
+        run("c", 3, Verdict::Fail, &["rto"]),
+    ];
+    let all = at_end(&rows, &[]);
+    assert_eq!((all[0].status, all[1].status), (Status::Open, Status::Closed));
+    assert_eq!(all[0].repeats.as_ref(), Some(&all[1].id));
+    assert_ne!(all[0].id, all[1].id);
+}
+
+#[test]
+fn a_warning_of_a_drill_that_passed_is_closed_by_one_that_passes_without_it() {
+    let warned = run("a", 1, Verdict::Pass, &["blip"]);
+    let again = run("b", 2, Verdict::Pass, &["blip"]);
+    let all = at_end(&[warned.clone(), again.clone()], &[]);
+    assert_eq!((all.len(), all[0].status), (1, Status::Open));
+    let clean = run("c", 3, Verdict::Pass, &[]);
+    assert_eq!(at_end(&[warned, again, clean], &[])[0].status, Status::Closed);
+}
+
+#[test]
+fn what_must_fail_has_no_findings() {
+    let mut row = run("a", 1, Verdict::Fail, &["rto"]);
+    row.scenario.must_fail = true;
+    assert_eq!(at_end(&[row], &[]), []);
+}
+
+#[test]
+fn words_are_heard_and_the_later_one_counts() {
+    let rows = [run("a", 1, Verdict::Fail, &["rto"])];
+    let id = at_end(&rows, &[])[0].id.clone();
+    let words = [
+        word(&id, 2, Say::Assign { to: "bob".to_owned() }),
+        word(&id, 3, Say::Assign { to: "eve".to_owned() }),
+        word(&id, 3, Say::Due { on: day("2026-11-20") }),
+        word(&id, 4, Say::Cause { text: "cold caches".to_owned() }),
+        word(&id, 4, Say::Note { text: "seen before".to_owned() }),
+        word("F-gone", 5, Say::Note { text: "of a run that was removed".to_owned() }),
+    ];
+    let found = findings(&rows, &words, day("2026-11-30"), RETEST);
+    let one = &found.all[0];
+    assert_eq!(
+        (one.owner.as_deref(), one.due, one.overdue),
+        (Some("eve"), Some(day("2026-11-20")), true)
+    );
+    assert_eq!((one.root_cause.as_deref(), one.notes.len()), (Some("cold caches"), 1));
+    assert_eq!((found.orphans.len(), found.orphans[0].finding.as_str()), (1, "F-gone"));
+    // On the day itself it is not late.
+    assert!(!findings(&rows, &words, day("2026-11-20"), RETEST).all[0].overdue);
+}
+
+#[test]
+fn a_risk_is_accepted_until_a_day_and_no_longer() {
+    let rows = [run("a", 1, Verdict::Fail, &["rto"])];
+    let id = at_end(&rows, &[])[0].id.clone();
+    let accept = Say::Accept {
+        by: "Head".to_owned(),
+        until: day("2026-11-15"),
+        because: "cheap".to_owned(),
+    };
+    let words = [word(&id, 5, accept)];
+    let on = |text| findings(&rows, &words, day(text), RETEST).all[0].status;
+    assert_eq!(on("2026-11-04"), Status::Open);
+    assert_eq!(on("2026-11-15"), Status::Accepted);
+    assert_eq!(on("2026-11-16"), Status::Open);
+    let withdrawn = [words[0].clone(), word(&id, 6, Say::Withdraw { because: "lost".to_owned() })];
+    let status = findings(&rows, &withdrawn, day("2026-11-10"), RETEST).all[0].status;
+    assert_eq!(status, Status::Open);
+    // A pass closes it, accepted or not.
+    let rows = [rows[0].clone(), run("b", 7, Verdict::Pass, &[])];
+    assert_eq!(findings(&rows, &words, day("2026-11-10"), RETEST).all[0].status, Status::Closed);
+}

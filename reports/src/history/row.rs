@@ -1,0 +1,208 @@
+//! What is kept of one run.
+
+use chrono::{DateTime, Utc};
+use drdrill_core::record::{
+    EnvironmentRef, Interval, Record, Rlo, Rpo, Rto, SCHEMA, ScenarioRef, Service,
+};
+use drdrill_core::scenario::Kind;
+use drdrill_core::verdict::Verdict;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::problem::{Problem, problems};
+use crate::tries::last_tries;
+
+/// What is kept of one run: enough to find it, and for figures over many runs.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct RunRow {
+    /// Unique id of the run.
+    pub run_id: String,
+    /// When it began.
+    pub started: DateTime<Utc>,
+    /// Length in milliseconds.
+    pub duration_ms: f64,
+    /// The scenario.
+    pub scenario: ScenarioRef,
+    /// The environment.
+    pub environment: EnvironmentRef,
+    /// Kind of drill.
+    pub kind: Kind,
+    /// Version of the drdrill that ran it.
+    pub tool: String,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// Exit code of the run.
+    pub exit_code: u8,
+    /// Each service.
+    pub services: Vec<ServiceRow>,
+    /// Functionality checks after the recovery and after failback.
+    pub functions: Functions,
+    /// What somebody has to look after.
+    pub problems: Vec<Problem>,
+    /// Faults that could not be taken back.
+    pub leftovers: u64,
+    /// The runbook that was followed or walked through, where there was one: name and SHA-256 of its file.
+    pub runbook: Option<(String, String)>,
+    /// Whether the evidence came from another machine (`drdrill history import`).
+    #[serde(default)]
+    pub imported: bool,
+}
+
+/// What is kept of a service.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct ServiceRow {
+    /// Its name.
+    pub name: String,
+    /// Its tier.
+    pub tier: u8,
+    /// Recovery time.
+    pub rto: Rto,
+    /// What clients saw.
+    pub outage: Option<Interval>,
+    /// Recovery point; absent when it has no write probe.
+    pub rpo: Option<RpoRow>,
+    /// Recovery level.
+    pub rlo: Rlo,
+}
+
+/// What is kept of a recovery point.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct RpoRow {
+    /// The objective, in milliseconds.
+    pub target_ms: Option<f64>,
+    /// Age at the fault of the first lost write, not shorter than this; absent when not measured.
+    pub at_least_ms: Option<f64>,
+    /// Not longer than this.
+    pub at_most_ms: Option<f64>,
+    /// Against the objective.
+    pub verdict: Verdict,
+    /// Writes that were acknowledged.
+    pub acknowledged: u64,
+    /// Of those, lost.
+    pub lost: u64,
+}
+
+impl RpoRow {
+    /// Whether it is known what was lost.
+    #[must_use]
+    pub const fn is_measured(&self) -> bool {
+        self.at_least_ms.is_some() || self.at_most_ms.is_some()
+    }
+}
+
+/// How many functionality checks came to what.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct Functions {
+    /// Worked.
+    pub pass: u64,
+    /// Could not be told.
+    pub unknown: u64,
+    /// Did not work.
+    pub fail: u64,
+}
+
+/// A record of which no row can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum NotARow {
+    /// It is another format.
+    #[error("schema `{0}` is not {SCHEMA}")]
+    OtherSchema(String),
+    /// It has no time, so it has no place in a history.
+    #[error("`{0}` is not when a run began")]
+    NoTime(String),
+    /// It could not be the name of a run directory.
+    #[error("`{0}` is not the id of a run")]
+    NoId(String),
+}
+
+impl RunRow {
+    /// The row of a run, from its record.
+    ///
+    /// # Errors
+    /// When the record is of another schema, or does not say which run it is or when that began.
+    pub fn of(record: &Record) -> Result<Self, NotARow> {
+        if record.schema != SCHEMA {
+            return Err(NotARow::OtherSchema(record.schema.clone()));
+        }
+        if !is_run_id(&record.run_id) {
+            return Err(NotARow::NoId(record.run_id.clone()));
+        }
+        let started = DateTime::parse_from_rfc3339(&record.started_at)
+            .map_err(|_| NotARow::NoTime(record.started_at.clone()))?
+            .with_timezone(&Utc);
+        let followed = record.runbook.as_ref().map(|one| (one.name.clone(), one.sha256.clone()));
+        let walked = record.tabletop.as_ref();
+        let walked = walked.map(|one| (one.runbook.clone(), one.runbook_sha256.clone()));
+        Ok(Self {
+            run_id: record.run_id.clone(),
+            started,
+            duration_ms: record.duration_ms,
+            scenario: record.scenario.clone(),
+            environment: record.environment.clone(),
+            kind: record.kind,
+            tool: record.tool.version.clone(),
+            verdict: record.verdict,
+            exit_code: record.exit_code,
+            services: record.services.iter().map(ServiceRow::of).collect(),
+            functions: functions(record),
+            problems: problems(record),
+            leftovers: record.leftovers.len() as u64,
+            runbook: followed.or(walked),
+            imported: false,
+        })
+    }
+
+    /// The slowest recovery over all services; one that never came back is slower than any other.
+    #[must_use]
+    pub fn slowest(&self) -> Option<&Rto> {
+        let end =
+            |rto: &Rto| (rto.at_least_ms.is_some() && rto.at_most_ms.is_none(), rto.at_least_ms);
+        let rtos = self.services.iter().map(|service| &service.rto);
+        rtos.max_by(|a, b| {
+            let ((a_never, a), (b_never, b)) = (end(a), end(b));
+            a_never.cmp(&b_never).then(a.unwrap_or(-1.0).total_cmp(&b.unwrap_or(-1.0)))
+        })
+    }
+}
+
+/// Whether a text could be the id of a run: it becomes the name of a directory.
+fn is_run_id(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    (1..=64).contains(&text.len()) && text.bytes().all(plain)
+}
+
+impl ServiceRow {
+    fn of(service: &Service) -> Self {
+        Self {
+            name: service.name.clone(),
+            tier: service.tier,
+            rto: service.rto,
+            outage: service.outage,
+            rpo: service.rpo.as_ref().map(rpo_row),
+            rlo: service.rlo,
+        }
+    }
+}
+
+fn rpo_row(rpo: &Rpo) -> RpoRow {
+    RpoRow {
+        target_ms: rpo.target_ms,
+        at_least_ms: rpo.at_least_ms,
+        at_most_ms: rpo.at_most_ms,
+        verdict: rpo.verdict,
+        acknowledged: rpo.writes.acknowledged,
+        lost: rpo.writes.lost,
+    }
+}
+
+fn functions(record: &Record) -> Functions {
+    let mut counted = Functions::default();
+    for (check, _) in last_tries(record) {
+        match check.outcome {
+            Verdict::Pass => counted.pass += 1,
+            Verdict::Unknown => counted.unknown += 1,
+            Verdict::Fail => counted.fail += 1,
+        }
+    }
+    counted
+}

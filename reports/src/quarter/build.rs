@@ -1,0 +1,127 @@
+//! A quarter, put together.
+
+use drdrill_core::program::{Date, Program};
+
+use super::kpis::kpis;
+use super::{
+    CutOff, FunctionFacts, Inputs, Period, ProgramFacts, Quarter, SCHEMA, controls, costs,
+    coverage, day_of, drills, standing, trends,
+};
+use crate::findings::{Finding, Status, findings};
+use crate::history::RunRow;
+
+/// The data of a quarterly report.
+#[must_use]
+pub fn quarter(inputs: &Inputs<'_>) -> Quarter {
+    let period = inputs.quarter.period(inputs.today);
+    let all = findings(inputs.rows, inputs.words, period.as_of, inputs.program.cadence.retest);
+    let rows = drills::of_quarter(inputs, &period);
+    let cut_off = cut_off(inputs, &period);
+    let lines: Vec<_> = rows.iter().map(|row| drills::line(inputs, row, &all.all)).collect();
+    let cells = coverage::coverage(inputs, &period);
+    let of_quarter: Vec<Finding> =
+        all.all.into_iter().filter(|finding| was_open_in(finding, &period)).collect();
+    let facts = standing::facts(&cells, &lines, &cut_off, &of_quarter, &period);
+    let accepted_risks = standing::accepted(inputs, &of_quarter, period.as_of);
+    let counted: Vec<&RunRow> =
+        rows.iter().copied().filter(|row| !row.scenario.must_fail).collect();
+    let (emulated, real): (Vec<&RunRow>, Vec<&RunRow>) =
+        counted.iter().copied().partition(|row| row.environment.emulated);
+    let records =
+        || inputs.records.iter().filter(|one| rows.iter().any(|row| row.run_id == one.run_id));
+    Quarter {
+        schema: SCHEMA.to_owned(),
+        tool: inputs.tool.clone(),
+        program: program(inputs.program),
+        standing: standing::standing(&facts, &accepted_risks),
+        facts,
+        // Where a run that was cut off took place is not always known; it did not pass anywhere.
+        kpis: kpis(&real, cut_off.len() as u64),
+        emulated_kpis: (!emulated.is_empty()).then(|| kpis(&emulated, 0)),
+        outside: coverage::outside(inputs, &period),
+        trends: trends::trends(inputs, &period),
+        drills: lines,
+        deviations: records().flat_map(drills::deviations).collect(),
+        interventions: records().flat_map(drills::interventions).collect(),
+        participation: counted
+            .iter()
+            .filter_map(|row| drills::participation(inputs, row))
+            .collect(),
+        third_parties: drills::third_parties(inputs),
+        findings: of_quarter,
+        orphans: all.orphans,
+        accepted_risks,
+        exclusions: standing::exclusions(inputs, period.as_of),
+        costs: counted
+            .iter()
+            .flat_map(|row| costs::costs(row, &inputs.program.functions))
+            .collect(),
+        next: coverage::due(&cells, &period),
+        controls: controls::controls(inputs, &cells),
+        plans: controls::plans(inputs, &period),
+        recommendations: Vec::new(),
+        gaps: gaps(inputs, &rows),
+        coverage: cells,
+        cut_off,
+        period,
+    }
+}
+
+/// Whether a finding was open, or accepted, on some day of the quarter.
+fn was_open_in(finding: &Finding, period: &Period) -> bool {
+    let closed = finding.closed.as_ref().map(|by| Date(by.at.date_naive()));
+    finding.status != Status::Closed || closed.is_some_and(|day| day >= period.from)
+}
+
+fn cut_off(inputs: &Inputs<'_>, period: &Period) -> Vec<CutOff> {
+    // One of which it is not known when it was belongs to no quarter, and is told among the gaps.
+    let when = |run: &&CutOff| run.started.is_some_and(|at| period.has(Date(at.date_naive())));
+    inputs.cut_off.iter().filter(when).cloned().collect()
+}
+
+fn gaps(inputs: &Inputs<'_>, rows: &[&RunRow]) -> Vec<String> {
+    let mut gaps = inputs.gaps.to_vec();
+    for row in rows {
+        if !inputs.records.iter().any(|record| record.run_id == row.run_id) {
+            let (id, day) = (&row.run_id, day_of(row));
+            gaps.push(format!("the record of run {id} of {day} is not here: its deviations and participants are not known"));
+        }
+    }
+    for run in inputs.cut_off {
+        match (&run.unreadable, run.started) {
+            (Some(why), _) => {
+                gaps.push(format!("the record of run {} cannot be read: {why}", run.run_id))
+            }
+            (None, None) => {
+                gaps.push(format!("run {} was cut off, and does not say when it was", run.run_id))
+            }
+            (None, Some(_)) => {}
+        }
+    }
+    for line in inputs.unreadable {
+        gaps.push(format!("line {} of findings.jsonl cannot be read: {}", line.line, line.why));
+    }
+    gaps
+}
+
+fn program(program: &Program) -> ProgramFacts {
+    let tier =
+        |name: &String| program.services.iter().find(|one| one.name == *name).map(|one| one.tier);
+    let functions = program.functions.iter().map(|function| FunctionFacts {
+        name: function.name.clone(),
+        title: function.title.clone(),
+        owner: function.owner.clone(),
+        services: function.services.clone(),
+        tier: function.services.iter().filter_map(tier).min(),
+        impact_reference: function.impact.as_ref().map(|impact| impact.reference.clone()),
+    });
+    ProgramFacts {
+        name: program.program.clone(),
+        title: program.title.clone(),
+        organisation: program.organisation.clone(),
+        owner: program.owner.clone(),
+        objectives: program.objectives.clone(),
+        assumptions: program.assumptions.clone(),
+        functions: functions.collect(),
+    }
+}

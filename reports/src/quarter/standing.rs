@@ -1,0 +1,311 @@
+//! What all of it comes to, and the counts for whoever reads one page.
+
+use drdrill_core::checker::Severity;
+use drdrill_core::program::Date;
+use drdrill_core::scenario::Kind;
+use drdrill_core::verdict::Verdict;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::coverage::{self, Cell};
+use super::drills::DrillLine;
+use super::{CutOff, Inputs, Period};
+use crate::figures;
+use crate::findings::{Finding, Status};
+
+/// What the quarter comes to.
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct Standing {
+    /// In a word.
+    pub verdict: StandingVerdict,
+    /// Why, a sentence each.
+    pub because: Vec<String>,
+}
+
+/// What a quarter comes to, in a word.
+#[derive(Clone, Copy, Debug, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StandingVerdict {
+    /// All that the program asks for is verified and in time, on real environments, and nothing is open.
+    Met,
+    /// The same, but for what was accepted, excluded, emulated or is open without being critical.
+    MetWithConditions,
+    /// Something is not verified, or not any more, or overdue: it cannot be told.
+    Inconclusive,
+    /// Something failed, was left in place, or a critical finding is open.
+    NotMet,
+}
+
+impl StandingVerdict {
+    /// The verdict in words.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::MetWithConditions => "met with conditions",
+            Self::Inconclusive => "inconclusive",
+            Self::NotMet => "not met",
+        }
+    }
+}
+
+/// Counts for whoever reads one page.
+#[derive(Clone, Debug, Default, JsonSchema, PartialEq, Serialize)]
+pub struct Facts {
+    /// What the program asks for: scenario × service × environment, without what is excluded.
+    pub asked: u64,
+    /// Of that, verified and in time.
+    pub verified_in_time: u64,
+    /// Verified.
+    pub verified: u64,
+    /// No longer verified.
+    pub not_verified: u64,
+    /// Could not be told.
+    pub unknown: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Never tested.
+    pub never_tested: u64,
+    /// Should have been drilled before.
+    pub overdue: u64,
+    /// Verified on an emulated environment.
+    pub verified_on_emulated: u64,
+    /// Excluded, and not among those that are asked for.
+    pub excluded: u64,
+    /// Drills of the quarter; exercises, what must fail and what was cut off are not among them.
+    pub drills: u64,
+    /// Of those, passed.
+    pub drills_passed: u64,
+    /// Of those, failed.
+    pub drills_failed: u64,
+    /// Of those, could not tell.
+    pub drills_unknown: u64,
+    /// Exercises of the quarter.
+    pub exercises: u64,
+    /// Runs that were cut off.
+    pub cut_off: u64,
+    /// Runs of scenarios that must fail.
+    pub must_fail: u64,
+    /// Runs that came from other machines.
+    pub imported: u64,
+    /// Faults that could not be taken back.
+    pub leftovers: u64,
+    /// Findings that are open.
+    pub findings_open: u64,
+    /// Of those, critical.
+    pub findings_critical: u64,
+    /// Of those, past the day on which they were to be over.
+    pub findings_overdue: u64,
+    /// Of those, without an owner.
+    pub findings_unowned: u64,
+    /// Findings that somebody accepted.
+    pub findings_accepted: u64,
+    /// Findings that were opened in the quarter.
+    pub findings_opened: u64,
+    /// Findings that were closed in the quarter.
+    pub findings_closed: u64,
+    /// Of those that are open, came back after they had been closed.
+    pub findings_repeated: u64,
+}
+
+/// A risk that somebody has accepted: in the program, or of a finding.
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct AcceptedRiskLine {
+    /// What may happen.
+    pub risk: String,
+    /// Why it is accepted.
+    pub because: String,
+    /// Who accepted it.
+    pub by: String,
+    /// When.
+    pub on: Date,
+    /// Until when.
+    pub until: Date,
+    /// Whether that still holds.
+    pub holds: bool,
+    /// The finding it is about; absent where the program says it.
+    pub finding: Option<String>,
+}
+
+/// What is not drilled, on purpose.
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct ExclusionLine {
+    /// The scenario; all when absent.
+    pub scenario: Option<String>,
+    /// The environment; all when absent.
+    pub environment: Option<String>,
+    /// The service; all when absent.
+    pub service: Option<String>,
+    /// Why.
+    pub because: String,
+    /// Who decided it.
+    pub by: String,
+    /// Until when.
+    pub until: Date,
+    /// Whether that still holds.
+    pub holds: bool,
+}
+
+pub(super) fn facts(
+    cells: &[Cell],
+    drills: &[DrillLine],
+    cut_off: &[CutOff],
+    findings: &[Finding],
+    period: &Period,
+) -> Facts {
+    let count = |number: usize| number as u64;
+    let asked = || cells.iter().filter(|cell| cell.status != coverage::Status::Excluded);
+    let of = |status| count(asked().filter(|cell| cell.status == status).count());
+    let real = || drills.iter().filter(|one| !one.must_fail && one.kind != Kind::Tabletop);
+    let with = |verdict| count(real().filter(|one| one.verdict == verdict).count());
+    let open = || findings.iter().filter(|one| one.status == Status::Open);
+    let in_quarter = |at: chrono::DateTime<chrono::Utc>| period.has(Date(at.date_naive()));
+    let verified = |cell: &&Cell| cell.status == coverage::Status::Verified;
+    Facts {
+        asked: count(asked().count()),
+        verified_in_time: count(asked().filter(verified).filter(|cell| !cell.overdue).count()),
+        verified: of(coverage::Status::Verified),
+        not_verified: of(coverage::Status::NotVerified),
+        unknown: of(coverage::Status::Unknown),
+        failed: of(coverage::Status::Failed),
+        never_tested: of(coverage::Status::NeverTested),
+        overdue: count(asked().filter(|cell| cell.overdue).count()),
+        verified_on_emulated: count(asked().filter(verified).filter(|cell| cell.emulated).count()),
+        excluded: count(cells.len()) - count(asked().count()),
+        drills: count(real().count()),
+        drills_passed: with(Verdict::Pass),
+        drills_failed: with(Verdict::Fail),
+        drills_unknown: with(Verdict::Unknown),
+        exercises: count(drills.iter().filter(|one| one.kind == Kind::Tabletop).count()),
+        cut_off: count(cut_off.len()),
+        must_fail: count(drills.iter().filter(|one| one.must_fail).count()),
+        imported: count(drills.iter().filter(|one| one.imported).count()),
+        leftovers: drills.iter().map(|one| one.leftovers).sum(),
+        findings_open: count(open().count()),
+        findings_critical: count(open().filter(|one| one.severity == Severity::Critical).count()),
+        findings_overdue: count(open().filter(|one| one.overdue).count()),
+        findings_unowned: count(open().filter(|one| one.owner.is_none()).count()),
+        findings_accepted: count(
+            findings.iter().filter(|one| one.status == Status::Accepted).count(),
+        ),
+        findings_opened: count(findings.iter().filter(|one| in_quarter(one.opened)).count()),
+        findings_closed: count(
+            findings
+                .iter()
+                .filter(|one| one.closed.as_ref().is_some_and(|by| in_quarter(by.at)))
+                .count(),
+        ),
+        findings_repeated: count(open().filter(|one| one.repeats.is_some()).count()),
+    }
+}
+
+pub(super) fn standing(facts: &Facts, accepted: &[AcceptedRiskLine]) -> Standing {
+    let cells = |number: u64, what: &str| {
+        let of = format!(
+            "{} of {}",
+            figures::count(number),
+            figures::counted(facts.asked, "cell", "cells")
+        );
+        (number > 0).then(|| format!("{of} {what}"))
+    };
+    let some = |number: u64, one: &str, many: &str| {
+        (number > 0).then(|| figures::counted(number, one, many))
+    };
+    let risks = accepted.iter().filter(|risk| risk.holds).count() as u64;
+    let levels = [
+        (
+            StandingVerdict::NotMet,
+            vec![
+                cells(facts.failed, "failed"),
+                some(
+                    facts.leftovers,
+                    "fault could not be taken back",
+                    "faults could not be taken back",
+                ),
+                some(
+                    facts.findings_critical,
+                    "critical finding is open",
+                    "critical findings are open",
+                ),
+            ],
+        ),
+        (
+            StandingVerdict::Inconclusive,
+            vec![
+                (facts.asked == 0).then(|| "nothing is asked for, so nothing was shown".to_owned()),
+                cells(facts.never_tested, "never tested"),
+                cells(facts.not_verified, "not verified any more"),
+                cells(facts.unknown, "could not be told"),
+                cells(facts.overdue, "overdue"),
+            ],
+        ),
+        (
+            StandingVerdict::MetWithConditions,
+            vec![
+                cells(facts.verified_on_emulated, "verified on emulated environments"),
+                some(facts.findings_open, "finding is open", "findings are open"),
+                some(risks, "risk was accepted", "risks were accepted"),
+                some(facts.excluded, "cell is excluded", "cells are excluded"),
+            ],
+        ),
+    ];
+    let mut because = Vec::new();
+    let mut verdict = StandingVerdict::Met;
+    for (level, reasons) in levels {
+        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+        if !reasons.is_empty() && verdict == StandingVerdict::Met {
+            verdict = level;
+        }
+        because.extend(reasons);
+    }
+    if verdict == StandingVerdict::Met {
+        because.push(format!(
+            "all {} verified in time",
+            figures::counted(facts.asked, "cell", "cells")
+        ));
+    }
+    Standing { verdict, because }
+}
+
+pub(super) fn accepted(
+    inputs: &Inputs<'_>,
+    findings: &[Finding],
+    as_of: Date,
+) -> Vec<AcceptedRiskLine> {
+    let of_program = inputs.program.accepted_risks.iter().map(|one| AcceptedRiskLine {
+        risk: one.risk.clone(),
+        because: one.because.clone(),
+        by: one.by.clone(),
+        on: one.on,
+        until: one.until,
+        holds: (one.on..=one.until).contains(&as_of),
+        finding: None,
+    });
+    let of_findings =
+        findings.iter().filter(|one| one.status != Status::Closed).filter_map(|one| {
+            let accepted = one.accepted.as_ref()?;
+            Some(AcceptedRiskLine {
+                risk: one.seen.first().cloned().unwrap_or_else(|| one.key.clone()),
+                because: accepted.because.clone(),
+                by: accepted.by.clone(),
+                on: accepted.on,
+                until: accepted.until,
+                holds: accepted.holds,
+                finding: Some(one.id.clone()),
+            })
+        });
+    of_program.chain(of_findings).collect()
+}
+
+pub(super) fn exclusions(inputs: &Inputs<'_>, as_of: Date) -> Vec<ExclusionLine> {
+    let all = inputs.program.exclusions.iter().map(|one| ExclusionLine {
+        scenario: one.scenario.clone(),
+        environment: one.environment.clone(),
+        service: one.service.clone(),
+        because: one.because.clone(),
+        by: one.by.clone(),
+        until: one.until,
+        holds: one.until >= as_of,
+    });
+    all.collect()
+}
