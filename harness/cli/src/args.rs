@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use drdrill_core::program::Date;
 use drdrill_core::units::Span;
+use drdrill_reports::quarter::QuarterOf;
 
 /// Breaks a system on purpose, invokes its failover and restore, times the recovery and counts what was lost as a
 /// client sees it, puts everything back even if drdrill itself is killed, and writes the evidence.
@@ -91,6 +93,11 @@ pub(crate) enum Command {
     },
     /// List the runs, compare two, take in those of other machines.
     History(HistoryArgs),
+    /// See to findings: who owns them, until when, who accepts them.
+    Finding {
+        #[command(subcommand)]
+        what: FindingCommand,
+    },
     /// Print the JSON Schema of a file format.
     Schema {
         /// Which format.
@@ -463,6 +470,108 @@ pub(crate) enum HistoryCommand {
     Import(ImportArgs),
     /// Make the index of the runs again from their directories.
     Rebuild(FormatArgs),
+    /// Compare a quarter with a drill program: what is verified, failed, never tested, overdue, and due next.
+    Quarter(QuarterArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuarterArgs {
+    /// The quarter, such as 2026-Q4; this one when left out.
+    pub(crate) quarter: Option<QuarterOf>,
+    /// The drill program: the name of a shipped one, or the path of a file that ends in `.yaml`.
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) program: String,
+    /// A file with public keys to trust, besides the one in the state directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FindingCommand {
+    /// List findings: those that are open or accepted, or all.
+    List(FindingListArgs),
+    /// Say all that is known of one.
+    Show(FindingShowArgs),
+    /// Say who sees to one.
+    Assign {
+        #[command(flatten)]
+        which: FindingShowArgs,
+        /// Who.
+        #[arg(long, value_name = "NAME")]
+        to: String,
+    },
+    /// Say until when one is to be over.
+    Due {
+        #[command(flatten)]
+        which: FindingShowArgs,
+        /// The day, such as 2026-12-31.
+        #[arg(long, value_name = "DAY")]
+        on: Date,
+    },
+    /// Accept the risk of one, for a time.
+    Accept {
+        #[command(flatten)]
+        which: FindingShowArgs,
+        /// Who accepts it.
+        #[arg(long, value_name = "NAME")]
+        by: String,
+        /// Until when, that day included, such as 2026-12-31.
+        #[arg(long, value_name = "DAY")]
+        until: Date,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        because: String,
+    },
+    /// Accept the risk of one no more.
+    Withdraw {
+        #[command(flatten)]
+        which: FindingShowArgs,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        because: String,
+    },
+    /// Write down why one is so.
+    Cause(FindingTextArgs),
+    /// Write down the name of its ticket elsewhere.
+    Ticket(FindingTextArgs),
+    /// Write down anything else.
+    Note(FindingTextArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FindingListArgs {
+    /// Also those that are closed.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only those that are open and past the day on which they were to be over.
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) overdue: bool,
+    /// Only of this scenario. May be repeated.
+    #[arg(long = "scenario", value_name = "NAME")]
+    pub(crate) scenarios: Vec<String>,
+    /// Only on this environment. May be repeated.
+    #[arg(long = "env", value_name = "NAME")]
+    pub(crate) environments: Vec<String>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FindingShowArgs {
+    /// Id of the finding, or the beginning of one.
+    pub(crate) finding: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FindingTextArgs {
+    #[command(flatten)]
+    pub(crate) which: FindingShowArgs,
+    /// The text.
+    pub(crate) text: String,
 }
 
 #[derive(Debug, Args)]
@@ -590,4 +699,6 @@ pub(crate) enum SchemaOf {
     Backup,
     /// Drill programs.
     Program,
+    /// The data of a quarterly report (`drdrill history quarter --format json`).
+    Quarter,
 }

@@ -9,7 +9,7 @@ use drdrill_core::record::Record;
 use drdrill_core::reporter::{Reporter, Run};
 use drdrill_engine::state::StateDir;
 use drdrill_measure::JudgeError;
-use drdrill_reports::evidence::{self, About, Chain, Head, Signer};
+use drdrill_reports::evidence::{self, About, Chain, Head, PublicKey, Signer, key};
 use drdrill_reports::{Html, Json, Markdown};
 
 use crate::exit::{Code, Failure};
@@ -108,6 +108,22 @@ pub(crate) fn read_record(run_dir: &Path) -> Result<Record, Failure> {
     })?;
     serde_json::from_str(&text)
         .map_err(|error| Failure::new(Code::Unknown, format!("read {}: {error}", path.display())))
+}
+
+/// The keys whose signatures are trusted: our own, and those of a file.
+pub(crate) fn trusted_keys(
+    state: &StateDir,
+    trust: Option<&Path>,
+) -> Result<Vec<PublicKey>, Failure> {
+    let own = fs::read_to_string(key::public_path(&state.root().join("signing_key")));
+    let mut known = own.map(|text| PublicKey::all_in(&text)).unwrap_or_default();
+    if let Some(path) = trust {
+        let text = fs::read_to_string(path).map_err(|error| {
+            Failure::new(Code::Usage, format!("read {}: {error}", path.display()))
+        })?;
+        known.extend(PublicKey::all_in(&text));
+    }
+    Ok(known)
 }
 
 /// The history of a run directory.

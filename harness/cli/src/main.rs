@@ -22,6 +22,7 @@ mod out;
 mod people;
 mod program;
 mod progress;
+mod quarter;
 mod runs;
 mod selftest;
 mod settings;

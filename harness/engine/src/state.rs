@@ -119,6 +119,12 @@ impl StateDir {
         Ok(names)
     }
 
+    /// What people said of findings. It is no cache: nothing makes it again.
+    #[must_use]
+    pub fn findings(&self) -> PathBuf {
+        self.root.join("findings.jsonl")
+    }
+
     /// The index of all runs: a cache, which may be removed.
     #[must_use]
     pub fn index(&self) -> PathBuf {

@@ -7,6 +7,7 @@ mod completions;
 mod doctor;
 mod env_build;
 mod explain;
+mod finding;
 mod halt;
 mod history;
 mod keeper;
@@ -70,6 +71,7 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
         Command::Show(args) => show::show(&state, &args),
         Command::Report { what: ReportCommand::Run(args) } => report::run(&state, &args),
         Command::History(args) => history::history(&state, &args),
+        Command::Finding { what } => finding::finding(&state, &what),
         Command::Schema { of } => Ok(schema::schema(of)),
         Command::Completions { shell } => Ok(completions::completions(shell)),
         Command::Toxiproxy { listen } => servers::toxiproxy(listen),

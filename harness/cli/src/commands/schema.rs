@@ -7,6 +7,7 @@ use drdrill_core::record::Record;
 use drdrill_core::runbook::Runbook;
 use drdrill_core::scenario::Scenario;
 use drdrill_core::tabletop::Script;
+use drdrill_reports::quarter::Quarter;
 use schemars::{Schema, schema_for};
 
 use crate::args::SchemaOf;
@@ -22,6 +23,7 @@ pub(crate) fn schema_of(of: SchemaOf) -> Schema {
         SchemaOf::Script => schema_for!(Script),
         SchemaOf::Backup => schema_for!(BackupPlan),
         SchemaOf::Program => schema_for!(Program),
+        SchemaOf::Quarter => schema_for!(Quarter),
     }
 }
 

@@ -7,9 +7,9 @@ use crate::names::known_names;
 #[derive(Clone, Debug, Default)]
 pub struct ProgramNames {
     /// Shipped scenarios.
-    scenarios: Option<Vec<String>>,
+    pub(super) scenarios: Option<Vec<String>>,
     /// Shipped environments.
-    environments: Option<Vec<String>>,
+    pub(super) environments: Option<Vec<String>>,
     /// What the file itself names.
     pub(super) own: Option<Own>,
 }

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use drdrill_core::record::Record;
 use drdrill_engine::state::StateDir;
-use drdrill_reports::evidence::{PublicKey, Standing, key, verify};
+use drdrill_reports::evidence::{PublicKey, Standing, verify};
 use drdrill_reports::history::RunRow;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use crate::args::{Format, ImportArgs};
-use crate::evidence::RECORD_FILE;
+use crate::evidence::{self, RECORD_FILE};
 use crate::exit::{Code, Failure, Outcome};
 use crate::out;
 use crate::runs::Runs;
@@ -51,7 +51,7 @@ struct Origin<'a> {
 pub(super) fn import(state: &StateDir, args: &ImportArgs) -> Outcome {
     let found = args.from.iter().map(|path| find(path)).collect::<Result<Vec<_>, _>>()?;
     state.prepare().map_err(Failure::with(Code::NotReady))?;
-    let known = keys(state, args.trust.as_deref())?;
+    let known = evidence::trusted_keys(state, args.trust.as_deref())?;
     let (mut taken, mut refused) = (Vec::new(), Vec::new());
     for place in found.into_iter().flatten() {
         match take(state, &place, &known) {
@@ -102,19 +102,6 @@ fn find(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
-/// The keys whose signatures are trusted.
-fn keys(state: &StateDir, trust: Option<&Path>) -> Result<Vec<PublicKey>, Failure> {
-    let own = fs::read_to_string(key::public_path(&state.root().join("signing_key")));
-    let mut known = own.map(|text| PublicKey::all_in(&text)).unwrap_or_default();
-    if let Some(path) = trust {
-        let text = fs::read_to_string(path).map_err(|error| {
-            Failure::new(Code::Usage, format!("read {}: {error}", path.display()))
-        })?;
-        known.extend(PublicKey::all_in(&text));
-    }
-    Ok(known)
-}
-
 fn take(state: &StateDir, record_file: &Path, known: &[PublicKey]) -> Result<Taken, String> {
     let said = |error: io::Error| error.to_string();
     let bytes = fs::metadata(record_file).map_err(said)?.len();
@@ -128,7 +115,7 @@ fn take(state: &StateDir, record_file: &Path, known: &[PublicKey]) -> Result<Tak
     let sha256 = hex::encode(Sha256::digest(&text));
     let directory = record_file.parent().filter(|_| record_file.ends_with(RECORD_FILE));
     let directory = directory.filter(|directory| directory.join("MANIFEST").exists());
-    let evidence = match directory.map(|directory| verify(directory, known).standing()) {
+    let worth = match directory.map(|directory| verify(directory, known).standing()) {
         None => "record alone",
         Some(Standing::Proven) => "signed by a known key",
         Some(Standing::SignedByStranger) => "signed by an unknown key",
@@ -138,7 +125,7 @@ fn take(state: &StateDir, record_file: &Path, known: &[PublicKey]) -> Result<Tak
         }
     };
     let taken =
-        |outcome| Taken { run: id.clone(), from: record_file.to_owned(), outcome, evidence };
+        |outcome| Taken { run: id.clone(), from: record_file.to_owned(), outcome, evidence: worth };
     for there in [state.run(&id), state.imported().join(&id)] {
         if !there.exists() {
             continue;
@@ -160,7 +147,7 @@ fn take(state: &StateDir, record_file: &Path, known: &[PublicKey]) -> Result<Tak
         from: record_file,
         imported_at: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         record_sha256: &sha256,
-        evidence,
+        evidence: worth,
     };
     let copied = copy(directory, &text, &half).and_then(|()| {
         let file = File::create(state.imported().join(format!("{id}.json")))?;

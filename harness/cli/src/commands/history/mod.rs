@@ -3,6 +3,7 @@
 mod diff;
 mod import;
 mod list;
+mod quarter;
 
 pub(super) use list::worst;
 
@@ -19,6 +20,7 @@ pub(crate) fn history(state: &StateDir, args: &HistoryArgs) -> Outcome {
         None => list::list(state, &args.list),
         Some(HistoryCommand::Diff(args)) => diff::diff(state, args),
         Some(HistoryCommand::Import(args)) => import::import(state, args),
+        Some(HistoryCommand::Quarter(args)) => quarter::quarter(state, args),
         Some(HistoryCommand::Rebuild(args)) => rebuild(state, *args),
     }
 }
