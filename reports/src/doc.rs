@@ -40,8 +40,8 @@ pub(crate) enum Block {
     List(Vec<String>),
     /// A table.
     Table(Table),
-    /// A drawing, and one for small screens.
-    Drawing(Drawing, Option<Drawing>),
+    /// A drawing.
+    Drawing(Drawing),
     /// Commands to type.
     Commands(Vec<String>),
 }
@@ -124,7 +124,7 @@ fn objectives(record: &Record, blocks: &mut Vec<Block>) {
     }
     blocks.push(heading("objectives", "Objectives"));
     let bars: Vec<Bar> = record.services.iter().flat_map(bars).collect();
-    blocks.push(Block::Drawing(svg::targets(&bars, "objectives"), None));
+    blocks.push(Block::Drawing(svg::targets(&bars, "objectives")));
     let rows = record.services.iter().flat_map(|service| {
         let rto = &service.rto;
         let mut rows = vec![objective(
@@ -205,7 +205,7 @@ fn drawings(run: Run<'_>, blocks: &mut Vec<Block>) {
     let line = timeline(run.history, record.duration_ms, Shape::PAGE.bins);
     if !line.streams.is_empty() {
         blocks.push(heading("timeline", "Timeline"));
-        blocks.push(Block::Drawing(svg::chart(record, &line, Shape::PAGE), None));
+        blocks.push(Block::Drawing(svg::chart(record, &line, Shape::PAGE)));
         blocks.push(Block::Text(
             "Each stream: outcomes of what was sent in that moment (green succeeded, red failed, yellow unknown, violet \
              drdrill's own error), and below it the latency of successes on a logarithmic scale. A moment with a single \
@@ -218,7 +218,7 @@ fn drawings(run: Run<'_>, blocks: &mut Vec<Block>) {
         spans.iter().map(|span| format!("{} {}", span.phase.word(), span.took())).collect();
     if let Some(bar) = svg::phase_bar(&spans, &format!("Phases: {}", words.join(", "))) {
         blocks.push(heading("split", "From fault to full capacity"));
-        blocks.push(Block::Drawing(bar, None));
+        blocks.push(Block::Drawing(bar));
         blocks.push(Block::Text(format!("{}.", words.join(", "))));
     }
 }

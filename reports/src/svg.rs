@@ -2,16 +2,20 @@
 
 mod bars;
 mod chart;
+mod heat;
 mod lanes;
 mod markers;
 mod scale;
 mod targets;
+mod trend;
 
 use std::fmt::Write as _;
 
 pub(crate) use bars::{objective, phase_bar};
-pub(crate) use chart::{Shape, chart};
+pub(crate) use chart::{Shape, chart, chart_as};
+pub(crate) use heat::{Heat, HeatCell, heat};
 pub(crate) use targets::{Bar, targets};
+pub(crate) use trend::{Line, Point, trend};
 
 use crate::escape::xml;
 

@@ -631,6 +631,23 @@ pub(crate) struct VerifyArgs {
 pub(crate) enum ReportCommand {
     /// Of one run. Its evidence is verified first and never changed.
     Run(ReportRunArgs),
+    /// Of a quarter: what a drill program asks for, compared with what was drilled.
+    Quarterly(ReportQuarterlyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportQuarterlyArgs {
+    /// The quarter, such as 2026-Q4; this one when left out.
+    #[arg(long, value_name = "QUARTER")]
+    pub(crate) quarter: Option<QuarterOf>,
+    /// The drill program: the name of a shipped one, or the path of a file that ends in `.yaml`.
+    #[arg(long, default_value = "lab", value_name = "PROGRAM")]
+    pub(crate) program: String,
+    /// A file with public keys to trust, besides the one in the state directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) to: ReportArgs,
 }
 
 #[derive(Debug, Args)]

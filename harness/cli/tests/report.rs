@@ -86,6 +86,51 @@ fn a_run_is_told_in_every_format_and_its_evidence_stays_as_it_was() {
 }
 
 #[test]
+fn a_quarter_is_told_from_no_drill_and_from_one() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.path("");
+    let dir = dir.as_path();
+    let tell = |name: &str| {
+        for format in ["html", "markdown", "json", "csv", "pdf"] {
+            sandbox
+                .run(&format!("report quarterly --format {format} --out {name}.{format}"))
+                .exits(0);
+        }
+        let text = program("pdftotext", &[&format!("{name}.pdf"), "-"], dir);
+        for title in [
+            "Executive summary",
+            "Coverage",
+            "Trends",
+            "Next test dates",
+            "Control map",
+            "Sign-off",
+        ] {
+            assert!(text.contains(title), "{title}: {text}");
+        }
+        let page = fs::read_to_string(sandbox.path(&format!("{name}.html"))).unwrap();
+        let csv = fs::read_to_string(sandbox.path(&format!("{name}.csv"))).unwrap();
+        (text.split_whitespace().collect::<Vec<_>>().join(" "), page, csv)
+    };
+    let (text, page, csv) = tell("empty");
+    assert!(text.contains("No drill was run in this quarter: nothing new is known."), "{text}");
+    assert!(page.contains("– never tested") && csv.contains(",coverage,"), "{csv}");
+
+    sandbox.run("run complete_site_failure --set failback=none").exits(0);
+    let before = files(&sandbox.state.join("runs"));
+    let (text, page, csv) = tell("one");
+    assert!(text.contains("1 drill was run: 1 passed, 0 failed, 0 could not tell."), "{text}");
+    assert!(text.contains("Faults and the proof") || text.contains("Proof of effect"), "{text}");
+    assert!(page.contains("id=\"drill-0-timeline-title\""), "no timeline");
+    assert!(csv.lines().any(|line| line.contains(",drill,")), "{csv}");
+    assert_eq!(files(&sandbox.state.join("runs")), before);
+
+    let wrong = sandbox.run("report quarterly --quarter 2026-Q5").exits(2);
+    assert!(wrong.stderr.contains("2026-Q5"), "{}", wrong.stderr);
+    let junit = sandbox.run("report quarterly --format junit").exits(2);
+    assert!(junit.stderr.contains("drdrill report run"), "{}", junit.stderr);
+}
+
+#[test]
 fn what_was_sealed_is_neither_written_to_nor_believed_when_it_was_changed() {
     let sandbox = Sandbox::new();
     let drill = quick(&sandbox);

@@ -167,7 +167,9 @@ fn rlo(service: &Service) -> Value {
 }
 
 fn section(section: &Section) -> Value {
-    let row = |row: &Vec<Cell>| row.iter().zip(section.columns).map(cell).collect::<Vec<_>>();
+    let row = |row: &Vec<Cell>| {
+        row.iter().zip(section.columns).map(|(one, column)| cell(one, column)).collect::<Vec<_>>()
+    };
     context! {
         id => section.id,
         title => section.title,
@@ -180,7 +182,7 @@ fn section(section: &Section) -> Value {
     }
 }
 
-fn cell((cell, column): (&Cell, &&'static str)) -> Value {
+pub(super) fn cell(cell: &Cell, column: &str) -> Value {
     let (class, text) = match cell {
         // Words that are not broken into lines.
         Cell::Text(text) if text.len() < 20 => ("short", text.as_str()),
@@ -190,5 +192,5 @@ fn cell((cell, column): (&Cell, &&'static str)) -> Value {
         Cell::Verdict(verdict) => (verdict.word(), story::mark(*verdict)),
         Cell::Blank => ("blank", ""),
     };
-    context! { class => class, text => text, column => *column }
+    context! { class => class, text => text, column => column }
 }

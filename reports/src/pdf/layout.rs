@@ -99,7 +99,13 @@ impl<'a> Layout<'a> {
             y: HEAD,
         };
         layout.head(doc);
-        for block in &doc.blocks {
+        for (number, block) in doc.blocks.iter().enumerate() {
+            if let (Block::Heading(..), Some(Block::Drawing(drawing))) =
+                (block, doc.blocks.get(number + 1))
+            {
+                // A heading goes with its drawing.
+                layout.need(scaled(drawing).1 + 50.0);
+            }
             layout.block(block);
         }
         layout
@@ -158,7 +164,7 @@ impl<'a> Layout<'a> {
                 table::table(self, table);
                 self.y += 6.0;
             }
-            Block::Drawing(drawing, _) => self.drawing(drawing),
+            Block::Drawing(drawing) => self.drawing(drawing),
             Block::Commands(commands) => {
                 for command in commands {
                     let node = self.root(Kind::Paragraph);
@@ -210,15 +216,7 @@ impl<'a> Layout<'a> {
     }
 
     fn drawing(&mut self, drawing: &Drawing) {
-        let (width, height) = paint::size(drawing);
-        let scale = if drawing.is_stretched() {
-            (WIDTH / width, 14.0 / height)
-        } else {
-            // A drawing that is higher than a page is made smaller.
-            let scale = (WIDTH / width).min((PAGE.1 - HEAD - FOOT) / height);
-            (scale, scale)
-        };
-        let height = height * scale.1;
+        let (scale, height) = scaled(drawing);
         self.need(height);
         let alt = format!("{} {}", drawing.title, drawing.description);
         let alt = clipped(&self.fonts.shown(alt.trim()));
@@ -309,4 +307,17 @@ impl<'a> Layout<'a> {
 /// Strings that are no content are limited in length (PDF/A: 32767 bytes).
 fn clipped(text: &str) -> String {
     text.chars().take(4_000).collect()
+}
+
+/// How much larger or smaller a drawing is on the page, and how high.
+fn scaled(drawing: &Drawing) -> ((f32, f32), f32) {
+    let (width, height) = paint::size(drawing);
+    let scale = if drawing.is_stretched() {
+        (WIDTH / width, 14.0 / height)
+    } else {
+        // A drawing that is higher than a page is made smaller.
+        let scale = (WIDTH / width).min(Layout::whole() / height);
+        (scale, scale)
+    };
+    (scale, height * scale.1)
 }

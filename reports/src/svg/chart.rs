@@ -53,6 +53,11 @@ struct Window {
 
 /// Draws the timeline.
 pub(crate) fn chart(record: &Record, timeline: &Timeline, shape: Shape) -> Drawing {
+    chart_as(record, timeline, shape, &format!("chart-{}", shape.name))
+}
+
+/// The same with a prefix of ids of its own, for a page with several.
+pub(crate) fn chart_as(record: &Record, timeline: &Timeline, shape: Shape, id: &str) -> Drawing {
     let time = Time { left: LEFT, right: shape.width - 6.0, duration_ms: timeline.duration_ms };
     let markers = place(markers(record, time), 0.0, time.right, CHARACTER);
     let rows = markers.iter().map(|marker| marker.row + 1).max().unwrap_or(0);
@@ -76,7 +81,7 @@ pub(crate) fn chart(record: &Record, timeline: &Timeline, shape: Shape) -> Drawi
     draw_axis(&mut svg, time, shape, bottom);
     svg.finish(
         &format!("chart {}", shape.name),
-        &format!("chart-{}", shape.name),
+        id,
         (shape.width, bottom + 34.0),
         "Timeline of the drill",
         &description(record, timeline),

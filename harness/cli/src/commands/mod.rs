@@ -72,6 +72,9 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
         Command::Report { what: ReportCommand::Run(args) } => report::run(&state, &args),
         Command::History(args) => history::history(&state, &args),
         Command::Finding { what } => finding::finding(&state, &what),
+        Command::Report { what: ReportCommand::Quarterly(args) } => {
+            report::quarterly(&state, &args)
+        }
         Command::Schema { of } => Ok(schema::schema(of)),
         Command::Completions { shell } => Ok(completions::completions(shell)),
         Command::Toxiproxy { listen } => servers::toxiproxy(listen),

@@ -5,13 +5,17 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use chrono::Utc;
+use drdrill_core::program::Date;
+use drdrill_core::record::Record;
 use drdrill_core::reporter::{Reporter, Run};
 use drdrill_engine::state::StateDir;
 use drdrill_reports::evidence::{self as package, Standing};
-use drdrill_reports::{Csv, Html, Json, Junit, Markdown};
+use drdrill_reports::{Csv, Html, Json, Junit, Markdown, Quarterly};
 
-use crate::args::{ReportArgs, ReportFormat, ReportRunArgs};
+use crate::args::{ReportArgs, ReportFormat, ReportQuarterlyArgs, ReportRunArgs};
 use crate::exit::{Code, Failure, Outcome};
+use crate::quarter::{Asked, gather};
 use crate::{evidence, out};
 
 /// Writes the report of a run.
@@ -35,6 +39,52 @@ pub(crate) fn run(state: &StateDir, args: &ReportRunArgs) -> Outcome {
     reporter
         .render(Run { record: &record, history: &history }, &mut text)
         .map_err(|error| Failure::new(Code::Bug, format!("write the report: {error}")))?;
+    deliver(&text, &args.to)?;
+    Ok(Code::Passed)
+}
+
+/// Writes the report of a quarter.
+pub(crate) fn quarterly(state: &StateDir, args: &ReportQuarterlyArgs) -> Outcome {
+    // Said before anything is read: a history may be long.
+    match args.to.format {
+        ReportFormat::Pdf => drop(drdrill_reports::pdf().ok_or_else(no_pdf)?),
+        ReportFormat::Junit => {
+            let message = "a quarter is no test run: JUnit is for `drdrill report run`";
+            return Err(Failure::new(Code::Usage, message));
+        }
+        _ => {}
+    }
+    let quarter = gather(
+        state,
+        &Asked {
+            program: &args.program,
+            quarter: args.quarter,
+            today: Date(Utc::now().date_naive()),
+            trust: args.trust.as_deref(),
+        },
+    )?;
+    let records: Vec<Record> = quarter
+        .drills
+        .iter()
+        .filter_map(|drill| {
+            let own = state.run(&drill.run_id);
+            let dir = if drill.imported { state.imported().join(&drill.run_id) } else { own };
+            evidence::read_record(&dir).ok()
+        })
+        .collect();
+    for root in [state.runs(), state.imported()] {
+        refuse_inside(&root, args.to.out.as_deref())?;
+    }
+    let report = Quarterly { quarter: &quarter, records: &records };
+    let text = match args.to.format {
+        ReportFormat::Html => report.html().map(String::into_bytes),
+        ReportFormat::Markdown => Ok(report.markdown().into_bytes()),
+        ReportFormat::Json => report.json().map(String::into_bytes),
+        ReportFormat::Csv => report.csv(),
+        ReportFormat::Pdf | ReportFormat::Junit => report.pdf().ok_or_else(no_pdf)?,
+    };
+    let text =
+        text.map_err(|error| Failure::new(Code::Bug, format!("write the report: {error}")))?;
     deliver(&text, &args.to)?;
     Ok(Code::Passed)
 }
