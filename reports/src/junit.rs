@@ -1,4 +1,4 @@
-//! JUnit XML, for CI systems: one test case a result.
+//! `JUnit` XML, for CI systems: one test case a result.
 //!
 //! Written by hand and not with `quick-junit`: that puts a `skipped` on the root, which the schema of Jenkins does not
 //! know, and brings eight crates for the five elements that are needed here.
@@ -12,7 +12,7 @@ use drdrill_core::reporter::{Reporter, Run};
 use crate::escape::xml;
 use crate::results::{Came, Group, Outcome, results};
 
-/// Writes the results as JUnit XML, in the schema of Jenkins.
+/// Writes the results as `JUnit` XML, in the schema of Jenkins.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Junit;
 

@@ -64,6 +64,7 @@ impl Quarterly<'_> {
     ///
     /// # Errors
     /// When the document cannot be made, which would be a bug.
+    #[must_use]
     pub fn pdf(&self) -> Option<io::Result<Vec<u8>>> {
         #[cfg(feature = "pdf")]
         return Some(crate::pdf::document(&self.doc()));

@@ -172,12 +172,12 @@ fn objectives(service: &Service, passed: bool) -> Vec<Outcome> {
         "RTO",
         rto.verdict,
         rto_figures(rto),
-        against(figures::rto(rto), figures::at_most(rto.target_ms)),
+        against(&figures::rto(rto), &figures::at_most(rto.target_ms)),
     )];
     if let Some(rpo) = &service.rpo {
         let text = format!(
             "{}; {}",
-            against(figures::rpo(rpo), figures::at_most(rpo.target_ms)),
+            against(&figures::rpo(rpo), &figures::at_most(rpo.target_ms)),
             words::writes(rpo)
         );
         all.push(of("RPO", rpo.verdict, rpo_figures(rpo), text));
@@ -187,7 +187,7 @@ fn objectives(service: &Service, passed: bool) -> Vec<Outcome> {
         "RLO",
         rlo.verdict,
         rlo_figures(rlo),
-        against(figures::rlo(rlo), figures::at_least(rlo.target)),
+        against(&figures::rlo(rlo), &figures::at_least(rlo.target)),
     ));
     all
 }
@@ -200,7 +200,7 @@ fn judged(verdict: Verdict, passed: bool) -> Came {
     }
 }
 
-fn against(achieved: String, target: String) -> String {
+fn against(achieved: &str, target: &str) -> String {
     format!("achieved {achieved}; the objective is {target}")
 }
 

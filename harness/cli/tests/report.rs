@@ -14,7 +14,7 @@ use std::process::Command;
 use support::quick::quick;
 use support::sandbox::Sandbox;
 
-/// The schema of JUnit results of Jenkins.
+/// The schema of `JUnit` results of Jenkins.
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../reports/tests/data/junit-10.xsd");
 
 fn program(name: &str, arguments: &[&str], dir: &Path) -> String {

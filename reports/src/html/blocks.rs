@@ -29,7 +29,9 @@ fn block(block: &Block) -> Value {
             context! { is => "heading", level => level, id => id, text => text }
         }
         Block::Text(text) => context! { is => "text", text => text },
-        Block::Notice(_, text) => context! { is => "notice", text => text },
+        Block::Notice(verdict, text) => {
+            context! { is => "notice", text => text, class => verdict.word() }
+        }
         Block::List(points) => context! { is => "list", points => points },
         Block::Commands(points) => context! { is => "commands", points => points },
         Block::Drawing(drawing) => context! {

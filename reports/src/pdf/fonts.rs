@@ -1,4 +1,4 @@
-//! The fonts of a PDF: DejaVu (Bitstream Vera's licence, free to embed), because it has more scripts than others of its
+//! The fonts of a PDF: `DejaVu` (Bitstream Vera's licence, free to embed), because it has more scripts than others of its
 //! size. A character that it lacks is shown by its number, as what is invisible is.
 
 use std::borrow::Cow;

@@ -6,7 +6,6 @@ use super::fonts::{Fonts, Style};
 use super::paint::{self, Colour};
 use super::table;
 use crate::doc::{Block, Doc};
-use crate::story;
 use crate::svg::Drawing;
 
 /// A4, in points.
@@ -140,18 +139,9 @@ impl<'a> Layout<'a> {
             }
             Block::Notice(verdict, text) => {
                 let node = self.root(Kind::Paragraph);
-                let text = format!(
-                    "{}: {text}",
-                    story::mark(*verdict).trim_start_matches(['✓', '?', '✗', ' '])
-                );
-                let text = if *verdict == drdrill_core::verdict::Verdict::Unknown {
-                    text.trim_start_matches("unknown: ").to_owned()
-                } else {
-                    text
-                };
                 self.text(
                     node,
-                    &text,
+                    text,
                     (SIDE + 10.0, WIDTH - 10.0),
                     Style::Bold,
                     BODY,

@@ -181,24 +181,21 @@ fn rectangle(surface: &mut Surface<'_>, at: (f32, f32), size: (f32, f32), colour
 
 fn path(surface: &mut Surface<'_>, drawing: &str, class: &str, data: &str) {
     let Some(path) = parse(data) else { return };
-    match paint::pen(class) {
-        Some(pen) => {
-            surface.set_fill(None);
-            surface.set_stroke(Some(Stroke {
-                paint: rgb(pen.colour).into(),
-                width: pen.width,
-                line_cap: if pen.dashed { LineCap::Butt } else { LineCap::Round },
-                line_join: LineJoin::Round,
-                opacity: opacity(pen.colour),
-                dash: pen.dashed.then(|| StrokeDash { array: vec![2.0, 3.0], offset: 0.0 }),
-                ..Stroke::default()
-            }));
-        }
-        None => {
-            let Some(colour) = paint::fill(drawing, class) else { return };
-            surface.set_stroke(None);
-            surface.set_fill(Some(filled(colour)));
-        }
+    if let Some(pen) = paint::pen(class) {
+        surface.set_fill(None);
+        surface.set_stroke(Some(Stroke {
+            paint: rgb(pen.colour).into(),
+            width: pen.width,
+            line_cap: if pen.dashed { LineCap::Butt } else { LineCap::Round },
+            line_join: LineJoin::Round,
+            opacity: opacity(pen.colour),
+            dash: pen.dashed.then(|| StrokeDash { array: vec![2.0, 3.0], offset: 0.0 }),
+            ..Stroke::default()
+        }));
+    } else {
+        let Some(colour) = paint::fill(drawing, class) else { return };
+        surface.set_stroke(None);
+        surface.set_fill(Some(filled(colour)));
     }
     surface.draw_path(&path);
 }

@@ -67,17 +67,7 @@ fn coverage(quarter: &Quarter) -> Vec<Block> {
             .to_owned(),
     ));
     let rows = quarter.coverage.iter().map(covered).collect();
-    let columns = [
-        "Scenario",
-        "Environment",
-        "Service",
-        "Status",
-        "Last drill",
-        "Last pass",
-        "Next",
-        "Owner",
-        "Why",
-    ];
+    let columns = ["Scenario", "Where", "Status", "Last drill", "Last pass", "Next", "Why"];
     blocks.push(Block::Table(Table::new("Coverage", &columns, rows)));
     if !quarter.outside.is_empty() {
         blocks.push(Block::Heading(
@@ -147,13 +137,11 @@ fn covered(cell: &Covered) -> Vec<Cell> {
     let emulated = if cell.emulated { " (emulated)" } else { "" };
     vec![
         Cell::Code(row(cell)),
-        Cell::Code(format!("{}{emulated}", cell.environment)),
-        Cell::Code(cell.service.clone()),
+        Cell::Code(format!("{} · {}{emulated}", cell.environment, cell.service)),
         Cell::Text(cell.status.word().to_owned()),
         Cell::Text(run(&cell.last)),
         Cell::Text(run(&cell.last_pass)),
         Cell::Text(next),
-        Cell::Text(cell.owner.clone()),
         Cell::Text(cell.because.join(" ")),
     ]
 }
@@ -162,7 +150,7 @@ fn targets(quarter: &Quarter) -> Vec<Block> {
     let mut bars = Vec::new();
     for cell in &quarter.coverage {
         let Some(achieved) = &cell.achieved else { continue };
-        let of = |objective: &str| format!("{} {objective}, {}", cell.service, cell.scenario);
+        let of = |objective: &str| format!("{}: {} {objective}", cell.scenario, cell.service);
         let rto = &achieved.rto;
         bars.push(Bar {
             label: of("RTO"),
@@ -237,8 +225,8 @@ fn trends(quarter: &Quarter) -> Vec<Block> {
         blocks.push(Block::Drawing(svg::trend(&line, &format!("trend-{number}"))));
         if let Some(claim) = &trend.claim {
             blocks.push(Block::Text(format!(
-                "All {} met their objective, which allows to say that at least {} of recoveries under the same conditions do \
-                 (with {} confidence).",
+                "The objective was met in each of {}: of recoveries under the same conditions at least {} meet it ({} \
+                 confidence).",
                 figures::counted(claim.n, "drill", "drills"),
                 figures::percent(claim.share),
                 figures::percent(claim.confidence)

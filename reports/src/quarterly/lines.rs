@@ -145,6 +145,13 @@ fn lines(quarter: &Quarter) -> Vec<Line> {
             }
         }));
     }
+    all.extend(people(quarter));
+    all
+}
+
+/// What people have to know and to do.
+fn people(quarter: &Quarter) -> Vec<Line> {
+    let mut all = Vec::new();
     all.extend(quarter.findings.iter().map(|one| Line {
         what: "finding",
         id: one.id.clone(),

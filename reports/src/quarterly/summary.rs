@@ -1,5 +1,9 @@
 //! What a manager reads.
 
+use std::fmt::Write as _;
+
+use drdrill_core::verdict::Verdict;
+
 use crate::doc::{Block, Table, heading};
 use crate::figures::{self, counted};
 use crate::quarter::Quarter;
@@ -38,7 +42,7 @@ pub(super) fn lead(quarter: &Quarter) -> String {
             facts.drills_unknown
         );
         if facts.cut_off > 0 {
-            drills.push_str(&format!("; {} did not come to an end", facts.cut_off));
+            let _infallible = write!(drills, "; {} did not come to an end", facts.cut_off);
         }
         say.push(drills + ".");
     }
@@ -58,12 +62,6 @@ pub(super) fn lead(quarter: &Quarter) -> String {
             facts.findings_unowned
         ),
     });
-    if facts.leftovers > 0 {
-        say.push(format!(
-            "{} could not be taken back by drdrill and had to be removed by hand.",
-            counted(facts.leftovers, "fault", "faults")
-        ));
-    }
     say.join(" ")
 }
 
@@ -72,6 +70,13 @@ pub(super) fn blocks(quarter: &Quarter) -> Vec<Block> {
     let mut blocks = vec![heading("summary", "Executive summary")];
     if !quarter.standing.because.is_empty() {
         blocks.push(Block::List(quarter.standing.because.clone()));
+    }
+    if quarter.facts.leftovers > 0 {
+        let left = figures::counted(quarter.facts.leftovers, "fault", "faults");
+        blocks.push(Block::Notice(
+            Verdict::Fail,
+            format!("{left} could not be taken back by drdrill."),
+        ));
     }
     blocks.extend(kpis("In the real environments", &quarter.kpis));
     if let Some(emulated) = &quarter.emulated_kpis {

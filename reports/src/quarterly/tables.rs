@@ -24,8 +24,9 @@ fn section(
     vec![heading(id, title), below]
 }
 
-fn text(text: impl ToString) -> Cell {
-    Cell::Text(text.to_string())
+#[expect(clippy::needless_pass_by_value, reason = "dates and borrowed texts alike")]
+fn text(text: impl std::fmt::Display) -> Cell {
+    Cell::Text(format!("{text}"))
 }
 
 fn code(text: &str) -> Cell {

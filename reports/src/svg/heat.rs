@@ -24,7 +24,7 @@ pub(crate) struct HeatCell {
 }
 
 const WIDTH: f64 = 700.0;
-const LEFT: f64 = 190.0;
+const LEFT: f64 = 222.0;
 const ROW: f64 = 26.0;
 const TOP: f64 = 24.0;
 
@@ -43,7 +43,7 @@ pub(crate) fn heat(heat: &Heat, id: &str) -> Drawing {
     let mut words = Vec::new();
     for (number, (row, cells)) in (0_u32..).zip(&heat.rows) {
         let y = TOP + ROW * f64::from(number);
-        svg.text("label", 0.0, y + 16.5, &shortened(row, 30));
+        svg.text("label", 0.0, y + 16.5, &shortened(row, 36));
         for (number, (cell, column)) in (0_u32..).zip(cells.iter().zip(&heat.columns)) {
             let Some(cell) = cell else { continue };
             let x = LEFT + width * f64::from(number);

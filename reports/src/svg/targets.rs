@@ -24,10 +24,10 @@ pub(crate) struct Bar {
 
 const WIDTH: f64 = 700.0;
 const ROW: f64 = 24.0;
-const LABEL: f64 = 190.0;
-const FIGURE: f64 = 470.0;
+const LABEL: f64 = 236.0;
+const FIGURE: f64 = 486.0;
 /// Where the targets are: what is twice as long as allowed ends here too, and says its figure.
-const TARGET: f64 = 340.0;
+const TARGET: f64 = 364.0;
 const TOP: f64 = 20.0;
 
 /// Each bar in shares of its own target, so that a recovery of hours and one of seconds can be compared.
@@ -37,7 +37,7 @@ pub(crate) fn targets(bars: &[Bar], id: &str) -> Drawing {
     svg.text("tick middle", TARGET, 12.0, "target");
     for (number, bar) in (0_u32..).zip(bars) {
         let y = TOP + ROW * f64::from(number);
-        svg.text("label", 0.0, y + 15.0, &shortened(&bar.label, 30));
+        svg.text("label", 0.0, y + 15.0, &shortened(&bar.label, 38));
         let scale = |value: f64| {
             let target = bar.target.filter(|target| *target > 0.0);
             let share = target.map_or(0.5, |target| value / target);
@@ -54,7 +54,7 @@ pub(crate) fn targets(bars: &[Bar], id: &str) -> Drawing {
         }
         let target = figures::at_most(bar.target);
         let text = format!("{} ({target})", bar.figure);
-        svg.text("figure", FIGURE, y + 15.0, &shortened(&text, 42));
+        svg.text("figure", FIGURE, y + 15.0, &shortened(&text, 40));
     }
     svg.line("target-line", (TARGET, TOP - 4.0), (TARGET, height));
     let words = bars.iter().map(|bar| {

@@ -99,6 +99,6 @@ pub(crate) fn trend(line: &Line, id: &str) -> Drawing {
         });
     }
     svg.path("trend", &drawn[0]);
-    svg.path("max", &drawn[1]);
+    svg.path("trend-dot", &drawn[1]);
     svg.finish("chart trend-chart", id, (WIDTH, TOP + HEIGHT + 22.0), &line.title, &words.join(" "))
 }
