@@ -37,6 +37,8 @@ schemas:
     cargo run -q -- schema runbook > runbooks/schema.json
     cargo run -q -- schema script > runbooks/script.schema.json
     cargo run -q -- schema backup > harness/backup/plan.schema.json
+    cargo run -q -- schema program > programs/schema.json
+    cargo run -q -- schema quarter > reports/quarter.schema.json
 
 # Proxy: latency, bulk, exactness and honesty beside HAProxy.
 bench-proxy:
@@ -61,6 +63,10 @@ bench-registers:
 # Ten million unique ids accounted for, from two files.
 bench-accounting:
     cargo bench -p drdrill-histories --bench accounting
+
+# A hundred thousand runs in the index: entering one, and questions.
+bench-history:
+    cargo bench -p drdrill-reports --bench history
 
 # A drill that does nothing, beside Chaos Toolkit: wall time and memory.
 bench-noop:

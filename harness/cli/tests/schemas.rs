@@ -10,13 +10,15 @@ use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::Value;
 
 /// Formats and their committed schemas.
-const COMMITTED: [(&str, &str); 6] = [
+const COMMITTED: [(&str, &str); 8] = [
     ("scenario", "scenarios/schema.json"),
     ("environment", "environments/schema.json"),
     ("record", "harness/core/record.schema.json"),
     ("runbook", "runbooks/schema.json"),
     ("script", "runbooks/script.schema.json"),
     ("backup", "harness/backup/plan.schema.json"),
+    ("program", "programs/schema.json"),
+    ("quarter", "reports/quarter.schema.json"),
 ];
 
 fn repository() -> PathBuf {
@@ -80,6 +82,7 @@ fn what_is_shipped_fits_its_schema() {
         ("environment", files("environments")),
         ("runbook", files("runbooks")),
         ("script", files("runbooks/answers")),
+        ("program", files("programs")),
     ];
     for (format, files) in [("scenario", scenarios)].into_iter().chain(others) {
         let judge = Judge::of(format);

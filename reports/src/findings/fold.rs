@@ -165,13 +165,12 @@ pub fn findings(rows: &[RunRow], words: &[Line], as_of: Date, retest: Every) -> 
         for problem in &row.problems {
             let slot = (track, problem.key.clone());
             let before = latest.get(&slot).copied();
-            match before.filter(|at| all[*at].closed.is_none()) {
-                Some(at) => seen_again(&mut all[at], row, problem),
-                None => {
-                    let repeats = before.map(|at| all[at].id.clone());
-                    latest.insert(slot, all.len());
-                    all.push(opened(row, problem, repeats));
-                }
+            if let Some(at) = before.filter(|at| all[*at].closed.is_none()) {
+                seen_again(&mut all[at], row, problem);
+            } else {
+                let repeats = before.map(|at| all[at].id.clone());
+                latest.insert(slot, all.len());
+                all.push(opened(row, problem, repeats));
             }
         }
     }

@@ -85,9 +85,9 @@ impl Changes {
         }
     }
 
-    fn texts(&mut self, of: &str, what: &str, before: impl ToString, after: impl ToString) {
-        let both = (Some(before.to_string()), Some(after.to_string()));
-        self.note(of, what, both, Direction::Other);
+    fn texts<T: ToString>(&mut self, of: &str, what: &str, before: T, after: T) {
+        let [before, after] = [before, after].map(|one| Some(one.to_string()));
+        self.note(of, what, (before, after), Direction::Other);
     }
 
     fn verdicts(&mut self, of: &str, what: &str, before: Option<Verdict>, after: Option<Verdict>) {

@@ -116,8 +116,7 @@ impl Index {
     pub fn open(path: &Path) -> Result<(Self, Option<String>), IndexError> {
         let why = match Self::open_there(path) {
             Ok(Ok(index)) => return Ok((index, None)),
-            Ok(Err(why)) => why,
-            Err(IndexError::Damaged { why, .. }) => why,
+            Ok(Err(why)) | Err(IndexError::Damaged { why, .. }) => why,
             Err(error) => return Err(error),
         };
         Ok((Self::anew(path)?, Some(why)))

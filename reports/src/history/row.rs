@@ -33,6 +33,8 @@ pub struct RunRow {
     pub verdict: Verdict,
     /// Exit code of the run.
     pub exit_code: u8,
+    /// How many faults were part of it. Without one there was nothing to recover from, and no objective to meet.
+    pub faults: u64,
     /// Each service.
     pub services: Vec<ServiceRow>,
     /// Functionality checks after the recovery and after failback.
@@ -143,6 +145,7 @@ impl RunRow {
             tool: record.tool.version.clone(),
             verdict: record.verdict,
             exit_code: record.exit_code,
+            faults: record.faults.len() as u64,
             services: record.services.iter().map(ServiceRow::of).collect(),
             functions: functions(record),
             problems: problems(record),

@@ -90,10 +90,10 @@ fn gaps(inputs: &Inputs<'_>, rows: &[&RunRow]) -> Vec<String> {
     for run in inputs.cut_off {
         match (&run.unreadable, run.started) {
             (Some(why), _) => {
-                gaps.push(format!("the record of run {} cannot be read: {why}", run.run_id))
+                gaps.push(format!("the record of run {} cannot be read: {why}", run.run_id));
             }
             (None, None) => {
-                gaps.push(format!("run {} was cut off, and does not say when it was", run.run_id))
+                gaps.push(format!("run {} was cut off, and does not say when it was", run.run_id));
             }
             (None, Some(_)) => {}
         }

@@ -1,6 +1,7 @@
 //! Which drills are evidence of what auditors ask for, and of which plans.
 
-use drdrill_core::program::Date;
+use drdrill_core::program::{Class, Date};
+use drdrill_core::scenario::Kind;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -109,8 +110,9 @@ pub(super) fn plans(inputs: &Inputs<'_>, period: &Period) -> Vec<PlanLine> {
             .iter()
             .filter(|row| day_of(row) <= period.as_of && !row.scenario.must_fail)
             .filter(|row| {
-                entries().any(|(_, present)| {
+                entries().any(|(entry, present)| {
                     present.scenario == row.scenario.name
+                        && (entry.class == Class::Tabletop) == (row.kind == Kind::Tabletop)
                         && present.places.iter().any(|one| one.environment == row.environment.name)
                 })
             })

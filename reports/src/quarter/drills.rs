@@ -20,6 +20,7 @@ use crate::history::{Functions, RunRow};
 const ABORTED: u8 = 15;
 
 /// A drill or an exercise.
+#[expect(clippy::struct_excessive_bools, reason = "facts, each of its own")]
 #[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
 pub struct DrillLine {
     /// Its id.
@@ -277,10 +278,10 @@ pub(super) fn deviations(record: &Record) -> Vec<Deviation> {
         match step.outcome {
             None => say("runbook_step", format!("step {} was not finished{note}", step.name)),
             Some(StepOutcome::Failed) => {
-                say("runbook_step", format!("step {} failed{note}", step.name))
+                say("runbook_step", format!("step {} failed{note}", step.name));
             }
             Some(StepOutcome::Skipped) => {
-                say("runbook_step", format!("step {} was skipped{note}", step.name))
+                say("runbook_step", format!("step {} was skipped{note}", step.name));
             }
             Some(StepOutcome::Done) if took.is_some_and(|took| took > step.within_ms) => {
                 let took = crate::figures::duration(took.unwrap_or_default());
@@ -293,10 +294,10 @@ pub(super) fn deviations(record: &Record) -> Vec<Deviation> {
     for step in record.tabletop.iter().flat_map(|exercise| &exercise.steps) {
         match step.result {
             StepResult::Failed => {
-                say("runbook_step", format!("step {} could not be done", step.name))
+                say("runbook_step", format!("step {} could not be done", step.name));
             }
             StepResult::Skipped => {
-                say("runbook_step", format!("step {} was not walked through", step.name))
+                say("runbook_step", format!("step {} was not walked through", step.name));
             }
             StepResult::Done => {}
         }

@@ -113,16 +113,18 @@ impl Spread {
     }
 }
 
-/// What times of recovery a service has: none when it was not measured.
-pub(super) fn recovery(service: &ServiceRow) -> Option<Option<f64>> {
-    service.rto.at_least_ms.map(|_| service.rto.at_most_ms)
+/// The recovery times of services; those that were not measured are none of them.
+pub(super) fn recoveries<'a>(services: impl IntoIterator<Item = &'a ServiceRow>) -> Spread {
+    let measured = services.into_iter().filter(|service| service.rto.at_least_ms.is_some());
+    Spread::of(measured.map(|service| service.rto.at_most_ms))
 }
 
 /// Rates and times of runs. Must-fail scenarios are none of them already.
 pub(super) fn kpis(rows: &[&RunRow], cut_off: u64) -> Kpis {
     let drills = || rows.iter().filter(|row| row.kind != Kind::Tabletop);
     let exercises = rows.iter().filter(|row| row.kind == Kind::Tabletop);
-    let services = || drills().flat_map(|row| &row.services);
+    // Without a fault there was nothing to recover from, and no objective to meet.
+    let services = || drills().filter(|row| row.faults > 0).flat_map(|row| &row.services);
     let rto = services().filter(|one| one.rto.target_ms.is_some()).map(|one| one.rto.verdict);
     let rpo = services().filter_map(|one| one.rpo.as_ref());
     let rpo_with_target = rpo.clone().filter(|rpo| rpo.target_ms.is_some()).map(|rpo| rpo.verdict);
@@ -137,7 +139,7 @@ pub(super) fn kpis(rows: &[&RunRow], cut_off: u64) -> Kpis {
         rto: Outcomes::of(rto, 0),
         rpo: Outcomes::of(rpo_with_target, 0),
         rlo: Outcomes::of(rlo, 0),
-        recovery: Spread::of(services().filter_map(recovery)),
+        recovery: recoveries(services()),
         lost_writes: sum(|rpo| rpo.lost),
         acknowledged_writes: sum(|rpo| rpo.acknowledged),
     }

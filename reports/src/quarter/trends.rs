@@ -8,7 +8,7 @@ use drdrill_core::verdict::Verdict;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::kpis::{Outcomes, Spread, recovery};
+use super::kpis::{Outcomes, Spread, recoveries};
 use super::{Inputs, Period, QuarterOf, day_of};
 use crate::history::{RunRow, ServiceRow};
 
@@ -92,7 +92,10 @@ impl Claim {
     }
 }
 
-/// The trends of all drills of the last quarters.
+/// A drill, and what it says of a service.
+type Drilled<'a> = (&'a RunRow, &'a ServiceRow);
+
+/// The trends of all drills with faults of the last quarters.
 pub(super) fn trends(inputs: &Inputs<'_>, period: &Period) -> Vec<Trend> {
     let mut quarters = vec![inputs.quarter];
     while quarters.len() < QUARTERS {
@@ -106,11 +109,11 @@ pub(super) fn trends(inputs: &Inputs<'_>, period: &Period) -> Vec<Trend> {
         .filter(|row| {
             let day = day_of(row);
             let shown = day >= quarters[0].first() && day <= period.as_of;
-            shown && row.kind != Kind::Tabletop && !row.scenario.must_fail
+            shown && row.kind != Kind::Tabletop && row.faults > 0 && !row.scenario.must_fail
         })
         .collect();
     rows.sort_by(|a, b| (a.started, &a.run_id).cmp(&(b.started, &b.run_id)));
-    let mut groups: BTreeMap<(&str, &str, &str), Vec<(&RunRow, &ServiceRow)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(&str, &str, &str), Vec<Drilled<'_>>> = BTreeMap::new();
     for row in rows {
         for service in &row.services {
             let name =
@@ -141,14 +144,14 @@ fn in_program(inputs: &Inputs<'_>, scenario: &str, environment: &str) -> bool {
     })
 }
 
-fn claim(drills: &[(&RunRow, &ServiceRow)]) -> Option<Claim> {
+fn claim(drills: &[Drilled<'_>]) -> Option<Claim> {
     let met = |service: &ServiceRow| {
         service.rto.target_ms.is_some() && service.rto.verdict == Verdict::Pass
     };
     drills.iter().all(|(_, service)| met(service)).then(|| Claim::of(drills.len() as u64)).flatten()
 }
 
-fn point(quarter: QuarterOf, drills: &[(&RunRow, &ServiceRow)]) -> Point {
+fn point(quarter: QuarterOf, drills: &[Drilled<'_>]) -> Point {
     let of_quarter = drills.iter().filter(|(row, _)| quarter.has(day_of(row)));
     let services: Vec<&ServiceRow> = of_quarter.map(|(_, service)| *service).collect();
     let rpos: Vec<_> = services.iter().filter_map(|service| service.rpo.as_ref()).collect();
@@ -161,7 +164,7 @@ fn point(quarter: QuarterOf, drills: &[(&RunRow, &ServiceRow)]) -> Point {
     Point {
         quarter: quarter.to_string(),
         n: services.len() as u64,
-        rto: Spread::of(services.iter().filter_map(|service| recovery(service))),
+        rto: recoveries(services.iter().copied()),
         rto_met: Outcomes::of(rto.map(|one| one.rto.verdict), 0),
         rto_target_ms: last.and_then(|service| service.rto.target_ms),
         rpo: Spread::of(measured.iter().map(|rpo| rpo.at_most_ms)),

@@ -396,7 +396,7 @@ pub struct Control {
 pub struct Exclusion {
     /// The scenario, written as in `drills`.
     #[serde(default)]
-    #[garde(inner(custom(names::drill)), custom(names::something(&self.environment, &self.service)))]
+    #[garde(inner(custom(names::drill)), custom(names::something(self.environment.is_some() || self.service.is_some())))]
     pub scenario: Option<String>,
     /// The environment, written as in `drills`.
     #[serde(default)]

@@ -106,7 +106,6 @@ pub(super) fn place(name: &str, known: &ProgramNames) -> garde::Result {
 }
 
 /// Amounts of two currencies cannot be added up, and no rate is made up here.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what garde calls it with")]
 pub(super) fn currency(money: &Money, known: &ProgramNames) -> garde::Result {
     let Some(own) = &known.own else { return Ok(()) };
     match own.currency {
@@ -122,11 +121,7 @@ pub(super) fn currency(money: &Money, known: &ProgramNames) -> garde::Result {
 }
 
 /// An exclusion of everything would leave no program.
-pub(super) fn something<C>(
-    environment: &Option<String>,
-    service: &Option<String>,
-) -> impl Fn(&Option<String>, &C) -> garde::Result {
-    let others = environment.is_some() || service.is_some();
+pub(super) fn something<C>(others: bool) -> impl Fn(&Option<String>, &C) -> garde::Result {
     move |scenario, _| {
         if scenario.is_some() || others {
             return Ok(());
@@ -139,8 +134,8 @@ pub(super) fn something<C>(
 
 /// Whether a name stands for a file.
 fn is_path(name: &str) -> bool {
-    let name = name.to_lowercase();
-    name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml")
+    let ends = |ending| name.to_lowercase().ends_with(ending);
+    name.contains('/') || [".yaml", ".yml"].into_iter().any(ends)
 }
 
 fn among(what: &str, name: &str, known: Option<&[String]>, hint: &str) -> garde::Result {

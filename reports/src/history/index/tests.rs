@@ -20,7 +20,7 @@ fn what_was_entered_is_found_again_as_it_was() {
     drop(index);
     let (index, why) = Index::open(&path).unwrap();
     assert_eq!(why, None);
-    assert_eq!(index.query(&Filter::default()).unwrap(), [row.clone()]);
+    assert_eq!(index.query(&Filter::default()).unwrap(), std::slice::from_ref(&row));
     // Again, and changed: the newer entry counts, with its services alone.
     let changed = RunRow { services: Vec::new(), imported: true, ..row };
     index.enter([&changed]).unwrap();
@@ -63,9 +63,10 @@ fn a_filter_leaves_what_it_asks_for() {
 
 #[test]
 fn what_is_damaged_or_of_another_schema_is_replaced_and_says_why() {
+    type Spoil = fn(&Path);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("history.db");
-    let spoil: [(fn(&Path), &str); 4] = [
+    let spoil: [(Spoil, &str); 4] = [
         (
             |path| fs::write(path, "not a database, but long enough to be looked at").unwrap(),
             "not a database",
