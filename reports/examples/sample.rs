@@ -1,6 +1,6 @@
 //! Writes sample reports, to be looked at: `cargo run -p drdrill-reports --example sample -- DIRECTORY`.
 //!
-//! For each way a drill can end there are `report.html`, `report.md` and `record.json`; the terminal summaries are
+//! For each way a drill can end there is every format (PDF with the feature `pdf`); the terminal summaries are
 //! printed.
 
 #[path = "../src/testkit/mod.rs"]
@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use drdrill_core::reporter::{Reporter, Run};
-use drdrill_reports::{Html, Json, Look, Markdown, recommend, summary_table};
+use drdrill_reports::{Csv, Html, Json, Junit, Look, Markdown, recommend, summary_table};
 use testkit::{Case, Fixture};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -26,8 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let run = Run { record: &fixture.record, history: &fixture.history };
         let directory = Path::new(&directory).join(name);
         fs::create_dir_all(&directory)?;
-        let reporters: [&dyn Reporter; 3] = [&Html, &Markdown, &Json];
-        for reporter in reporters {
+        let reporters: [&dyn Reporter; 5] = [&Html, &Markdown, &Json, &Csv, &Junit];
+        for reporter in reporters.into_iter().chain(drdrill_reports::pdf()) {
             let mut file = File::create(directory.join(reporter.file_name()))?;
             reporter.render(run, &mut file)?;
         }

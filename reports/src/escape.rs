@@ -76,6 +76,24 @@ pub fn xml(text: &str) -> String {
     html(text)
 }
 
+/// For a cell of a CSV file, not yet quoted: one line of visible characters, which no spreadsheet takes for a formula. What
+/// could begin one has an apostrophe before it, also behind what a program with other settings may take for a separator.
+#[must_use]
+pub fn csv(text: &str) -> String {
+    let clean = terminal(text);
+    let mut out = String::with_capacity(clean.len() + 1);
+    let mut begins = true;
+    for c in clean.chars() {
+        if begins && matches!(c, '=' | '+' | '-' | '@' | '|' | '%' | '＝' | '＋' | '－' | '＠')
+        {
+            out.push('\'');
+        }
+        begins = matches!(c, ',' | ';' | ':' | '"' | '\'') || (begins && c.is_whitespace());
+        out.push(c);
+    }
+    out
+}
+
 /// For Markdown (GitHub's), as running text or in a table cell: shown as written, no link, no image, no HTML, no
 /// emphasis, no mention of a person.
 #[must_use]

@@ -3,14 +3,16 @@
 //! The template escapes nothing by itself: everything that is not one of our own drawings goes through
 //! [`escape::html`], in one formatter.
 
+mod blocks;
 mod view;
 
 use std::io;
 
 use drdrill_core::reporter::{Reporter, Run};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment};
+use minijinja::{AutoEscape, Environment, Value};
 
+use crate::doc::Doc;
 use crate::escape;
 
 /// Writes the whole report as one HTML file.
@@ -18,6 +20,7 @@ use crate::escape;
 pub struct Html;
 
 const TEMPLATE: &str = include_str!("html/report.html");
+const DOC: &str = include_str!("html/doc.html");
 const STYLE: &str = include_str!("html/report.css");
 
 impl Reporter for Html {
@@ -32,6 +35,15 @@ impl Reporter for Html {
 }
 
 fn page(run: Run<'_>) -> Result<String, minijinja::Error> {
+    filled("report.html", TEMPLATE, view::view(run, STYLE))
+}
+
+/// A report of blocks as one page.
+pub(crate) fn of_doc(doc: &Doc) -> Result<String, minijinja::Error> {
+    filled("doc.html", DOC, blocks::view(doc, STYLE))
+}
+
+fn filled(name: &str, template: &str, view: Value) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?;
     environment.set_syntax(syntax);
@@ -48,8 +60,8 @@ fn page(run: Run<'_>) -> Result<String, minijinja::Error> {
         }
         Ok(())
     });
-    environment.add_template("report.html", TEMPLATE)?;
-    environment.get_template("report.html")?.render(view::view(run, STYLE))
+    environment.add_template_owned(name.to_owned(), template.to_owned())?;
+    environment.get_template(name)?.render(view)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! 6. [`evidence`] — hash chain, manifest, signature, verification.
 //! 7. [`history`] — the runs of the past: what is kept of each, and what changed between two.
 
+mod doc;
 pub mod escape;
 pub mod eventlog;
 pub mod evidence;
@@ -21,12 +22,18 @@ pub mod findings;
 pub mod history;
 pub mod html;
 pub mod json;
+pub mod junit;
 pub mod markdown;
+#[cfg(feature = "pdf")]
+pub mod pdf;
 pub mod phases;
 pub mod quarter;
+pub mod quarterly;
 pub mod recommend;
+mod results;
 pub mod runbook;
 mod sections;
+pub mod spreadsheet;
 pub mod story;
 mod svg;
 pub mod terminal;
@@ -40,6 +47,18 @@ mod testkit;
 
 pub use html::Html;
 pub use json::Json;
+pub use junit::Junit;
 pub use markdown::Markdown;
+pub use quarterly::Quarterly;
 pub use recommend::recommend;
+pub use spreadsheet::Csv;
 pub use terminal::{Look, summary_table};
+
+/// What writes PDF; `None` when this was built without the feature `pdf`.
+#[must_use]
+pub const fn pdf() -> Option<&'static dyn drdrill_core::reporter::Reporter> {
+    #[cfg(feature = "pdf")]
+    return Some(&pdf::Pdf);
+    #[cfg(not(feature = "pdf"))]
+    return None;
+}

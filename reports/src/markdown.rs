@@ -6,7 +6,8 @@ use std::io;
 use drdrill_core::record::{Record, Service};
 use drdrill_core::reporter::{Reporter, Run};
 
-use crate::escape::{markdown as inline, markdown_code as code};
+use crate::doc::{Block, Doc, Table};
+use crate::escape::{self, markdown as inline, markdown_code as code};
 use crate::evidence::VERIFY_BY_HAND;
 use crate::sections::{Cell, Section, sections};
 use crate::{figures, story, words};
@@ -31,7 +32,7 @@ fn text(run: Run<'_>) -> String {
     out.push_str(&objectives(record));
     out.push_str(&recommendations(record));
     for section in sections(run) {
-        out.push_str(&table(&section));
+        out.push_str(&table(section));
     }
     out.push_str(&verify());
     out
@@ -146,27 +147,60 @@ fn recommendations(record: &Record) -> String {
     out
 }
 
-fn table(section: &Section) -> String {
+/// A report of blocks. What a drawing shows is told in words.
+pub(crate) fn of_doc(doc: &Doc) -> String {
+    let badge = doc.badge.as_ref().map(|(_, text)| format!("{}: ", inline(text)));
+    let mut out =
+        format!("# {}{}\n\n{}\n", badge.unwrap_or_default(), inline(&doc.title), inline(&doc.lead));
+    for block in &doc.blocks {
+        let _infallible = match block {
+            Block::Heading(level, _, text) => {
+                write!(out, "\n{} {}\n", "#".repeat(usize::from(*level)), inline(text))
+            }
+            Block::Text(text) => write!(out, "\n{}\n", inline(text)),
+            Block::Notice(_, text) => write!(out, "\n**{}**\n", inline(text)),
+            Block::List(points) => {
+                let points = points.iter().map(|point| format!("- {}\n", inline(point)));
+                write!(out, "\n{}", points.collect::<String>())
+            }
+            Block::Commands(lines) => {
+                let lines = lines.iter().map(|line| escape::terminal(line));
+                write!(out, "\n```sh\n{}\n```\n", lines.collect::<Vec<_>>().join("\n"))
+            }
+            Block::Drawing(drawing) => {
+                let words = format!("{}: {}", drawing.title, drawing.description);
+                write!(out, "\n{}\n", inline(words.trim_end_matches([':', ' '])))
+            }
+            Block::Table(table) => write!(out, "\n{}", rows_of(table)),
+        };
+    }
+    let _infallible = write!(out, "\n{}\n", inline(&doc.foot));
+    out
+}
+
+fn table(section: Section) -> String {
     let mut out = format!("\n## {}\n", section.title);
     if !section.note.is_empty() {
         let _infallible = write!(out, "\n{}\n", inline(&section.note));
     }
-    if section.rows.is_empty() {
-        return out;
-    }
-    let rule: String = (0..section.columns.len()).map(|column| rule(section, column)).collect();
-    let _infallible = write!(out, "\n| {} |\n|{rule}\n", section.columns.join(" | "));
-    for row in &section.rows {
-        let cells: Vec<String> = row.iter().map(cell).collect();
-        let _infallible = writeln!(out, "| {} |", cells.join(" | "));
+    if !section.rows.is_empty() {
+        let table = Table::new(section.title, section.columns, section.rows);
+        let _infallible = write!(out, "\n{}", rows_of(&table));
     }
     out
 }
 
-/// Columns of figures are set to the right.
-fn rule(section: &Section, column: usize) -> &'static str {
-    let figures = section.rows.iter().all(|row| matches!(row.get(column), Some(Cell::Figure(_))));
-    if figures { "---:|" } else { "---|" }
+fn rows_of(table: &Table) -> String {
+    // Columns of figures are set to the right.
+    let rule = |column| if table.is_figures(column) { "---:|" } else { "---|" };
+    let rule: String = (0..table.columns.len()).map(rule).collect();
+    let columns: Vec<String> = table.columns.iter().map(|name| inline(name)).collect();
+    let mut out = format!("| {} |\n|{rule}\n", columns.join(" | "));
+    for row in &table.rows {
+        let cells: Vec<String> = row.iter().map(cell).collect();
+        let _infallible = writeln!(out, "| {} |", cells.join(" | "));
+    }
+    out
 }
 
 fn cell(cell: &Cell) -> String {

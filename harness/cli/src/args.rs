@@ -86,6 +86,11 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Show the result of a run.
     Show(OneRun),
+    /// Write a report of a run in another format, from its sealed evidence.
+    Report {
+        #[command(subcommand)]
+        what: ReportCommand,
+    },
     /// List the runs, compare two, take in those of other machines.
     History(HistoryArgs),
     /// See to findings: who owns them, until when, who accepts them.
@@ -620,6 +625,64 @@ pub(crate) struct VerifyArgs {
     /// A file with the public keys to trust, instead of the one in the state directory.
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReportCommand {
+    /// Of one run. Its evidence is verified first and never changed.
+    Run(ReportRunArgs),
+    /// Of a quarter: what a drill program asks for, compared with what was drilled.
+    Quarterly(ReportQuarterlyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportQuarterlyArgs {
+    /// The quarter, such as 2026-Q4; this one when left out.
+    #[arg(long, value_name = "QUARTER")]
+    pub(crate) quarter: Option<QuarterOf>,
+    /// The drill program: the name of a shipped one, or the path of a file that ends in `.yaml`.
+    #[arg(long, default_value = "lab", value_name = "PROGRAM")]
+    pub(crate) program: String,
+    /// A file with public keys to trust, besides the one in the state directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) to: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportRunArgs {
+    /// Id of the run, the beginning of one, `last`, or the path of a run directory.
+    #[arg(default_value = "last")]
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) to: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// In which format.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
+    pub(crate) format: ReportFormat,
+    /// The file to write, which is replaced as a whole; standard output when left out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// One page that loads nothing.
+    Html,
+    /// A4, tagged, with bookmarks. Needs drdrill built with `--features pdf`.
+    Pdf,
+    /// GitHub's.
+    Markdown,
+    /// The data itself.
+    Json,
+    /// One line a result.
+    Csv,
+    /// JUnit XML for CI systems, one test case a result.
+    Junit,
 }
 
 #[derive(Clone, Copy, Debug, Args)]

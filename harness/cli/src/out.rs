@@ -12,6 +12,12 @@ pub(crate) fn print(text: &str) {
     let _ = out.write_all(redacted(text).as_bytes()).and_then(|()| out.flush());
 }
 
+/// Writes a report to standard output as it is: what a known secret was in is redacted in the evidence already.
+pub(crate) fn bytes(report: &[u8]) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(report).and_then(|()| out.flush());
+}
+
 /// Prints a line to standard output.
 pub(crate) fn line(text: &str) {
     print(&format!("{text}\n"));

@@ -64,7 +64,7 @@ fn charts(run: Run<'_>) -> Vec<Value> {
     let draw = |shape: Shape| {
         let timeline = timeline(run.history, run.record.duration_ms, shape.bins);
         let drawn = !timeline.streams.is_empty();
-        drawn.then(|| Value::from_safe_string(svg::chart(run.record, &timeline, shape)))
+        drawn.then(|| Value::from_safe_string(svg::chart(run.record, &timeline, shape).svg()))
     };
     [Shape::WIDE, Shape::NARROW].into_iter().filter_map(draw).collect()
 }
@@ -85,6 +85,7 @@ fn phase_view(record: &Record) -> Value {
         })
         .collect();
     let bar = svg::phase_bar(&spans, &format!("Phases: {}", words.join(", ")));
+    let bar = bar.map_or_else(String::new, |bar| bar.svg());
     context! { bar => Value::from_safe_string(bar), legend => legend }
 }
 
@@ -117,7 +118,7 @@ fn card(
     achieved: &str,
     target: &str,
     verdict: Verdict,
-    gauge: String,
+    gauge: &svg::Drawing,
 ) -> Value {
     let (figure, bounds) = achieved
         .split_once(" [")
@@ -130,7 +131,7 @@ fn card(
         target => target,
         verdict => story::mark(verdict),
         class => verdict.word(),
-        gauge => Value::from_safe_string(gauge),
+        gauge => Value::from_safe_string(gauge.svg()),
     }
 }
 
@@ -139,7 +140,7 @@ fn rto(service: &Service) -> Value {
     let (achieved, target) = (figures::rto(rto), figures::at_most(rto.target_ms));
     let label = format!("Recovery time {achieved}, target {target}");
     let gauge = svg::objective(rto.at_least_ms, rto.at_most_ms, rto.target_ms, rto.verdict, &label);
-    card("RTO", "from the fault to restored", &achieved, &target, rto.verdict, gauge)
+    card("RTO", "from the fault to restored", &achieved, &target, rto.verdict, &gauge)
 }
 
 fn rpo(rpo: &drdrill_core::record::Rpo) -> Value {
@@ -154,7 +155,7 @@ fn rpo(rpo: &drdrill_core::record::Rpo) -> Value {
     let meaning = if measured { lost.as_str() } else { "age of the oldest lost write" };
     let label = format!("Recovery point {achieved}, target {target}; {lost}");
     let gauge = svg::objective(rpo.at_least_ms, rpo.at_most_ms, rpo.target_ms, rpo.verdict, &label);
-    card("RPO", meaning, &achieved, &target, rpo.verdict, gauge)
+    card("RPO", meaning, &achieved, &target, rpo.verdict, &gauge)
 }
 
 fn rlo(service: &Service) -> Value {
@@ -162,11 +163,13 @@ fn rlo(service: &Service) -> Value {
     let (achieved, target) = (figures::rlo(rlo), figures::at_least(rlo.target));
     let label = format!("Recovery level {achieved}, target {target}");
     let gauge = svg::objective(rlo.achieved, rlo.achieved, rlo.target, rlo.verdict, &label);
-    card("RLO", "worst second on the way to full capacity", &achieved, &target, rlo.verdict, gauge)
+    card("RLO", "worst second on the way to full capacity", &achieved, &target, rlo.verdict, &gauge)
 }
 
 fn section(section: &Section) -> Value {
-    let row = |row: &Vec<Cell>| row.iter().zip(section.columns).map(cell).collect::<Vec<_>>();
+    let row = |row: &Vec<Cell>| {
+        row.iter().zip(section.columns).map(|(one, column)| cell(one, column)).collect::<Vec<_>>()
+    };
     context! {
         id => section.id,
         title => section.title,
@@ -179,7 +182,7 @@ fn section(section: &Section) -> Value {
     }
 }
 
-fn cell((cell, column): (&Cell, &&'static str)) -> Value {
+pub(super) fn cell(cell: &Cell, column: &str) -> Value {
     let (class, text) = match cell {
         // Words that are not broken into lines.
         Cell::Text(text) if text.len() < 20 => ("short", text.as_str()),
@@ -189,5 +192,5 @@ fn cell((cell, column): (&Cell, &&'static str)) -> Value {
         Cell::Verdict(verdict) => (verdict.word(), story::mark(*verdict)),
         Cell::Blank => ("blank", ""),
     };
-    context! { class => class, text => text, column => *column }
+    context! { class => class, text => text, column => column }
 }

@@ -3,10 +3,10 @@
 use drdrill_core::record::Record;
 use drdrill_core::runbook::StepBy;
 
-use super::Svg;
 use super::lanes::{self, LANE, PANEL};
 use super::markers::{Marker, Placed, place};
 use super::scale::{Log, Time};
+use super::{Drawing, Svg};
 use crate::figures::{count, duration, instant};
 use crate::timeline::{StreamLine, Timeline};
 use crate::{phases, words};
@@ -27,6 +27,8 @@ pub(crate) struct Shape {
 impl Shape {
     /// For screens and paper.
     pub(crate) const WIDE: Self = Self { name: "wide", width: 1040.0, bins: 320, ticks: 14.0 };
+    /// For a page of paper that is laid out by us.
+    pub(crate) const PAGE: Self = Self { name: "page", width: 700.0, bins: 280, ticks: 9.0 };
     /// For phones.
     pub(crate) const NARROW: Self = Self { name: "narrow", width: 360.0, bins: 120, ticks: 5.0 };
 }
@@ -50,7 +52,12 @@ struct Window {
 }
 
 /// Draws the timeline.
-pub(crate) fn chart(record: &Record, timeline: &Timeline, shape: Shape) -> String {
+pub(crate) fn chart(record: &Record, timeline: &Timeline, shape: Shape) -> Drawing {
+    chart_as(record, timeline, shape, &format!("chart-{}", shape.name))
+}
+
+/// The same with a prefix of ids of its own, for a page with several.
+pub(crate) fn chart_as(record: &Record, timeline: &Timeline, shape: Shape, id: &str) -> Drawing {
     let time = Time { left: LEFT, right: shape.width - 6.0, duration_ms: timeline.duration_ms };
     let markers = place(markers(record, time), 0.0, time.right, CHARACTER);
     let rows = markers.iter().map(|marker| marker.row + 1).max().unwrap_or(0);
@@ -60,7 +67,7 @@ pub(crate) fn chart(record: &Record, timeline: &Timeline, shape: Shape) -> Strin
     let streams = &timeline.streams[..timeline.streams.len().min(MOST_LANES)];
     let bottom = top + streams.iter().enumerate().map(|(n, _)| block(n)).sum::<f64>();
 
-    let mut svg = Svg::new();
+    let mut svg = Svg::default();
     for window in windows(record, timeline.duration_ms) {
         draw_window(&mut svg, &window, time, band, bottom);
     }
@@ -74,7 +81,7 @@ pub(crate) fn chart(record: &Record, timeline: &Timeline, shape: Shape) -> Strin
     draw_axis(&mut svg, time, shape, bottom);
     svg.finish(
         &format!("chart {}", shape.name),
-        &format!("chart-{}", shape.name),
+        id,
         (shape.width, bottom + 34.0),
         "Timeline of the drill",
         &description(record, timeline),

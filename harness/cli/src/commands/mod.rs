@@ -13,6 +13,7 @@ mod history;
 mod keeper;
 mod list;
 mod recover;
+mod report;
 mod run;
 mod runbook;
 mod schema;
@@ -35,7 +36,7 @@ use drdrill_reports::Look;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::args::{BackupCommand, Cli, Command, EnvCommand, Format, FormatArgs};
+use crate::args::{BackupCommand, Cli, Command, EnvCommand, Format, FormatArgs, ReportCommand};
 use crate::exit::{Code, Failure, Outcome};
 
 /// Runs a command.
@@ -68,8 +69,12 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
         Command::Check(args) => check::check(&state, &args),
         Command::Verify(args) => verify::verify(&state, &args),
         Command::Show(args) => show::show(&state, &args),
+        Command::Report { what: ReportCommand::Run(args) } => report::run(&state, &args),
         Command::History(args) => history::history(&state, &args),
         Command::Finding { what } => finding::finding(&state, &what),
+        Command::Report { what: ReportCommand::Quarterly(args) } => {
+            report::quarterly(&state, &args)
+        }
         Command::Schema { of } => Ok(schema::schema(of)),
         Command::Completions { shell } => Ok(completions::completions(shell)),
         Command::Toxiproxy { listen } => servers::toxiproxy(listen),
