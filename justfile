@@ -10,6 +10,10 @@ must-fail:
 hot n="20":
     DRDRILL_HOT={{n}} cargo test -p drdrill --test standing -- --nocapture a_hot_dr_site_loses_nothing
 
+# The same on containers, with PostgreSQL's own synchronous replication.
+hot-containers n="10":
+    DRDRILL_HOT={{n}} cargo test -p drdrill --test containers -- --nocapture a_synchronous_dr_site_loses_nothing
+
 # All tests, as CI runs them.
 test:
     bash scripts/test.sh
