@@ -47,9 +47,8 @@ impl StorageReadOnly {
 /// Whether a process is in the container of one that was struck before it and that runs.
 fn has_elder(struck: &[Limited], process: &ProcessIdentity) -> bool {
     let elder = struck.iter().find(|one| one.process.node == process.node);
-    elder.is_some_and(|elder| {
-        elder.process != *process && drdrill_process::is_alive(&elder.process)
-    })
+    elder
+        .is_some_and(|elder| elder.process != *process && drdrill_process::is_alive(&elder.process))
 }
 
 #[async_trait]

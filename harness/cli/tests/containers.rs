@@ -330,17 +330,25 @@ fn killed_at_any_moment_no_container_network_or_volume_is_left() {
 }
 
 #[test]
-fn two_drills_on_containers_at_once_do_not_touch_each_other() {
-    let _alone = alone();
-    let sandboxes = [ready(), ready()];
-    let drills: Vec<Drill> = sandboxes
-        .iter()
-        .map(|sandbox| Drill::start(sandbox.command("run no_op --env docker")))
-        .collect();
-    for (drill, sandbox) in drills.into_iter().zip(&sandboxes) {
-        drill.end().exits(0);
-        all_is_gone(sandbox);
-    }
+fn a_drill_does_not_notice_that_another_one_loses_a_site() {
+    undisturbed(|| {
+        let (loses, watches) = (ready(), ready());
+        let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios/no_op.yaml");
+        let text = std::fs::read_to_string(shipped).unwrap();
+        let longer = text.replace("samples: 1 }", "samples: 1500 }");
+        assert_ne!(text, longer);
+        std::fs::write(watches.path("watch.yaml"), longer).unwrap();
+        let run = "run complete_site_failure --env docker --set failback=none --set soak=1s";
+        let mut losing = Drill::start(loses.command(run));
+        let mut watching = Drill::start(watches.command("run watch.yaml --env docker"));
+        watching.says("baseline: ");
+        losing.says("  in effect: ");
+        let codes = [losing.end().code, watching.end().code];
+        for sandbox in [&loses, &watches] {
+            all_is_gone(sandbox);
+        }
+        assert_eq!(codes, [Some(0), Some(0)]);
+    });
 }
 
 #[test]
@@ -351,7 +359,8 @@ fn what_cannot_run_is_said_before_anything_is_touched() {
     let outcome = Outcome::of(&command.output().unwrap()).exits(13);
     let words = "no container engine answers at unix:///nonexistent/docker.sock";
     assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
-    let outcome = sandbox.run("run complete_site_failure --env docker --set strategy=cold").exits(2);
+    let outcome =
+        sandbox.run("run complete_site_failure --env docker --set strategy=cold").exits(2);
     assert!(outcome.stderr.contains("containers stand by `warm` or `hot`"), "{}", outcome.stderr);
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../environments/docker.yaml");
     let file = std::fs::read_to_string(shipped).unwrap();

@@ -342,6 +342,13 @@ pub trait Environment: fmt::Debug + Send + Sync {
     fn fingerprint(&self) -> String;
     /// Undo of the whole environment, to be written down before [`Environment::up`].
     fn undo(&self) -> crate::action::Undo;
+    /// Looks whether it could be brought up, before its undo is written down; touches nothing.
+    ///
+    /// # Errors
+    /// When it could not.
+    async fn is_ready(&self) -> Result<(), ActionError> {
+        Ok(())
+    }
     /// Brings it up. May be repeated.
     async fn up(&self) -> Result<(), ActionError>;
     /// Takes it down, also when it is half up. May be repeated.

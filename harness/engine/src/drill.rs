@@ -116,6 +116,10 @@ pub async fn run(
             return Err(not_ready);
         }
     };
+    if let Err(error) = drill.environment.is_ready().await {
+        close(drill, ledger, keeper);
+        return Err(error.into());
+    }
     let environment =
         ledger.intend("environment", drill.environment.name(), drill.environment.undo())?;
     let streams = match bring_up(drill).await {

@@ -6,8 +6,8 @@ mod population;
 mod program;
 
 pub use mark::{marked, of_group};
-pub use population::population;
 pub use pid_file::{PidFileError, of_pid_file};
+pub use population::population;
 pub use program::check_program;
 
 use std::fs;

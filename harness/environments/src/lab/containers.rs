@@ -87,8 +87,6 @@ impl ContainerHosts {
 
     /// Makes the networks; returns the address at which the proxies listen.
     pub(super) async fn make_networks(&self, seed: u64) -> Result<Ipv4Addr, ActionError> {
-        // Before anything is made: without it nothing can run.
-        self.engine.image().await?;
         let names = [PRIMARY, DR, BETWEEN];
         let made = self.engine.make_networks(&self.run_id, &names, seed).await?;
         let networks = self.networks.get_or_init(|| made);

@@ -349,6 +349,13 @@ impl Environment for Lab {
         self.shared.undo().to_undo()
     }
 
+    async fn is_ready(&self) -> Result<(), ActionError> {
+        match self.shared.hosts() {
+            Some(hosts) => hosts.engine.image().await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     async fn up(&self) -> Result<(), ActionError> {
         self.shared.up().await
     }
