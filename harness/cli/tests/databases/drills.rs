@@ -25,9 +25,9 @@ scenario: restart
 title: The database is killed and started again
 kind: simulated
 targets: { rto: 1h, rpo: 0s }
-probes: { every: 50ms }
+probes: { every: 100ms }
 faults:
-  - at: 1s
+  - at: 2s
     inject: { process_restart: { on: primary } }
 recovery: { failover: own, give_up_after: 20s }
 soak: 300ms
@@ -66,7 +66,7 @@ provider:
 {}{}{}    processes:
       - {{ name: db, site: primary, pid_file: {}, start: [{}], canary: \"{}\" }}
 services: [{{ name: db, tier: 1 }}]
-measure: {{ sustained: 500ms }}
+measure: {{ sustained: 1s }}
 ",
             probe("write", "purpose: write", &insert),
             probe("read", "purpose: read", &newest),
@@ -115,11 +115,11 @@ fn a_server_that_is_killed_and_starts_again_loses_nothing() {
         let world = World::new(", create: true");
         let record = world.drill(0);
         let service = &record["services"][0];
-        assert!(service["rto"]["at_least_ms"].as_f64().unwrap() >= 350.0, "{}", service["rto"]);
+        assert!(service["rto"]["at_least_ms"].as_f64().unwrap() >= 300.0, "{}", service["rto"]);
         assert!(service["rto"]["at_most_ms"].is_number(), "{}", service["rto"]);
         let acknowledged = world.acknowledged(&record);
         let rows = world.rows(&record);
-        assert!(acknowledged.len() > 20 && acknowledged.iter().all(|seq| rows.contains(seq)));
+        assert!(acknowledged.len() > 10 && acknowledged.iter().all(|seq| rows.contains(seq)));
         let writes = &service["rpo"]["writes"];
         assert_eq!(writes["acknowledged"], acknowledged.len(), "{writes}");
         assert_eq!(writes["lost"], 0, "{writes}");
