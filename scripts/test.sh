@@ -21,6 +21,9 @@ needs=(
   "zstd:/usr/bin/zstd"
   "tar:/usr/bin/tar"
   "findutils:/usr/bin/xargs"
+  "poppler-utils:/usr/bin/pdftotext"
+  "libxml2-utils:/usr/bin/xmllint"
+  "tidy:/usr/bin/tidy"
   "python3-venv:/usr/share/python-wheels"
   "python3-aiosmtpd:/usr/lib/python3/dist-packages/aiosmtpd/__init__.py"
 )
