@@ -85,6 +85,10 @@ bench-nft:
 bench-namespaces:
     cargo bench -p drdrill-faults --bench namespaces
 
+# The HTML report of a drill with a million samples, beside reading its history: time and size.
+bench-report:
+    cargo bench -p drdrill-reports --bench million
+
 # A backup of so many MiB verified, beside sha256sum: time and memory.
 bench-verify mib="1024":
     cargo bench -p drdrill-lab --bench verify -- {{mib}}

@@ -8,10 +8,12 @@
 //!    sentence.
 //! 3. [`recommend()`] — what to do about it: rules as data.
 //! 4. [`terminal`], [`markdown`], [`html`], [`json`] — the same run for four readers; [`timeline`] and [`eventlog`]
-//!    prepare what they show of the history, `sections` the tables that HTML and Markdown share.
+//!    prepare what they show of the history, `sections` the tables that they share, `doc` the blocks and `svg` the
+//!    drawings. [`junit`], [`spreadsheet`] and `pdf` (a feature) — the same for CI systems, spreadsheets and paper.
 //! 5. [`runbook`] — a runbook for people.
 //! 6. [`evidence`] — hash chain, manifest, signature, verification.
-//! 7. [`history`] — the runs of the past: what is kept of each, and what changed between two.
+//! 7. [`history`] — the runs of the past: what is kept of each, and what changed between two. [`quarter`] and [`quarterly`] — many runs, compared with what
+//!    was to be drilled.
 
 mod doc;
 pub mod escape;

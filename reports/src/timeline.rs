@@ -113,6 +113,32 @@ pub fn timeline(history: &[Entry], duration_ms: f64, bins: usize) -> Timeline {
     Timeline { duration_ms, streams }
 }
 
+/// At most `most` streams: those that there is no room for become one, in which nothing that failed is lost.
+pub(crate) fn folded(streams: &[StreamLine], most: usize) -> Vec<StreamLine> {
+    let (alone, rest) = match streams.len() {
+        n if n > most => streams.split_at(most.saturating_sub(1)),
+        _ => (streams, [].as_slice()),
+    };
+    let mut lines = alone.to_vec();
+    let Some((first, others)) = rest.split_first() else { return lines };
+    let mut all = first.clone();
+    all.facts.name = format!("{} more streams", rest.len());
+    for other in others {
+        for (bin, more) in all.bins.iter_mut().zip(&other.bins) {
+            bin.ok = bin.ok.saturating_add(more.ok);
+            bin.failed = bin.failed.saturating_add(more.failed);
+            bin.unknown = bin.unknown.saturating_add(more.unknown);
+            bin.prober_error = bin.prober_error.saturating_add(more.prober_error);
+        }
+        all.outages.extend(other.outages.iter().cloned());
+    }
+    // Of several streams together there is no latency to tell.
+    all.bins.iter_mut().for_each(|bin| bin.latency = None);
+    all.outages.sort_by(|a, b| a.from_ms.total_cmp(&b.from_ms));
+    lines.push(all);
+    lines
+}
+
 /// The streams that a history declares.
 fn facts(history: &[Entry]) -> &[StreamFacts] {
     history
@@ -209,6 +235,25 @@ mod tests {
                 let in_outages: u64 = stream.outages.iter().map(|s| s.failed + s.unknown).sum();
                 assert_eq!(u64::from(failed), in_outages, "{}", stream.facts.name);
             }
+        }
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_keeps_its_failures() {
+        let fixture = Fixture::build(Case::Passed);
+        let line = timeline(&fixture.history, 60_000.0, 60);
+        let bad = |streams: &[StreamLine]| {
+            let bins = streams.iter().flat_map(|stream| &stream.bins);
+            bins.map(|bin| bin.failed + bin.unknown).sum::<u32>()
+        };
+        assert_eq!(folded(&line.streams, 4), line.streams);
+        for most in 1..4 {
+            let few = folded(&line.streams, most);
+            assert_eq!(few.len(), most);
+            assert_eq!(bad(&few), bad(&line.streams));
+            let outages =
+                |streams: &[StreamLine]| streams.iter().map(|one| one.outages.len()).sum::<usize>();
+            assert_eq!(outages(&few), outages(&line.streams));
         }
     }
 

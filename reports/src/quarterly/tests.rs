@@ -1,13 +1,15 @@
 use std::collections::BTreeMap;
 
+use drdrill_core::inventory::ServiceFacts;
 use drdrill_core::program::{Date, Program, ProgramNames, parse_program};
 use drdrill_core::record::Tool;
+use drdrill_core::scenario::Targets;
 use html5ever::tendril::TendrilSink as _;
 use markup5ever_rcdom::{Handle, NodeData, RcDom};
 
 use super::*;
 use crate::history::RunRow;
-use crate::quarter::{Inputs, QuarterOf, quarter};
+use crate::quarter::{Inputs, PresentDrill, PresentPlace, QuarterOf, quarter};
 use crate::testkit::{Case, Fixture, hostile, poison};
 
 const PROGRAM: &str = "\
@@ -41,13 +43,28 @@ fn program() -> Program {
 /// A quarter of those runs, with its records.
 fn told(records: &[Record], program: &Program) -> Quarter {
     let rows: Vec<RunRow> = records.iter().map(|record| RunRow::of(record).unwrap()).collect();
+    let service =
+        |name: &str| ServiceFacts { name: name.to_owned(), tier: 1, targets: Targets::default() };
+    let present = ["complete_site_failure", "data_corruption"].map(|scenario| PresentDrill {
+        scenario: scenario.to_owned(),
+        title: scenario.to_owned(),
+        sha256: "0".repeat(64),
+        runbook_sha256: None,
+        places: vec![PresentPlace {
+            environment: "lab".to_owned(),
+            emulated: false,
+            production: false,
+            definition: String::new(),
+            services: vec![service("orders"), service("billing")],
+        }],
+    });
     let tool = Tool { version: "0.1.0".to_owned(), commit: None };
     quarter(&Inputs {
         quarter: "2026-Q1".parse::<QuarterOf>().unwrap(),
         today: Date("2026-03-20".parse().unwrap()),
         tool: &tool,
         program,
-        present: &[],
+        present: &present,
         rows: &rows,
         records,
         cut_off: &[],
@@ -213,13 +230,14 @@ fn poisoned(program: &Program, text: &str) -> Program {
 fn hostile_strings_do_nothing_in_any_format() {
     let pages_of = |text: &str| {
         let mut records = runs();
+        records.truncate(2);
         for record in &mut records {
             let (id, at) = (record.run_id.clone(), record.started_at.clone());
             poison::record(record, text);
             (record.run_id, record.started_at) = (id, at.clone());
             record.finished_at = Some(at);
+            record.schema = drdrill_core::record::SCHEMA.to_owned();
         }
-        records.truncate(2);
         let program = poisoned(&program(), text);
         let quarter = told(&records, &program);
         let report = Quarterly { quarter: &quarter, records: &records };

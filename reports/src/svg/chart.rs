@@ -8,7 +8,7 @@ use super::markers::{Marker, Placed, place};
 use super::scale::{Log, Time};
 use super::{Drawing, Svg};
 use crate::figures::{count, duration, instant};
-use crate::timeline::{StreamLine, Timeline};
+use crate::timeline::{StreamLine, Timeline, folded};
 use crate::{phases, words};
 
 /// How large the drawing is. Text keeps its size, so a small screen gets a drawing of its own.
@@ -41,7 +41,7 @@ const TITLE: f64 = 17.0;
 const CHARACTER: f64 = 6.2;
 /// Streams that get a panel of latency; more get a lane only.
 const MOST_PANELS: usize = 8;
-/// Streams that get a lane.
+/// Lanes; streams that there is no room for share the last.
 const MOST_LANES: usize = 60;
 
 struct Window {
@@ -64,7 +64,7 @@ pub(crate) fn chart_as(record: &Record, timeline: &Timeline, shape: Shape, id: &
     #[expect(clippy::cast_precision_loss, reason = "a handful of rows")]
     let band = 4.0 + rows as f64 * ROW;
     let top = band + BAND + 4.0;
-    let streams = &timeline.streams[..timeline.streams.len().min(MOST_LANES)];
+    let streams = folded(&timeline.streams, MOST_LANES);
     let bottom = top + streams.iter().enumerate().map(|(n, _)| block(n)).sum::<f64>();
 
     let mut svg = Svg::default();
@@ -74,7 +74,7 @@ pub(crate) fn chart_as(record: &Record, timeline: &Timeline, shape: Shape, id: &
     for marker in &markers {
         draw_line(&mut svg, marker, band, bottom);
     }
-    draw_streams(&mut svg, streams, time, top);
+    draw_streams(&mut svg, &streams, time, top);
     for marker in &markers {
         svg.text("moment-label", marker.from, base(marker, band), &marker.label);
     }
@@ -231,7 +231,7 @@ fn description(record: &Record, timeline: &Timeline) -> String {
         moments.into_iter().map(|(name, ms)| format!("{name} at {}.", instant(rounded(ms)))),
     );
     if timeline.streams.len() > MOST_LANES {
-        parts.push(format!("Only the first {MOST_LANES} streams are drawn."));
+        parts.push(format!("From the {MOST_LANES}th on the streams are drawn as one."));
     }
     parts.join(" ")
 }
