@@ -75,11 +75,6 @@ impl Action for SiteLoss {
         let site = &self.network.site;
         let processes = self.processes.processes(site).await?;
         processes.clone_into(&mut self.killed.lock().unwrap_or_else(PoisonError::into_inner));
-        // All at once: with the first process of a container its whole population goes, which takes a while.
-        for process in &processes {
-            drdrill_process::strike(process)
-                .map_err(|error| ActionError::new("kill", &process.node, error))?;
-        }
         for process in &processes {
             drdrill_process::kill(process)
                 .map_err(|error| ActionError::new("kill", &process.node, error))?;

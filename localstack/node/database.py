@@ -21,11 +21,16 @@ BIN = Path("/usr/lib/postgresql/15/bin")
 VOLUME = Path("/data")
 CLUSTER = VOLUME / "cluster"
 STATE = VOLUME / "agent.json"
+# There is a cluster that can be started. It is not there while one is made, copied or rewound.
+COMPLETE = VOLUME / "complete"
 SOCKETS = "/tmp"
 PORT = 5432
 STARTED_WITHIN = 60
-PROMOTED_WITHIN = 30
-FENCED_WITHIN = 5.0
+STOPPED_WITHIN = 10
+PROMOTED_WITHIN = 20
+FENCED_WITHIN = 4.0
+# A write that is under way is waited for so long before its session is ended.
+WRITES_END_WITHIN = "1s"
 BEAT = 0.1
 SUPERVISED = 0.5
 SETTINGS = """
@@ -36,6 +41,7 @@ shared_buffers = 32MB
 wal_keep_size = 256MB
 wal_log_hints = on
 hot_standby = on
+restart_after_crash = off
 wal_receiver_timeout = 5s
 wal_retrieve_retry_interval = 200ms
 wal_receiver_status_interval = 100ms
@@ -115,16 +121,17 @@ class Server:
 
     def prepare(self):
         """What a start of the container does."""
-        run_dir = Path("/var/run/postgresql")
-        run_dir.mkdir(exist_ok=True)
         shutil.chown(VOLUME, "postgres", "postgres")
-        if not (CLUSTER / "PG_VERSION").exists():
-            if self.config.get("follow"):
-                self.remember(self.config["follow"])
-                self.copy_source()
-            else:
+        if not COMPLETE.exists():
+            shutil.rmtree(CLUSTER, ignore_errors=True)
+            if self.config["create"] and not self.told["source"]:
                 self.create()
                 return
+            if self.config["follow"]:
+                self.remember(self.config["follow"])
+            if not self.told["source"]:
+                raise Refused(500, "there is no data, and nobody to follow")
+            self.copy_source()
         # One that was killed leaves this behind, and its process ids mean others by now.
         (CLUSTER / "postmaster.pid").unlink(missing_ok=True)
         self.let_in(clients=self.is_standby())
@@ -149,7 +156,8 @@ class Server:
         salt = secrets.token_hex(16)
         values = (user["name"], salt, user["iterations"], password_hash(user["password"], salt, user["iterations"]))
         self.ask("INSERT INTO users VALUES (%s, %s, %s, %s)", values)
-        self.wait_for(self.config.get("synchronous") or [])
+        self.wait_for(self.config["synchronous"])
+        COMPLETE.touch()
         self.let_in(clients=True)
         self.reload()
 
@@ -160,12 +168,17 @@ class Server:
             tail = (VOLUME / "server.log").read_text(errors="replace").splitlines()[-5:]
             raise Refused(500, f"the server does not start: {said}; {' | '.join(tail)}")
 
-    def stop(self, mode="fast"):
-        if (CLUSTER / "postmaster.pid").exists():
-            run(BIN / "pg_ctl", "-D", CLUSTER, "-m", mode, "-w", "-t", STARTED_WITHIN, "stop", quiet=True)
+    def stop(self):
+        for mode in ("fast", "immediate"):
+            if self.runs():
+                run(BIN / "pg_ctl", "-D", CLUSTER, "-m", mode, "-w", "-t", STOPPED_WITHIN, "stop", quiet=True)
+        if self.runs():
+            raise Refused(500, "the server does not stop")
 
-    def reload(self):
-        self.ask("SELECT pg_reload_conf()", database="postgres")
+    @staticmethod
+    def reload():
+        """Also where it takes no connections."""
+        run(BIN / "pg_ctl", "-D", CLUSTER, "reload")
 
     def let_in(self, clients):
         self.write("pg_hba.conf", OPERATORS + READERS + (CLIENTS if clients else NO_CLIENTS))
@@ -184,23 +197,47 @@ class Server:
 
     # Fences.
 
-    def has_fence(self):
-        return NO_CLIENTS in (CLUSTER / "pg_hba.conf").read_text(encoding="utf-8")
+    @staticmethod
+    def has_fence():
+        try:
+            return NO_CLIENTS in (CLUSTER / "pg_hba.conf").read_text(encoding="utf-8")
+        except OSError:
+            # Where there is no data nobody decides.
+            return True
 
     def fence(self):
         """No client writes when this returns, and none can."""
-        if not self.in_recovery():
-            # Waits for every write that is under way.
-            self.ask("UPDATE control SET fenced = true", kind="local")
+        # First of all: a server that does not answer now may later.
         self.let_in(clients=False)
+        if not self.runs():
+            return
         self.reload()
         give_up = time.monotonic() + FENCED_WITHIN
-        while self.client_gets_in() or self.clients():
+        fenced = False
+        while not fenced or self.client_gets_in() or self.end_clients():
+            fenced = fenced or self.write_fence()
             if time.monotonic() > give_up:
                 raise Refused(500, f"clients are still there after {FENCED_WITHIN} s")
             time.sleep(0.01)
 
-    def clients(self):
+    def write_fence(self):
+        """Waits for the writes that are under way; ends their sessions where that takes too long."""
+        try:
+            if self.in_recovery():
+                return True
+            sql = f"""SET lock_timeout = '{WRITES_END_WITHIN}'; SET synchronous_commit = local;
+                      BEGIN; SELECT pg_advisory_xact_lock(1); UPDATE control SET fenced = true; COMMIT"""
+            self.ask(sql)
+            return True
+        except Refused as error:
+            log(f"fence: {error}")
+            try:
+                self.end_clients()
+            except Refused:
+                pass
+            return False
+
+    def end_clients(self):
         sql = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                  WHERE usename = 'app' AND backend_type = 'client backend'"""
         return self.ask(sql, database="postgres")[0][0]
@@ -232,6 +269,10 @@ class Server:
         if epoch <= known:
             raise Refused(409, f"epoch {epoch} is not newer than {known}")
         self.wait_for([])
+        # Nobody acknowledges anything in the epoch before.
+        self.let_in(clients=False)
+        self.reload()
+        self.end_clients()
         if recovering and not self.ask("SELECT pg_promote(true, %s)", (PROMOTED_WITHIN,))[0][0]:
             raise Refused(500, f"it is not promoted after {PROMOTED_WITHIN} s")
         self.ask("UPDATE control SET epoch = %s, fenced = false", (epoch,))
@@ -241,17 +282,19 @@ class Server:
 
     def follow(self, target):
         """Becomes a standby of another server. A history that forked is replaced, and a copy of it kept aside."""
-        if self.is_standby() and self.in_recovery():
-            if self.told["source"] != target["source"] or not self.follows():
+        whole = COMPLETE.exists()
+        if whole and self.is_standby() and self.runs() and self.in_recovery():
+            if self.told["source"] != target["source"] or not self.follows(target):
                 self.turn_to(target)
             self.remember(target)
             self.let_in(clients=True)
             self.reload()
             return
-        self.let_in(clients=False)
-        self.stop()
-        aside = VOLUME / f"aside-{int(time.time() * 1000)}"
-        run("cp", "-a", "--reflink=auto", CLUSTER, aside)
+        if whole:
+            self.let_in(clients=False)
+            self.stop()
+            aside = VOLUME / f"aside-{int(time.time() * 1000)}"
+            run("cp", "-a", "--reflink=auto", CLUSTER, aside)
         self.remember(target)
         self.rewind_or_copy()
         self.let_in(clients=True)
@@ -263,7 +306,7 @@ class Server:
         self.ask(f"ALTER SYSTEM SET primary_conninfo = {quoted(self.conninfo())}", database="postgres")
         self.reload()
         give_up = time.monotonic() + 3
-        while not self.follows():
+        while not self.follows(target):
             if time.monotonic() > give_up:
                 self.stop()
                 self.rewind_or_copy()
@@ -272,23 +315,30 @@ class Server:
             time.sleep(0.05)
 
     def rewind_or_copy(self):
+        if not COMPLETE.exists():
+            self.copy_source()
+            return
         source = f"{self.conninfo()} dbname=postgres"
         # Until its first checkpoint a server that was promoted looks as if it had no history of its own.
         run(BIN / "psql", "-X", "-c", "CHECKPOINT", source)
+        # One that was rewound and is not told that it is a standby would go on by itself, and nobody would see that it did.
+        COMPLETE.unlink()
         code, said = run(BIN / "pg_rewind", "-D", CLUSTER, "--source-server", source, "--no-sync", quiet=True)
         if code:
             log(f"pg_rewind: {said}")
-            shutil.rmtree(CLUSTER)
             self.copy_source()
+            return
         self.be_standby()
 
     def copy_source(self):
+        shutil.rmtree(CLUSTER, ignore_errors=True)
         run(BIN / "pg_basebackup", "-D", CLUSTER, "-d", self.conninfo(), "-X", "stream", "-c", "fast", "--no-sync")
         self.be_standby()
 
     def be_standby(self):
         self.write("postgresql.auto.conf", f"primary_conninfo = {quoted(self.conninfo())}\n")
         self.write("standby.signal", "")
+        COMPLETE.touch()
 
     def conninfo(self):
         host, _, port = self.told["source"].rpartition(":")
@@ -307,9 +357,11 @@ class Server:
         self.ask(f"ALTER SYSTEM SET synchronous_standby_names = {quoted(value)}", database="postgres")
         self.reload()
 
-    def follows(self):
-        sql = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"
-        return self.ask(sql, database="postgres")[0][0] > 0
+    def follows(self, target):
+        host, _, port = target["source"].rpartition(":")
+        sql = """SELECT count(*) FROM pg_stat_wal_receiver
+                 WHERE status = 'streaming' AND sender_host = %s AND sender_port = %s"""
+        return self.ask(sql, (host, int(port)), database="postgres")[0][0] > 0
 
     # Looking.
 
@@ -321,8 +373,8 @@ class Server:
                    (SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming')
                  FROM control"""
         [(recovering, epoch, fenced, lsn, age_ms, streams)] = self.ask(sql)
-        # The age of the newest beat that is there: at most one beat more than what is missing is old.
-        lag_ms = max(0, age_ms - int(BEAT * 1000)) if recovering else None
+        # The age of the newest beat that is there: what is missing is at most as old.
+        lag_ms = max(0, age_ms) if recovering else None
         return {
             "site": self.config["site"],
             "role": "standby" if recovering else "primary",
@@ -368,11 +420,10 @@ class Server:
         while True:
             time.sleep(SUPERVISED)
             with self.lock:
-                if self.runs():
+                if self.runs() or not COMPLETE.exists():
                     continue
                 log("the server has ended; it is started again")
                 try:
-                    (CLUSTER / "postmaster.pid").unlink(missing_ok=True)
                     self.let_in(clients=self.is_standby())
                     self.start()
                 except (Refused, OSError) as error:

@@ -28,11 +28,13 @@ CREATE TABLE postings (id text PRIMARY KEY, moved jsonb);
 CREATE TABLE health (id integer PRIMARY KEY, at timestamptz NOT NULL);
 INSERT INTO health VALUES (1, now()), (2, now());
 
--- The epoch, where this site decides. The lock is what a fence waits for: once it has the row, no write is under way.
+-- The epoch, where this site decides. The lock is what a fence waits for: once it has it, no write is under way, and none that
+-- comes later overtakes it.
 CREATE FUNCTION deciding() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE here control%ROWTYPE;
 BEGIN
-  SELECT * INTO here FROM control FOR SHARE;
+  PERFORM pg_advisory_xact_lock_shared(1);
+  SELECT * INTO here FROM control;
   IF here.fenced THEN
     RAISE EXCEPTION 'fenced' USING ERRCODE = 'DR001';
   END IF;
@@ -152,6 +154,4 @@ END $$;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO app, reader;
 GRANT INSERT, UPDATE, DELETE ON entries, jobs, health, registers, accounts, postings TO app;
--- A row lock asks for the right to update.
-GRANT UPDATE ON control TO app;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO app;

@@ -39,6 +39,8 @@ class Database:
         self.idle = LifoQueue()
         self.free = threading.Semaphore(CONNECTIONS)
         self.at_work = {}
+        # Those whose statement is being cancelled: the cancel may come late, and must not strike the next statement.
+        self.cancelled = set()
         self.lock = threading.Lock()
         threading.Thread(target=self.watch, daemon=True).start()
 
@@ -47,14 +49,18 @@ class Database:
             time.sleep(0.02)
             now = time.monotonic()
             with self.lock:
-                late = [one for one, until in self.at_work.items() if until <= now]
-                for one in late:
-                    self.at_work[one] = now + 1
+                late = [one for one, until in self.at_work.items() if until <= now and one not in self.cancelled]
+                self.cancelled.update(late)
             for one in late:
-                try:
-                    one.cancel()
-                except psycopg2.Error as error:
-                    log(f"cancel: {error}")
+                # A server that stands still does not take it, and others are not to wait for that.
+                threading.Thread(target=self.cancel, args=(one,), daemon=True).start()
+
+    @staticmethod
+    def cancel(connection):
+        try:
+            connection.cancel()
+        except psycopg2.Error as error:
+            log(f"cancel: {error}")
 
     def connect(self):
         try:
@@ -102,18 +108,27 @@ class Database:
             with connection.cursor() as cursor:
                 cursor.execute(sql, values or None)
                 rows = cursor.fetchall() if cursor.description else []
+            # Before anybody else has the connection.
+            everywhere = not any(NOT_EVERYWHERE in notice for notice in connection.notices)
         except psycopg2.errors.ReadOnlySqlTransaction as error:
             raise Standby() from error
         except psycopg2.Error as error:
             raise self.refusal(error) from error
         finally:
-            with self.lock:
-                self.at_work.pop(connection, None)
-            if not connection.closed:
-                self.idle.put(connection)
-        if any(NOT_EVERYWHERE in notice for notice in connection.notices):
+            self.give_back(connection)
+        if not everywhere:
             raise Refused(504, "written here, but not known to be on the standby")
         return rows
+
+    def give_back(self, connection):
+        with self.lock:
+            self.at_work.pop(connection, None)
+            cancelled = connection in self.cancelled
+            self.cancelled.discard(connection)
+        if cancelled:
+            connection.close()
+        elif not connection.closed:
+            self.idle.put(connection)
 
     @staticmethod
     def refusal(error):
@@ -123,9 +138,9 @@ class Database:
             return Refused(503, "fenced")
         if code == "DR002":
             return Refused(409, reason)
-        # An error that the server told is one of a transaction that was rolled back; but one that says that the
-        # connection ends may have come after the commit.
-        if code is not None and not code.startswith(("57P", "08")):
+        # An ERROR is of a transaction that was rolled back. What ends the session (FATAL) or the server (PANIC) may have
+        # come after the commit.
+        if code is not None and error.diag.severity_nonlocalized == "ERROR":
             return Refused(503, reason)
         return Refused(500, reason)
 

@@ -74,12 +74,17 @@ impl Action for StorageReadOnly {
 
     async fn plan(&self, _: &Tag) -> Result<Undo, ActionError> {
         let targets = self.targets.find().await.map_err(|error| self.error(error))?;
-        let mut limited = Vec::new();
+        let mut limited: Vec<Limited> = Vec::new();
         let mut all = Vec::new();
         for target in targets {
             all.extend(population(&target.process).map_err(|error| self.error(error))?);
         }
         for process in all {
+            // Sessions of a database come and go.
+            let elder = limited.iter().any(|one| one.process.node == process.node);
+            if elder && !drdrill_process::is_alive(&process) {
+                continue;
+            }
             let (node, pid) = (&process.node, process.pid);
             if !survives_refusal(&process).map_err(|error| self.error(error))? {
                 return Err(self.error(format!(

@@ -162,16 +162,18 @@ impl Hosts {
         given.await.map_err(|error| told("give its configuration to", host, &error))
     }
 
-    /// The number of a container's first process; `None` where it does not run.
-    async fn pid(&self, id: &str) -> Result<Option<i32>, ActionError> {
+    /// A container's full id and the number of its first process; `None` where it does not run.
+    async fn pid(&self, id: &str) -> Result<Option<(String, i32)>, ActionError> {
         let client = self.engine().await?.client();
-        let state = match client.inspect_container(id, None).await {
-            Ok(container) => container.state.unwrap_or_default(),
+        let (full, state) = match client.inspect_container(id, None).await {
+            Ok(container) => {
+                (container.id.unwrap_or_default(), container.state.unwrap_or_default())
+            }
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => return Ok(None),
             Err(error) => return Err(told("look at the container", id, &error)),
         };
         let pid = state.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
-        Ok(pid.filter(|_| state.running == Some(true)))
+        Ok(pid.filter(|_| state.running == Some(true)).map(|pid| (full, pid)))
     }
 }
 
@@ -230,13 +232,17 @@ impl Containers for Hosts {
             self.give_config(&name, &spec.host, config).await?;
         }
         client.start_container(&name, None).await.map_err(fail)?;
-        match self.pid(&name).await? {
-            Some(pid) => Ok(RunningContainer { id: name, pid }),
-            None => {
-                let reason = format!("it ended: {}", self.last_words(&name).await);
-                Err(ActionError::new("start", &spec.host, reason))
-            }
+        let Some((id, pid)) = self.pid(&name).await? else {
+            let reason = format!("it ended: {}", self.last_words(&name).await);
+            return Err(ActionError::new("start", &spec.host, reason));
+        };
+        if !is_here(&id, pid) {
+            let reason = format!(
+                "process {pid}, which the engine names, is none of this machine's in that container; the engine has to run here"
+            );
+            return Err(ActionError::new("start", &spec.host, reason));
         }
+        Ok(RunningContainer { id: name, pid })
     }
 
     async fn kill(&self, id: &str) -> Result<(), ActionError> {
@@ -298,11 +304,21 @@ impl Containers for Hosts {
     }
 }
 
+/// Whether a process of this machine is in that container, and not another one that has its number. One that has ended by now is
+/// noticed by whoever asks for it next.
+fn is_here(id: &str, pid: i32) -> bool {
+    match std::fs::read_to_string(format!("/proc/{pid}/cgroup")) {
+        Ok(groups) => !id.is_empty() && groups.contains(id),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
+}
+
 /// What is gone already, or on its way, is fine: whoever asks looks whether it is.
 fn all_gone(what: &str, results: Vec<Result<(), Error>>) -> Result<(), ActionError> {
     for result in results {
         match result {
-            Ok(()) | Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
+            Ok(()) | Err(Error::DockerResponseServerError { status_code: 403 | 404 | 409, .. }) => {
+            }
             Err(error) => return Err(told("remove a", what, &error)),
         }
     }

@@ -370,7 +370,7 @@ pub(crate) fn reverters(environment: Option<&Arc<dyn Environment>>) -> Reverters
     let program = program().unwrap_or_default();
     let lab = LabReverter::new(Links::of_server, Arc::new(Hosts::default()));
     Reverters::new(vec![
-        Arc::new(if environment.is_some() { lab.of_own() } else { lab }),
+        Arc::new(lab),
         Arc::new(SiteReverter {
             scope: Scope::Site,
             make_links: Links::of_server,

@@ -197,16 +197,19 @@ impl Shared {
         self.starter.hosts.as_ref()
     }
 
-    /// Starts the database of a site, which follows a leader where it has one.
+    /// Starts the database of a site, for the `first` time or again; one that has no data yet follows a leader where it has one.
     pub(super) async fn start_database(
         &self,
         hosts: &ContainerHosts,
         site: &str,
         leader: Option<&Leader<'_>>,
+        first: bool,
     ) -> Result<Node, ActionError> {
         let secrets = self.secrets();
         let config = json!({
             "site": site,
+            // Only once: one whose data is gone must not begin anew with none.
+            "create": first && leader.is_none(),
             "follow": leader.map(|leader| json!({
                 "source": leader.replication,
                 "leader_url": format!("http://{}", leader.http),
@@ -278,7 +281,7 @@ impl Shared {
                 });
                 (config, None)
             }
-            DATABASE => return self.start_database(hosts, site, None).await,
+            DATABASE => return self.start_database(hosts, site, None, false).await,
             other => return Err(ActionError::new("start", other, "there is no such host")),
         };
         hosts.start_program(&node_name(site, component), component, config, port).await

@@ -29,7 +29,7 @@ pub(super) fn config(
     let mut text = format!(
         "global\n  stats socket ipv4@0.0.0.0:{commands} level admin\n  maxconn 4000\n  nbthread 1\n\
          defaults\n  mode http\n  timeout connect 500ms\n  timeout client 1h\n  timeout server 5s\n  retries 0\n  \
-         http-reuse never\n\
+         http-reuse never\n  option http-server-close\n\
          frontend clients\n  bind :{http}\n  default_backend {BACKEND}\n\
          backend {BACKEND}\n  balance roundrobin\n"
     );

@@ -23,8 +23,8 @@ const PEER_TIMEOUT: Duration = Duration::from_secs(1);
 /// limit of its own.
 pub(super) const FOLLOW_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// The step that may take long.
-const FOLLOW: &str = "follow";
+/// The steps that may take long.
+const TAKE_LONG: [&str; 2] = ["follow", "promote"];
 
 const NOTHING: Option<&Value> = None;
 
@@ -108,7 +108,7 @@ impl Reach {
 
     async fn tell(&self, site: &str, what: &str, body: &Value) -> Result<(), ActionError> {
         let url = format!("http://{}/{what}", self.admin(site)?);
-        let http = if what == FOLLOW { &self.orders } else { &self.http };
+        let http = if TAKE_LONG.contains(&what) { &self.orders } else { &self.http };
         http.text(Method::POST, &url, None, Some(body)).await.map(drop)
     }
 }
@@ -143,7 +143,7 @@ impl SiteControl for Reach {
             "source": leader.replication,
             "leader_url": format!("http://{}", leader.http),
         });
-        self.tell(site, FOLLOW, &target).await
+        self.tell(site, "follow", &target).await
     }
 
     async fn start(&self, site: &str) -> Result<(), ActionError> {

@@ -22,8 +22,10 @@ const KIND: &str = "lab";
 /// 256 MiB.
 const GONE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an engine was asked just before its client died it has done after this time; measured: a container is made in 0.3 s.
+/// What an engine was asked just before its client went away it has done after this time; measured: a container is made in 0.3 s.
 const SETTLED: Duration = Duration::from_secs(2);
+/// Time that removing containers may take in one try.
+const REMOVED_WITHIN: Duration = Duration::from_secs(7);
 
 /// What the ledger knows of a lab.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -62,32 +64,36 @@ pub type MakeLinks = fn(&str) -> Result<Arc<dyn LinkControl>, ActionError>;
 pub struct LabReverter {
     make_links: MakeLinks,
     containers: Arc<dyn Containers>,
-    /// Whether somebody else brought the lab up, whose last wishes the engine may still be about to fulfil.
-    after_another: bool,
 }
 
 impl LabReverter {
-    /// A reverter that reaches external proxy servers through `make_links`, for labs that this process has not brought up.
+    /// A reverter that reaches external proxy servers through `make_links`.
     #[must_use]
-    pub fn new(make_links: MakeLinks, containers: Arc<dyn Containers>) -> Self {
-        Self { make_links, containers, after_another: true }
+    pub const fn new(make_links: MakeLinks, containers: Arc<dyn Containers>) -> Self {
+        Self { make_links, containers }
     }
 
-    /// The same for the lab that this process has brought up.
-    #[must_use]
-    pub fn of_own(self) -> Self {
-        Self { after_another: false, ..self }
-    }
-
-    /// Removes the containers of a lab. An engine carries out what it was asked also when the one who asked is gone by then.
+    /// Removes the containers of a lab, until none has appeared for a while. An engine carries out what it was asked also when
+    /// nobody waits for that any more; and what somebody else is removing just now it refuses to remove.
     async fn remove_containers(&self, run_id: &str) -> Result<(), ActionError> {
-        let settled = Instant::now() + if self.after_another { SETTLED } else { Duration::ZERO };
+        let began = Instant::now();
+        let mut nothing_since = began;
         loop {
-            self.containers.remove(run_id).await?;
-            if Instant::now() >= settled {
-                return Ok(());
+            let removed = self.containers.remove(run_id).await;
+            let left = match removed {
+                Ok(()) => self.containers.found(run_id).await.map(|found| !found.is_empty()),
+                Err(error) => Err(error),
+            };
+            let now = Instant::now();
+            match left {
+                Ok(false) if now - nothing_since >= SETTLED => return Ok(()),
+                Ok(false) => {}
+                // Whoever called looks at what is left.
+                Ok(true) if now - began >= REMOVED_WITHIN => return Ok(()),
+                Err(error) if now - began >= REMOVED_WITHIN => return Err(error),
+                Ok(true) | Err(_) => nothing_since = now,
             }
-            sleep(Duration::from_millis(250)).await;
+            sleep(Duration::from_millis(100)).await;
         }
     }
 

@@ -134,7 +134,7 @@ impl Shared {
         leader: Option<&Leader<'_>>,
     ) -> Result<(Vec<Node>, ServiceAddresses, String), ActionError> {
         let (direct, auth) = self.hosts_listen(hosts, site)?;
-        let mut nodes = vec![self.start_database(hosts, site, leader).await?];
+        let mut nodes = vec![self.start_database(hosts, site, leader, true).await?];
         for component in self.components().iter().filter(|one| **one != DATABASE) {
             nodes.push(self.start_host(hosts, site, component).await?);
         }
