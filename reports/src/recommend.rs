@@ -5,6 +5,9 @@
 mod conduct;
 mod exercise;
 mod objectives;
+mod program;
+
+pub use program::{ProgramRule, RULES as PROGRAM_RULES, recommend_for};
 
 use drdrill_core::record::{Recommendation, Record};
 

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::findings::{Finding, Status, findings};
 use crate::history::RunRow;
+use crate::recommend::recommend_for;
 
 /// The data of a quarterly report.
 #[must_use]
@@ -28,7 +29,7 @@ pub fn quarter(inputs: &Inputs<'_>) -> Quarter {
         counted.iter().copied().partition(|row| row.environment.emulated);
     let records =
         || inputs.records.iter().filter(|one| rows.iter().any(|row| row.run_id == one.run_id));
-    Quarter {
+    let mut quarter = Quarter {
         schema: SCHEMA.to_owned(),
         tool: inputs.tool.clone(),
         program: program(inputs.program),
@@ -63,7 +64,9 @@ pub fn quarter(inputs: &Inputs<'_>) -> Quarter {
         coverage: cells,
         cut_off,
         period,
-    }
+    };
+    quarter.recommendations = recommend_for(&quarter);
+    quarter
 }
 
 /// Whether a finding was open, or accepted, on some day of the quarter.

@@ -573,3 +573,64 @@ fn the_most_urgent_is_due_first_and_a_drill_once_for_all_services() {
         ]
     );
 }
+
+/// Ids of the rules that apply.
+fn rules(quarter: &Quarter) -> Vec<&str> {
+    quarter.recommendations.iter().map(|one| one.rule.as_str()).collect()
+}
+
+#[test]
+fn every_rule_over_the_history_applies_when_it_says_and_not_otherwise() {
+    let mut zone = row("c", "2026-11-03");
+    zone.scenario.name = "az_failure".to_owned();
+    let good = [row("a", "2026-11-01"), exercise("b", "2026-11-02"), zone];
+    assert_eq!(rules(&World::new(good.clone()).quarter()), [""; 0]);
+    let changed = |change: &dyn Fn(&mut World)| {
+        let mut world = World::new(good.clone());
+        change(&mut world);
+        rules(&world.quarter()).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(changed(&|world| drop(world.rows.pop())), ["never_drilled"]);
+    assert_eq!(changed(&|world| world.present[0].sha256.clear()), ["stale_evidence"]);
+    assert_eq!(
+        changed(&|world| world.program.drills[0].every = Some("5days".parse().unwrap())),
+        ["overdue"]
+    );
+    assert_eq!(changed(&|world| world.program.functions[0].impact = None), ["impact_unknown"]);
+    assert_eq!(
+        changed(&|world| world.rows.push(failed("d", "2026-11-04"))),
+        ["critical_finding_unowned"]
+    );
+    assert_eq!(
+        changed(&|world| {
+            world.rows.push(failed("0", "2026-10-31"));
+            world.rows.push(failed("d", "2026-11-04"));
+        }),
+        ["finding_repeats", "critical_finding_unowned"]
+    );
+    // Slower than every one of the quarter before; one that overlaps is not.
+    let slower = |before: f64| {
+        changed(&|world| {
+            let mut old = row("0", "2026-08-01");
+            old.services[0].rto.at_most_ms = Some(before);
+            world.rows.push(old);
+        })
+    };
+    assert_eq!(slower(1_000.0), ["recovery_gets_slower"]);
+    assert_eq!(slower(1_500.0), [""; 0]);
+    // Three drills with more than ten times to spare.
+    let roomy = |drills: &[&str], emulated: bool| {
+        changed(&|world| {
+            world.rows.remove(0);
+            for id in drills {
+                let mut fast = row(id, "2026-11-04");
+                fast.services[0].rto.at_most_ms = Some(499.0);
+                fast.environment.emulated = emulated;
+                world.rows.push(fast);
+            }
+        })
+    };
+    assert_eq!(roomy(&["d", "e", "f"], false), ["targets_have_room"]);
+    assert_eq!(roomy(&["d", "e"], false), [""; 0]);
+    assert_eq!(roomy(&["d", "e", "f"], true), [""; 0]);
+}
