@@ -70,7 +70,7 @@ impl Runs {
                 state,
                 Index::in_memory().map_err(Failure::with(Code::NotReady))?,
             )
-            .map_err(|trouble| trouble.failure());
+            .map_err(Trouble::failure);
         }
         let path = state.index();
         let tried = match Index::open(&path) {
@@ -99,13 +99,13 @@ impl Runs {
         }
         // The directories say it all, only slower.
         let index = Index::in_memory().map_err(Failure::with(Code::NotReady))?;
-        Self::through(state, index).map_err(|trouble| trouble.failure())
+        Self::through(state, index).map_err(Trouble::failure)
     }
 
     /// Makes the index again from nothing but the directories.
     pub(crate) fn rebuilt(state: &StateDir) -> Result<Self, Failure> {
         let index = Index::anew(&state.index()).map_err(Failure::with(Code::NotReady))?;
-        Self::through(state, index).map_err(|trouble| trouble.failure())
+        Self::through(state, index).map_err(Trouble::failure)
     }
 
     /// Enters what the index lacks, forgets what is gone, and looks at runs without a record.

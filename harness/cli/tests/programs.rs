@@ -205,7 +205,7 @@ fn a_drill_with_settings_of_its_own_shows_nothing_of_the_program() {
     assert_eq!(record["scenario"]["settings"], json!(["every=60ms"]));
     let_it_pass(&sandbox, record["run_id"].as_str().unwrap(), |_| ());
     let cell = quarter(&sandbox)["coverage"][0].clone();
-    assert_eq!(cell["status"], "not_verified");
+    assert_eq!(cell["status"], "never_tested");
     assert!(cell["because"].to_string().contains("every=60ms"), "{cell:#}");
     let table = sandbox.run("history").exits(0).stdout;
     assert!(table.contains("every=60ms"), "{table}");

@@ -140,13 +140,12 @@ type Track<'a> = (&'a str, &'a str, bool);
 /// The findings of `rows`, as they stood at the end of the day `as_of`; whatever is later is left out. A drill that did not pass
 /// is to be repeated within `retest`.
 ///
-/// Scenarios that must fail show that drdrill notices, and have no findings.
+/// Scenarios that must fail show that drdrill notices, and runs with settings of their own are experiments: neither opens a
+/// finding, nor closes one.
 #[must_use]
 pub fn findings(rows: &[RunRow], words: &[Line], as_of: Date, retest: Every) -> Findings {
-    let mut rows: Vec<&RunRow> = rows
-        .iter()
-        .filter(|row| !row.scenario.must_fail && row.started.date_naive() <= as_of.0)
-        .collect();
+    let mut rows: Vec<&RunRow> =
+        rows.iter().filter(|row| row.counts() && row.started.date_naive() <= as_of.0).collect();
     rows.sort_by(|a, b| (a.started, &a.run_id).cmp(&(b.started, &b.run_id)));
     let mut all: Vec<Finding> = Vec::new();
     // Of each problem the finding that it was last, open or closed.

@@ -155,6 +155,13 @@ impl RunRow {
         })
     }
 
+    /// Whether it is a drill of the system, as its scenario is written. One that must fail shows that drdrill notices; one
+    /// with settings of its own is an experiment. Neither says whether what is asked for was shown.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        !self.scenario.must_fail && self.scenario.settings.is_empty()
+    }
+
     /// The slowest recovery over all services; one that never came back is slower than any other.
     #[must_use]
     pub fn slowest(&self) -> Option<&Rto> {

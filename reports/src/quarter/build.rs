@@ -23,8 +23,7 @@ pub fn quarter(inputs: &Inputs<'_>) -> Quarter {
         all.all.into_iter().filter(|finding| was_open_in(finding, &period)).collect();
     let facts = standing::facts(&cells, &lines, &cut_off, &of_quarter, &period);
     let accepted_risks = standing::accepted(inputs, &of_quarter, period.as_of);
-    let counted: Vec<&RunRow> =
-        rows.iter().copied().filter(|row| !row.scenario.must_fail).collect();
+    let counted: Vec<&RunRow> = rows.iter().copied().filter(|row| row.counts()).collect();
     let (emulated, real): (Vec<&RunRow>, Vec<&RunRow>) =
         counted.iter().copied().partition(|row| row.environment.emulated);
     let records =

@@ -108,7 +108,7 @@ pub(super) fn plans(inputs: &Inputs<'_>, period: &Period) -> Vec<PlanLine> {
         let mut rows: Vec<_> = inputs
             .rows
             .iter()
-            .filter(|row| day_of(row) <= period.as_of && !row.scenario.must_fail)
+            .filter(|row| day_of(row) <= period.as_of && row.counts())
             .filter(|row| {
                 entries().any(|(entry, present)| {
                     present.scenario == row.scenario.name

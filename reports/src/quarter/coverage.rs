@@ -167,7 +167,8 @@ pub struct Due {
 
 /// Looks at everything that the program asks for, in its order.
 pub(super) fn coverage(inputs: &Inputs<'_>, period: &Period) -> Vec<Cell> {
-    let mut rows: Vec<&RunRow> = inputs.rows.iter().filter(|row| counts(row, period)).collect();
+    let mut rows: Vec<&RunRow> =
+        inputs.rows.iter().filter(|row| was_drilled(row, period)).collect();
     rows.sort_by(|a, b| (a.started, &a.run_id).cmp(&(b.started, &b.run_id)));
     let mut cells = Vec::new();
     for (entry, present) in inputs.program.drills.iter().zip(inputs.present) {
@@ -182,8 +183,8 @@ pub(super) fn coverage(inputs: &Inputs<'_>, period: &Period) -> Vec<Cell> {
     cells
 }
 
-/// Whether a run is a drill of the system, and was over by then.
-fn counts(row: &RunRow, period: &Period) -> bool {
+/// Whether a run had begun by then, and is none of those that must fail.
+fn was_drilled(row: &RunRow, period: &Period) -> bool {
     !row.scenario.must_fail && day_of(row) <= period.as_of
 }
 
@@ -213,10 +214,18 @@ impl Asked<'_> {
     fn cell(&self, rows: &[&RunRow], service: &ServiceFacts) -> Cell {
         let of_service = |row: &RunRow| row.services.iter().any(|one| one.name == service.name);
         let mine = rows.iter().rev().filter(|row| self.is_of(row) && of_service(row));
-        let mine: Vec<&RunRow> = mine.copied().collect();
+        let (mine, experiments): (Vec<&RunRow>, Vec<&RunRow>) =
+            mine.copied().partition(|row| row.counts());
         let last = mine.first().copied();
         let last_pass = mine.iter().find(|row| row.verdict == Verdict::Pass).copied();
-        let (status, because, next) = self.judge(last, service);
+        let (status, mut because, next) = self.judge(last, service);
+        let later =
+            experiments.first().filter(|row| last.is_none_or(|last| row.started > last.started));
+        if let Some(row) = later {
+            let (on, word, settings) =
+                (day_of(row), row.verdict.word(), row.scenario.settings.join(", "));
+            because.push(format!("a later run, on {on}, had settings of its own and does not count ({word}; {settings})"));
+        }
         let overdue = status != Status::Excluded
             && match last {
                 // Since when it is asked for, nobody says.
@@ -311,8 +320,6 @@ impl Asked<'_> {
         };
         let ran = &pass.scenario;
         say(ran.sha256 != self.present.sha256, "the scenario has changed since".to_owned());
-        let settings = ran.settings.join(", ");
-        say(!ran.settings.is_empty(), format!("it ran with settings of its own: {settings}"));
         let definition = pass.environment.definition.as_deref();
         say(
             definition.is_some_and(|one| one != self.place.definition),
@@ -421,7 +428,8 @@ pub(super) fn outside(inputs: &Inputs<'_>, period: &Period) -> Vec<Outside> {
     };
     let within_a_year = |row: &RunRow| day_of(row).days_to(period.as_of) < 366;
     let mut found: Vec<Outside> = Vec::new();
-    let mut rows: Vec<&RunRow> = inputs.rows.iter().filter(|row| counts(row, period)).collect();
+    let mut rows: Vec<&RunRow> =
+        inputs.rows.iter().filter(|row| was_drilled(row, period)).collect();
     rows.sort_by(|a, b| (a.started, &a.run_id).cmp(&(b.started, &b.run_id)));
     for row in rows.into_iter().filter(|row| within_a_year(row) && !asked(row)) {
         let tabletop = row.kind == Kind::Tabletop;

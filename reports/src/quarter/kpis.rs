@@ -119,7 +119,7 @@ pub(super) fn recoveries<'a>(services: impl IntoIterator<Item = &'a ServiceRow>)
     Spread::of(measured.map(|service| service.rto.at_most_ms))
 }
 
-/// Rates and times of runs. Must-fail scenarios are none of them already.
+/// Rates and times of runs, all of which count.
 pub(super) fn kpis(rows: &[&RunRow], cut_off: u64) -> Kpis {
     let drills = || rows.iter().filter(|row| row.kind != Kind::Tabletop);
     let exercises = rows.iter().filter(|row| row.kind == Kind::Tabletop);

@@ -72,7 +72,7 @@ pub struct Facts {
     pub verified_on_emulated: u64,
     /// Excluded, and not among those that are asked for.
     pub excluded: u64,
-    /// Drills of the quarter; exercises, what must fail and what was cut off are not among them.
+    /// Drills of the quarter; exercises, experiments, what must fail and what was cut off are not among them.
     pub drills: u64,
     /// Of those, passed.
     pub drills_passed: u64,
@@ -86,6 +86,8 @@ pub struct Facts {
     pub cut_off: u64,
     /// Runs of scenarios that must fail.
     pub must_fail: u64,
+    /// Runs with settings of their own, which count nowhere.
+    pub experiments: u64,
     /// Runs that came from other machines.
     pub imported: u64,
     /// Faults that could not be taken back.
@@ -156,7 +158,8 @@ pub(super) fn facts(
     let count = |number: usize| number as u64;
     let asked = || cells.iter().filter(|cell| cell.status != coverage::Status::Excluded);
     let of = |status| count(asked().filter(|cell| cell.status == status).count());
-    let real = || drills.iter().filter(|one| !one.must_fail && one.kind != Kind::Tabletop);
+    let counting = || drills.iter().filter(|one| !one.must_fail && one.settings.is_empty());
+    let real = || counting().filter(|one| one.kind != Kind::Tabletop);
     let with = |verdict| count(real().filter(|one| one.verdict == verdict).count());
     let open = || findings.iter().filter(|one| one.status == Status::Open);
     let in_quarter = |at: chrono::DateTime<chrono::Utc>| period.has(Date(at.date_naive()));
@@ -176,9 +179,12 @@ pub(super) fn facts(
         drills_passed: with(Verdict::Pass),
         drills_failed: with(Verdict::Fail),
         drills_unknown: with(Verdict::Unknown),
-        exercises: count(drills.iter().filter(|one| one.kind == Kind::Tabletop).count()),
+        exercises: count(counting().filter(|one| one.kind == Kind::Tabletop).count()),
         cut_off: count(cut_off.len()),
         must_fail: count(drills.iter().filter(|one| one.must_fail).count()),
+        experiments: count(
+            drills.iter().filter(|one| !one.must_fail && !one.settings.is_empty()).count(),
+        ),
         imported: count(drills.iter().filter(|one| one.imported).count()),
         leftovers: drills.iter().map(|one| one.leftovers).sum(),
         findings_open: count(open().count()),

@@ -205,7 +205,7 @@ fn what_passed_on_what_is_there_today_is_verified_until_its_time_comes_again() {
 #[test]
 fn a_pass_on_something_else_is_not_verified() {
     type Change = fn(&mut World);
-    let changes: [(Change, &str); 12] = [
+    let changes: [(Change, &str); 11] = [
         (|world| world.present[0].sha256 = "other".to_owned(), "the scenario has changed"),
         (
             |world| world.present[0].places[0].definition = "other".to_owned(),
@@ -223,10 +223,6 @@ fn a_pass_on_something_else_is_not_verified() {
         (
             |world| world.present[0].places[0].services[0].targets.rlo = Some(Share::percent(90)),
             "RLO objective was ≥ 80 % and is ≥ 90 %",
-        ),
-        (
-            |world| world.rows[0].scenario.settings = vec!["failback=none".to_owned()],
-            "failback=none",
         ),
         (|world| world.program.plans[0].since = day("2026-11-02"), "version 2 of the plan site"),
         (
@@ -327,6 +323,28 @@ fn what_must_fail_counts_nowhere() {
     assert_eq!((quarter.kpis.drills.n, quarter.facts.must_fail, quarter.drills.len()), (0, 1, 1));
     assert!(quarter.findings.is_empty() && quarter.costs.is_empty() && quarter.trends.is_empty());
     assert_eq!(quarter.coverage[0].status, Status::NeverTested);
+}
+
+#[test]
+fn an_experiment_is_listed_and_counts_nowhere() {
+    let tried = |mut row: RunRow| {
+        row.scenario.settings = vec!["targets.rto=10h".to_owned()];
+        row
+    };
+    let both = [tried(row("a", "2026-11-01")), tried(failed("b", "2026-11-02"))];
+    let quarter = World::new(both.clone()).quarter();
+    assert_eq!((quarter.facts.experiments, quarter.facts.drills, quarter.drills.len()), (2, 0, 2));
+    assert_eq!((quarter.kpis.drills.n, quarter.kpis.rto.n, quarter.findings.len()), (0, 0, 0));
+    assert!(
+        quarter.trends.is_empty() && quarter.costs.is_empty() && quarter.plans[0].last.is_none()
+    );
+    let cell = &quarter.coverage[0];
+    assert_eq!(cell.status, Status::NeverTested);
+    assert!(cell.because.iter().any(|text| text.contains("targets.rto=10h")), "{:?}", cell.because);
+    // Nor does it take a pass away.
+    let [first, second] = both;
+    let cell = World::new([row("c", "2026-11-01"), first, second]).site();
+    assert_eq!((cell.status, cell.last.unwrap().run_id.as_str()), (Status::Verified, "c"));
 }
 
 #[test]

@@ -109,7 +109,7 @@ pub(super) fn trends(inputs: &Inputs<'_>, period: &Period) -> Vec<Trend> {
         .filter(|row| {
             let day = day_of(row);
             let shown = day >= quarters[0].first() && day <= period.as_of;
-            shown && row.kind != Kind::Tabletop && row.faults > 0 && !row.scenario.must_fail
+            shown && row.kind != Kind::Tabletop && row.faults > 0 && row.counts()
         })
         .collect();
     rows.sort_by(|a, b| (a.started, &a.run_id).cmp(&(b.started, &b.run_id)));

@@ -21,6 +21,7 @@ pub fn parse_program(
 
 #[cfg(test)]
 mod tests {
+    use super::super::Class::{Component, Full, Replication, Tabletop};
     use super::*;
 
     const GOOD: &str = "\
@@ -60,7 +61,6 @@ exclusions:
     fn the_good_program_is_good_and_has_the_usual_cadence() {
         let program = parse_program("p.yaml", GOOD, &known()).unwrap();
         let days = |class| program.cadence.of(class).days;
-        use super::super::Class::{Component, Full, Replication, Tabletop};
         assert_eq!([Full, Component, Replication, Tabletop].map(days), [90, 31, 7, 31]);
     }
 

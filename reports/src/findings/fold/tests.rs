@@ -104,10 +104,16 @@ fn a_warning_of_a_drill_that_passed_is_closed_by_one_that_passes_without_it() {
 }
 
 #[test]
-fn what_must_fail_has_no_findings() {
-    let mut row = run("a", 1, Verdict::Fail, &["rto"]);
-    row.scenario.must_fail = true;
-    assert_eq!(at_end(&[row], &[]), []);
+fn what_must_fail_and_what_is_an_experiment_opens_and_closes_none() {
+    let failed = run("a", 1, Verdict::Fail, &["rto"]);
+    let mut twin = run("b", 2, Verdict::Fail, &["rto"]);
+    twin.scenario.must_fail = true;
+    let mut tried = run("c", 2, Verdict::Fail, &["rto"]);
+    tried.scenario.settings = vec!["failover=none".to_owned()];
+    assert_eq!(at_end(&[twin, tried.clone()], &[]), []);
+    // An objective that was laid lower for one run was not met.
+    let lax = RunRow { verdict: Verdict::Pass, problems: Vec::new(), ..tried };
+    assert_eq!(at_end(&[failed, lax], &[])[0].status, Status::Open);
 }
 
 #[test]

@@ -39,6 +39,7 @@ struct Row {
 }
 
 /// What only programs want to know.
+#[expect(clippy::struct_excessive_bools, reason = "facts, each of its own")]
 #[derive(Debug, Serialize)]
 struct Details {
     kind: Kind,
