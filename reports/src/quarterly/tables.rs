@@ -24,7 +24,6 @@ fn section(
     vec![heading(id, title), below]
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "dates and borrowed texts alike")]
 fn text(text: impl std::fmt::Display) -> Cell {
     Cell::Text(format!("{text}"))
 }
