@@ -89,7 +89,7 @@ pub(super) fn blocks(quarter: &Quarter) -> Vec<Block> {
         blocks.push(Block::Text(text));
     }
     if let Some(next) = quarter.next.first() {
-        let overdue = if next.overdue { ", which has passed" } else { "" };
+        let overdue = if next.overdue { ", and overdue" } else { "" };
         blocks.push(Block::Text(format!(
             "Next to be drilled: {} on {}, due on {}{overdue} ({}).",
             next.scenario, next.environment, next.on, next.because
