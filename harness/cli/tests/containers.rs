@@ -300,7 +300,7 @@ fn mark_of(pid: i32) -> Option<String> {
 }
 
 /// Writes of eight clients at once for two seconds, at the primary site; prints how often each status came.
-const WRITERS: &str = r#"
+const WRITERS: &str = r"
 import sys; sys.path.insert(0, '/usr/local/lib/drdrill')
 import collections, hashlib, http.client, json, threading, time, web
 token = web.issue(json.load(open('/etc/drdrill.json'))['token_secret'], 'drill', 60000)
@@ -317,7 +317,7 @@ def write(client):
 threads = [threading.Thread(target=write, args=(client,)) for client in range(8)]
 [one.start() for one in threads]; [one.join() for one in threads]
 print(json.dumps(count))
-"#;
+";
 
 #[test]
 fn what_the_standby_may_not_have_is_acknowledged_to_nobody() {

@@ -41,7 +41,7 @@ pub(super) const GATEWAY: &str = "gateway";
 /// The network that the gateways are in.
 const BETWEEN: &str = "between";
 /// Time a host may take until it listens. A standby copies its primary's data first.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 /// Time between two looks at whether it does.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 /// Time one of these looks may take.
@@ -169,6 +169,17 @@ impl ContainerHosts {
         self.start(host, &["python3", "-B", &program, CONFIG], config, port).await
     }
 
+    /// Where the hosts of a site listen, and where its logins are checked.
+    pub(super) fn of_site(&self, site: &str) -> Result<(ServiceAddresses, String), ActionError> {
+        let (database, service) = (node_name(site, DATABASE), node_name(site, SERVICE));
+        let addresses = ServiceAddresses {
+            http: self.at(&service, HTTP)?,
+            admin: self.at(&database, ADMIN)?,
+            replication: self.at(&database, POSTGRESQL)?,
+        };
+        Ok((addresses, self.at(&node_name(site, AUTH), HTTP)?))
+    }
+
     /// What a program of a site needs to ask its database.
     fn database(&self, site: &str, role: &str) -> Result<String, ActionError> {
         let (_, address) = self.address(&node_name(site, DATABASE))?;
@@ -228,21 +239,6 @@ impl Shared {
         hosts.start_program(&node_name(site, DATABASE), DATABASE, config, Some(ADMIN)).await
     }
 
-    /// Where the hosts of a site listen.
-    pub(super) fn hosts_listen(
-        &self,
-        hosts: &ContainerHosts,
-        site: &str,
-    ) -> Result<(ServiceAddresses, String), ActionError> {
-        let (database, service) = (node_name(site, DATABASE), node_name(site, SERVICE));
-        let addresses = ServiceAddresses {
-            http: hosts.at(&service, HTTP)?,
-            admin: hosts.at(&database, ADMIN)?,
-            replication: hosts.at(&database, POSTGRESQL)?,
-        };
-        Ok((addresses, hosts.at(&node_name(site, AUTH), HTTP)?))
-    }
-
     /// Starts one host of a site that works with its database.
     pub(super) async fn start_host(
         &self,
@@ -250,7 +246,7 @@ impl Shared {
         site: &str,
         component: &str,
     ) -> Result<Node, ActionError> {
-        let (addresses, auth) = self.hosts_listen(hosts, site)?;
+        let (addresses, auth) = hosts.of_site(site)?;
         let secrets = self.secrets();
         let (config, port) = match component {
             SERVICE => {

@@ -133,7 +133,7 @@ impl Shared {
         site: &str,
         leader: Option<&Leader<'_>>,
     ) -> Result<(Vec<Node>, ServiceAddresses, String), ActionError> {
-        let (direct, auth) = self.hosts_listen(hosts, site)?;
+        let (direct, auth) = hosts.of_site(site)?;
         let mut nodes = vec![self.start_database(hosts, site, leader, true).await?];
         for component in self.components().iter().filter(|one| **one != DATABASE) {
             nodes.push(self.start_host(hosts, site, component).await?);
