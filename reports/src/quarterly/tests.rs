@@ -211,12 +211,14 @@ fn poisoned(program: &Program, text: &str) -> Program {
         match value {
             serde_json::Value::String(string) if here => text.clone_into(string),
             serde_json::Value::Array(values) => {
-                values.iter_mut().for_each(|value| walk(value, text, here))
+                for value in values {
+                    walk(value, text, here);
+                }
             }
             serde_json::Value::Object(fields) => {
-                fields
-                    .iter_mut()
-                    .for_each(|(key, value)| walk(value, text, PEOPLE.contains(&key.as_str())));
+                for (key, value) in fields {
+                    walk(value, text, PEOPLE.contains(&key.as_str()));
+                }
             }
             _ => {}
         }
