@@ -681,7 +681,7 @@ pub(crate) enum ReportFormat {
     Json,
     /// One line a result.
     Csv,
-    /// JUnit XML for CI systems, one test case a result.
+    /// `JUnit` XML for CI systems, one test case a result.
     Junit,
 }
 

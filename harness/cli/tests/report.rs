@@ -115,7 +115,7 @@ fn a_quarter_is_told_from_no_drill_and_from_one() {
     assert!(text.contains("No drill was run in this quarter: nothing new is known."), "{text}");
     assert!(page.contains("– never tested") && csv.contains(",coverage,"), "{csv}");
 
-    sandbox.run("run complete_site_failure --set failback=none").exits(0);
+    sandbox.run("run complete_site_failure").exits(0);
     let before = files(&sandbox.state.join("runs"));
     let (text, page, csv) = tell("one");
     assert!(text.contains("1 drill was run: 1 passed, 0 failed, 0 could not tell."), "{text}");

@@ -361,6 +361,8 @@ fn one_failure_of_one_sample_among_a_million_is_drawn_where_it_was() {
         // One rectangle, a bin wide, over the moment.
         assert_eq!(failed[0].matches('M').count(), 1, "{shape}: {failed:?}");
         let x: f64 = place[0].parse().unwrap();
+        let height: f64 = place[3].parse().unwrap();
+        assert!(height >= 3.0, "{shape}: too small to be seen: {failed:?}");
         let (left, right) = (46.0, width - 6.0);
         let bin = (right - left) / bins;
         let expected = left + (ms / duration) * (right - left);

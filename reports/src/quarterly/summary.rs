@@ -46,6 +46,10 @@ pub(super) fn lead(quarter: &Quarter) -> String {
         }
         say.push(drills + ".");
     }
+    if facts.experiments > 0 {
+        let runs = counted(facts.experiments, "run was an experiment", "runs were experiments");
+        say.push(format!("{runs} with settings changed, and counts for nothing."));
+    }
     if facts.exercises > 0 {
         say.push(format!(
             "{} walked through on paper.",

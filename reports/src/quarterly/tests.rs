@@ -216,9 +216,9 @@ fn poisoned(program: &Program, text: &str) -> Program {
                 }
             }
             serde_json::Value::Object(fields) => {
-                fields
-                    .iter_mut()
-                    .for_each(|(key, value)| walk(value, text, PEOPLE.contains(&key.as_str())));
+                for (key, value) in fields {
+                    walk(value, text, PEOPLE.contains(&key.as_str()));
+                }
             }
             _ => {}
         }
