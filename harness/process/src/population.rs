@@ -59,7 +59,7 @@ mod tests {
     fn a_process_of_our_own_namespace_is_alone() {
         let pid = i32::try_from(std::process::id()).unwrap();
         let me = crate::of_process("me", pid).unwrap();
-        assert_eq!(population(&me).unwrap(), [me.clone()]);
+        assert_eq!(population(&me).unwrap(), std::slice::from_ref(&me));
         let other = ProcessIdentity { start_time: me.start_time + 1, ..me };
         assert_eq!(population(&other).unwrap(), []);
     }
@@ -85,7 +85,7 @@ mod tests {
             assert!(Instant::now() < give_up, "{found:?}");
         };
         // One that is not the first stands for itself.
-        assert_eq!(population(&found[1]).unwrap(), [found[1].clone()]);
+        assert_eq!(population(&found[1]).unwrap(), found[1..2]);
         unshare.kill().unwrap();
         unshare.wait().unwrap();
         while !population(&found[0]).unwrap().is_empty() {
