@@ -112,6 +112,12 @@ mod tests {
         assert!(all.matches(None, None, Ended::CutOff, None));
         let since = Filter { since: Some(Utc::now()), ..Filter::default() };
         assert!(!since.matches(None, None, Ended::CutOff, None));
+        let now = Utc::now();
+        let until = Filter { until: Some(now), ..Filter::default() };
+        let before = now - chrono::TimeDelta::seconds(1);
+        assert!(until.matches(None, None, Ended::CutOff, Some(before)));
+        assert!(!until.matches(None, None, Ended::CutOff, Some(now)));
+        assert!(!until.matches(None, None, Ended::CutOff, None));
         let site = Filter { scenarios: vec!["site".to_owned()], ..Filter::default() };
         assert!(!site.matches(None, None, Ended::Running, None));
         assert!(site.matches(Some("site"), None, Ended::Running, None));

@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks whether they are gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// Why an index is made where there is none.
+const NONE: &str = "there was none";
+
 /// Columns for people with `sqlite3`, and for filters; `row` is what drdrill itself reads.
 const TABLES: &str = "
 CREATE TABLE runs (
@@ -114,12 +117,20 @@ impl Index {
     /// # Errors
     /// When it cannot be made or opened, or others use what has to be replaced.
     pub fn open(path: &Path) -> Result<(Self, Option<String>), IndexError> {
-        let why = match Self::open_there(path) {
-            Ok(Ok(index)) => return Ok((index, None)),
-            Ok(Err(why)) | Err(IndexError::Damaged { why, .. }) => why,
-            Err(error) => return Err(error),
+        let shared = lock(path, false)?;
+        if let Ok(connection) = usable(path)? {
+            return Ok((Self { connection, path: path.to_owned(), _lock: Some(shared) }, None));
+        }
+        drop(shared);
+        let alone = lock(path, true)?;
+        // Somebody else may have made it while this one waited.
+        let why = match usable(path)? {
+            Ok(connection) => {
+                return Ok((Self { connection, path: path.to_owned(), _lock: Some(alone) }, None));
+            }
+            Err(why) => why,
         };
-        Ok((Self::anew(path)?, Some(why)))
+        Ok((Self::replace(path, alone)?, Some(why)))
     }
 
     /// Makes an empty index at `path`, in place of any that is there. Nobody else can open it while this value lives.
@@ -127,7 +138,11 @@ impl Index {
     /// # Errors
     /// When others use the old one, or it cannot be made.
     pub fn anew(path: &Path) -> Result<Self, IndexError> {
-        let lock = lock(path, true)?;
+        Self::replace(path, lock(path, true)?)
+    }
+
+    /// Makes an empty one, under the lock that nobody else has.
+    fn replace(path: &Path, lock: File) -> Result<Self, IndexError> {
         for ending in ["", "-wal", "-shm", "-journal"] {
             let mut name = path.as_os_str().to_owned();
             name.push(ending);
@@ -142,8 +157,8 @@ impl Index {
             }
         }
         let connection = Connection::open(path).map_err(|error| failed(path, &error))?;
+        prepare(&connection).map_err(|error| failed(path, &error))?;
         let index = Self { connection, path: path.to_owned(), _lock: Some(lock) };
-        index.prepare()?;
         index.make()?;
         Ok(index)
     }
@@ -158,41 +173,6 @@ impl Index {
         let index = Self { connection, path, _lock: None };
         index.make()?;
         Ok(index)
-    }
-
-    /// The index that is there, or why there is none that can be used.
-    fn open_there(path: &Path) -> Result<Result<Self, String>, IndexError> {
-        if !path.exists() {
-            return Ok(Err("there was none".to_owned()));
-        }
-        let lock = lock(path, false)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection =
-            Connection::open_with_flags(path, flags).map_err(|error| failed(path, &error))?;
-        let index = Self { connection, path: path.to_owned(), _lock: Some(lock) };
-        index.prepare()?;
-        let number = |pragma: &str| {
-            index
-                .connection
-                .pragma_query_value(None, pragma, |row| row.get::<_, i64>(0))
-                .map_err(|error| failed(path, &error))
-        };
-        let (application, version) = (number("application_id")?, number("user_version")?);
-        if (application, version) != (APPLICATION, SCHEMA_VERSION) {
-            return Ok(Err(format!("its schema is {version}, and not {SCHEMA_VERSION}")));
-        }
-        Ok(Ok(index))
-    }
-
-    fn prepare(&self) -> Result<(), IndexError> {
-        let prepare = || {
-            self.connection.busy_timeout(PATIENCE)?;
-            // Readers and the writer do not wait for each other, and a crash of the machine spoils nothing.
-            self.connection.pragma_update(None, "journal_mode", "wal")?;
-            self.connection.pragma_update(None, "synchronous", "normal")?;
-            self.connection.pragma_update(None, "foreign_keys", true)
-        };
-        prepare().map_err(|error| failed(&self.path, &error))
     }
 
     fn make(&self) -> Result<(), IndexError> {
@@ -305,6 +285,40 @@ impl Index {
         };
         Ok(read().map_err(|error| failed(&self.path, &error))?.join("\n"))
     }
+}
+
+/// The index that is there, or why there is none that can be used.
+fn usable(path: &Path) -> Result<Result<Connection, String>, IndexError> {
+    if !path.exists() {
+        return Ok(Err(NONE.to_owned()));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let look = || {
+        let connection = Connection::open_with_flags(path, flags)?;
+        prepare(&connection)?;
+        let number =
+            |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+        let numbers = (number("application_id")?, number("user_version")?);
+        Ok((connection, numbers))
+    };
+    match look() {
+        Ok((connection, (APPLICATION, SCHEMA_VERSION))) => Ok(Ok(connection)),
+        Ok((_, (_, version))) => {
+            Ok(Err(format!("its schema is {version}, and not {SCHEMA_VERSION}")))
+        }
+        Err(error) => match failed(path, &error) {
+            IndexError::Damaged { why, .. } => Ok(Err(why)),
+            other => Err(other),
+        },
+    }
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(PATIENCE)?;
+    // Readers and the writer do not wait for each other, and a crash of the machine spoils nothing.
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.pragma_update(None, "foreign_keys", true)
 }
 
 /// The lock beside the index, taken alone or with others.

@@ -22,7 +22,11 @@ pub fn quarter(inputs: &Inputs<'_>) -> Quarter {
     let cells = coverage::coverage(inputs, &period);
     let of_quarter: Vec<Finding> =
         all.all.into_iter().filter(|finding| was_open_in(finding, &period)).collect();
-    let facts = standing::facts(&cells, &lines, &cut_off, &of_quarter, &period);
+    let asked_for = |finding: &Finding| {
+        let (scenario, environment) = (&finding.scenario, &finding.environment);
+        coverage::is_asked_for(inputs, scenario, environment, finding.tabletop)
+    };
+    let facts = standing::facts(&cells, &lines, &cut_off, &of_quarter, &period, asked_for);
     let accepted_risks = standing::accepted(inputs, &of_quarter, period.as_of);
     let counted: Vec<&RunRow> = rows.iter().copied().filter(|row| row.counts()).collect();
     let (emulated, real): (Vec<&RunRow>, Vec<&RunRow>) =

@@ -417,14 +417,25 @@ fn not_shown(then: &ServiceRow, asked: &ServiceEntry) -> Vec<String> {
     lacks
 }
 
+/// Whether the program asks for drills of a scenario on an environment, or for exercises.
+pub(super) fn is_asked_for(
+    inputs: &Inputs<'_>,
+    scenario: &str,
+    environment: &str,
+    tabletop: bool,
+) -> bool {
+    inputs.program.drills.iter().zip(inputs.present).any(|(entry, present)| {
+        present.scenario == scenario
+            && (entry.class == Class::Tabletop) == tabletop
+            && present.places.iter().any(|place| place.environment == environment)
+    })
+}
+
 /// What was drilled within a year and is not in the program, by scenario and environment.
 pub(super) fn outside(inputs: &Inputs<'_>, period: &Period) -> Vec<Outside> {
     let asked = |row: &RunRow| {
-        inputs.program.drills.iter().zip(inputs.present).any(|(entry, present)| {
-            present.scenario == row.scenario.name
-                && (entry.class == Class::Tabletop) == (row.kind == Kind::Tabletop)
-                && present.places.iter().any(|place| place.environment == row.environment.name)
-        })
+        let tabletop = row.kind == Kind::Tabletop;
+        is_asked_for(inputs, &row.scenario.name, &row.environment.name, tabletop)
     };
     let within_a_year = |row: &RunRow| day_of(row).days_to(period.as_of) < 366;
     let mut found: Vec<Outside> = Vec::new();

@@ -92,7 +92,9 @@ pub struct Facts {
     pub imported: u64,
     /// Faults that could not be taken back.
     pub leftovers: u64,
-    /// Findings that are open.
+    /// Findings that are open of what is not in the program. They are among none of the following.
+    pub findings_outside: u64,
+    /// Findings that are open of what the program asks for.
     pub findings_open: u64,
     /// Of those, critical.
     pub findings_critical: u64,
@@ -154,6 +156,7 @@ pub(super) fn facts(
     cut_off: &[CutOff],
     findings: &[Finding],
     period: &Period,
+    asked_for: impl Fn(&Finding) -> bool,
 ) -> Facts {
     let count = |number: usize| number as u64;
     let asked = || cells.iter().filter(|cell| cell.status != coverage::Status::Excluded);
@@ -161,7 +164,10 @@ pub(super) fn facts(
     let counting = || drills.iter().filter(|one| !one.must_fail && one.settings.is_empty());
     let real = || counting().filter(|one| one.kind != Kind::Tabletop);
     let with = |verdict| count(real().filter(|one| one.verdict == verdict).count());
-    let open = || findings.iter().filter(|one| one.status == Status::Open);
+    let (findings, outside): (Vec<&Finding>, Vec<&Finding>) =
+        findings.iter().partition(|one| asked_for(one));
+    let is_open = |one: &&&Finding| one.status == Status::Open;
+    let open = || findings.iter().filter(is_open);
     let in_quarter = |at: chrono::DateTime<chrono::Utc>| period.has(Date(at.date_naive()));
     let verified = |cell: &&Cell| cell.status == coverage::Status::Verified;
     Facts {
@@ -187,6 +193,7 @@ pub(super) fn facts(
         ),
         imported: count(drills.iter().filter(|one| one.imported).count()),
         leftovers: drills.iter().map(|one| one.leftovers).sum(),
+        findings_outside: count(outside.iter().filter(is_open).count()),
         findings_open: count(open().count()),
         findings_critical: count(open().filter(|one| one.severity == Severity::Critical).count()),
         findings_overdue: count(open().filter(|one| one.overdue).count()),
@@ -250,6 +257,11 @@ pub(super) fn standing(facts: &Facts, accepted: &[AcceptedRiskLine]) -> Standing
             vec![
                 cells(facts.verified_on_emulated, "verified on emulated environments"),
                 some(facts.findings_open, "finding is open", "findings are open"),
+                some(
+                    facts.findings_outside,
+                    "finding is open of what is not in the program",
+                    "findings are open of what is not in the program",
+                ),
                 some(risks, "risk was accepted", "risks were accepted"),
                 some(facts.excluded, "cell is excluded", "cells are excluded"),
             ],

@@ -545,6 +545,10 @@ fn what_is_not_in_the_program_is_told_apart() {
         ("elsewhere", 1)
     );
     assert_eq!(quarter.drills[0].class, None);
+    // Its findings are shown, and are not those of the program.
+    assert_eq!((quarter.findings.len(), quarter.facts.findings_outside), (1, 1));
+    assert_eq!((quarter.facts.findings_open, quarter.facts.findings_critical), (0, 0));
+    assert_eq!(quarter.standing.verdict, StandingVerdict::Inconclusive);
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use drdrill_core::program::Class;
 use drdrill_core::scenario::Kind;
 use drdrill_core::verdict::Verdict;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::coverage::is_asked_for;
 use super::kpis::{Outcomes, Spread, recoveries};
 use super::{Inputs, Period, QuarterOf, day_of};
 use crate::history::{RunRow, ServiceRow};
@@ -128,20 +128,12 @@ pub(super) fn trends(inputs: &Inputs<'_>, period: &Period) -> Vec<Trend> {
             environment: environment.to_owned(),
             service: service.to_owned(),
             emulated: drills.iter().any(|(row, _)| row.environment.emulated),
-            in_program: in_program(inputs, scenario, environment),
+            in_program: is_asked_for(inputs, scenario, environment, false),
             quarters: quarters.iter().map(|quarter| point(*quarter, &drills)).collect(),
             claim: claim(&drills),
         });
     }
     all
-}
-
-fn in_program(inputs: &Inputs<'_>, scenario: &str, environment: &str) -> bool {
-    inputs.program.drills.iter().zip(inputs.present).any(|(entry, present)| {
-        entry.class != Class::Tabletop
-            && present.scenario == scenario
-            && present.places.iter().any(|place| place.environment == environment)
-    })
 }
 
 fn claim(drills: &[Drilled<'_>]) -> Option<Claim> {

@@ -100,14 +100,16 @@ fn unowned(quarter: &Quarter) -> Vec<Advice> {
             && one.severity == Severity::Critical
             && one.owner.is_none()
     });
-    let advise = |one: &crate::findings::Finding| {
-        let text = format!("Give {} an owner and a date (drdrill finding assign, due).", one.id);
-        Advice::new(
-            text,
-            [format!("{} on {}: {}", one.scenario, one.environment, one.seen.join("; "))],
-        )
-    };
-    open.map(advise).collect()
+    let found: Vec<String> = open
+        .map(|one| {
+            format!("{} {} on {}: {}", one.id, one.scenario, one.environment, one.seen.join("; "))
+        })
+        .collect();
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let text = "Give critical findings an owner and a date (drdrill finding assign, due).";
+    vec![Advice::new(text, found)]
 }
 
 /// A cell in words.
