@@ -431,7 +431,7 @@ fn what_cannot_run_is_said_before_anything_is_touched() {
     let cold = file.replace("  docker:\n", "  docker:\n    strategy: cold\n");
     std::fs::write(sandbox.path("cold.yaml"), cold).unwrap();
     let outcome = sandbox.run("run complete_site_failure --env cold.yaml").exits(14);
-    assert!(outcome.stderr.contains("cold.yaml:5:15"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("cold.yaml:4:3: "), "{}", outcome.stderr);
     let outcome = sandbox.run("run data_corruption --env docker").exits(13);
     assert!(outcome.stderr.contains("which cannot: damage data"), "{}", outcome.stderr);
     nothing_is_left(&sandbox);
