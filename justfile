@@ -72,6 +72,10 @@ bench-accounting:
 bench-history:
     cargo bench -p drdrill-reports --bench history
 
+# The quarterly report of a thousand drills, alone and among a hundred thousand runs: time and memory.
+bench-quarter:
+    cargo bench -p drdrill-reports --bench quarter
+
 # A drill that does nothing, beside Chaos Toolkit: wall time and memory.
 bench-noop:
     cargo build --release

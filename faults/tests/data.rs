@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use drdrill_core::action::{Action, ActionError, Presence, Reverter, Tag, Undo};
-use drdrill_core::data::{DataAccess, DataTable, Reading};
+use drdrill_core::data::{DataAccess, DataPlace, DataTable, Reading};
 use drdrill_faults::data::fault::{DataFault, Harm};
 use drdrill_faults::data::reverter::DataReverter;
 use rusqlite::{Connection, OptionalExtension};
@@ -74,14 +74,14 @@ impl Store {
     fn fault(&self, harm: Harm) -> DataFault {
         let table = DataTable {
             site: "one".to_owned(),
-            path: self.path(),
+            place: DataPlace::File(self.path()),
             table: "entries".to_owned(),
             key: "id".to_owned(),
             value: "value".to_owned(),
             saved_in: self.dir.path().join("saved"),
         };
         let access = Arc::new(Clients(self.path()));
-        DataFault { harm, tables: vec![table], access, planned: Mutex::default() }
+        DataFault { harm, tables: vec![table], access, containers: None, planned: Mutex::default() }
     }
 }
 
@@ -106,18 +106,21 @@ async fn strike(fault: &DataFault) -> (String, Value) {
     let Undo::Revert { kind, node, params } = fault.plan(&tag).await.unwrap() else {
         panic!("it can be taken back");
     };
-    assert_eq!(kind, DataReverter.kind());
-    assert_eq!(DataReverter.residue(&node, &params).await.unwrap(), Vec::<String>::new());
+    assert_eq!(kind, DataReverter::default().kind());
+    assert_eq!(
+        DataReverter::default().residue(&node, &params).await.unwrap(),
+        Vec::<String>::new()
+    );
     fault.apply(&tag).await.unwrap();
     let seen = fault.observe(&tag).await.unwrap();
     assert!(matches!(seen, Presence::InEffect { .. }), "{seen:?}");
-    assert_eq!(DataReverter.residue(&node, &params).await.unwrap().len(), 1);
+    assert_eq!(DataReverter::default().residue(&node, &params).await.unwrap().len(), 1);
     (node, params)
 }
 
 async fn take_back((node, params): &(String, Value)) {
-    DataReverter.revert(node, params).await.unwrap();
-    assert_eq!(DataReverter.residue(node, params).await.unwrap(), Vec::<String>::new());
+    DataReverter::default().revert(node, params).await.unwrap();
+    assert_eq!(DataReverter::default().residue(node, params).await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -215,7 +218,7 @@ async fn saved_rows_that_were_tampered_with_are_not_put_back() {
     let saved = saved.map(|entry| entry.unwrap().path()).next().unwrap();
     let text = std::fs::read_to_string(&saved).unwrap();
     std::fs::write(&saved, text.replace("value 0", "value 9")).unwrap();
-    let error = DataReverter.revert(&node, &params).await.unwrap_err().to_string();
+    let error = DataReverter::default().revert(&node, &params).await.unwrap_err().to_string();
     assert!(error.contains("is not what was saved"), "{error}");
-    DataReverter.residue(&node, &params).await.unwrap_err();
+    DataReverter::default().residue(&node, &params).await.unwrap_err();
 }

@@ -25,36 +25,53 @@ struct Writer {
 
 impl Writer {
     fn start(file: &Path, first: &str, kinds: &[HealthKind]) -> Arc<Self> {
+        Self::under(&["sh"], file, first, kinds)
+    }
+
+    /// The same as the first process of a process namespace, as that of a container is.
+    fn in_a_container(file: &Path, first: &str) -> Arc<Self> {
+        Self::under(&["unshare", "--pid", "--fork", "--kill-child", "sh"], file, first, &[])
+    }
+
+    fn under(shell: &[&str], file: &Path, first: &str, kinds: &[HealthKind]) -> Arc<Self> {
         let script = format!(
-            "{first}; while read line; do if echo \"$line\" >> {} 2>/dev/null; then echo ok; else echo no; fi; done",
+            "{first}; while read line; do [ \"$line\" = start ] && sleep 60 > /dev/null & \
+             if echo \"$line\" >> {} 2>/dev/null; then echo ok; else echo no; fi; done",
             file.display()
         );
-        let child = Command::new("sh")
+        let mut child = Command::new(shell[0])
+            .args(&shell[1..])
             .args(["-c", &script])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let pid = i32::try_from(child.id()).unwrap();
-        let process = drdrill_process::of_process("db", pid).unwrap();
-        let writer = Self { child: Mutex::new(child), process, kinds: kinds.to_vec() };
-        assert!(writer.writes(), "it is ready, and has set its signals");
-        Arc::new(writer)
+        assert!(answer(&mut child, "line"), "it is ready, and has set its signals");
+        let mut pid = child.id().to_string();
+        if shell.len() > 1 {
+            pid = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        }
+        let process = drdrill_process::of_process("db", pid.trim().parse().unwrap()).unwrap();
+        Arc::new(Self { child: Mutex::new(child), process, kinds: kinds.to_vec() })
     }
 
     /// Whether it can write a line.
     fn writes(&self) -> bool {
-        let mut child = self.child.lock().unwrap();
-        child.stdin.as_mut().unwrap().write_all(b"line\n").unwrap();
-        let mut answer = String::new();
-        let mut output = BufReader::with_capacity(1, child.stdout.as_mut().unwrap());
-        output.read_line(&mut answer).unwrap();
-        answer == "ok\n"
+        answer(&mut self.child.lock().unwrap(), "line")
+    }
+
+    /// Starts a process of its own, which goes on.
+    fn starts_another(&self) {
+        answer(&mut self.child.lock().unwrap(), "start");
     }
 
     fn limit(&self) -> String {
-        let limits = fs::read_to_string(format!("/proc/{}/limits", self.process.pid)).unwrap();
-        limits.lines().find(|line| line.starts_with("Max file size")).unwrap().to_owned()
+        limit_of(&self.process)
+    }
+
+    /// The limits of all that are where it is.
+    fn limits(&self) -> Vec<String> {
+        drdrill_process::population(&self.process).unwrap().iter().map(limit_of).collect()
     }
 
     fn fault(self: &Arc<Self>, health: bool) -> StorageReadOnly {
@@ -70,6 +87,20 @@ impl Writer {
             struck: Mutex::default(),
         }
     }
+}
+
+/// Whether a line could be written.
+fn answer(child: &mut Child, line: &str) -> bool {
+    child.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    let mut output = BufReader::with_capacity(1, child.stdout.as_mut().unwrap());
+    output.read_line(&mut answer).unwrap();
+    answer == "ok\n"
+}
+
+fn limit_of(process: &ProcessIdentity) -> String {
+    let limits = fs::read_to_string(format!("/proc/{}/limits", process.pid)).unwrap();
+    limits.lines().find(|line| line.starts_with("Max file size")).unwrap().to_owned()
 }
 
 impl Drop for Writer {
@@ -172,4 +203,27 @@ async fn one_that_has_ended_needs_no_undo() {
     ReadOnlyReverter.revert(node, params).await.unwrap();
     let seen = fault.observe(&tag).await.unwrap();
     assert!(matches!(seen, Presence::Absent { .. }), "{seen:?}");
+}
+
+#[tokio::test]
+async fn what_is_started_between_the_plan_and_the_fault_may_not_write_either() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = Writer::in_a_container(&dir.path().join("file"), IGNORES);
+    let before = writer.limit();
+    let (fault, tag) = (writer.fault(false), Tag::new("test", 1));
+    let undo = fault.plan(&tag).await.unwrap();
+    writer.starts_another();
+    assert_eq!(writer.limits(), [&*before, &*before]);
+    fault.apply(&tag).await.unwrap();
+    writer.starts_another();
+    let limits = writer.limits();
+    assert_eq!(limits.len(), 3);
+    assert!(limits.iter().all(|limit| *limit == limits[0] && *limit != before), "{limits:?}");
+    let seen = fault.observe(&tag).await.unwrap();
+    assert!(matches!(seen, Presence::InEffect { .. }), "{seen:?}");
+    let (node, params) = params(&undo);
+    assert_eq!(ReadOnlyReverter.residue(node, params).await.unwrap().len(), 3);
+    ReadOnlyReverter.revert(node, params).await.unwrap();
+    assert_eq!(ReadOnlyReverter.residue(node, params).await.unwrap(), Vec::<String>::new());
+    assert!(writer.limits().iter().all(|limit| *limit == before));
 }

@@ -5,8 +5,10 @@ fenced, so that it decides nothing before it is told its role.
 """
 
 import json
+import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import psycopg2
 
+from look import consistency
 from web import Answer, Refused, log, password_hash, serve
 
 BIN = Path("/usr/lib/postgresql/15/bin")
@@ -23,12 +26,20 @@ CLUSTER = VOLUME / "cluster"
 STATE = VOLUME / "agent.json"
 # There is a cluster that can be started. It is not there while one is made, copied or rewound.
 COMPLETE = VOLUME / "complete"
+# It was restored, and nobody has promoted it yet: until then nobody reads it either.
+RESTORED = VOLUME / "restored"
+# Of this site, and not on its volume.
+ARCHIVE = Path("/backups/wal")
+# Where faults have the server keep what they take.
+SAVED = Path("/saved")
 SOCKETS = "/tmp"
 PORT = 5432
 STARTED_WITHIN = 60
 STOPPED_WITHIN = 10
 PROMOTED_WITHIN = 20
-FENCED_WITHIN = 4.0
+# Who asks for a fence waits 5 s: it is asked for first, then the server is ended, and waited for until it is there again.
+FENCED_WITHIN = 2.5
+BACK_WITHIN = 1.5
 # A write that is under way is waited for so long before its session is ended.
 WRITES_END_WITHIN = "1s"
 BEAT = 0.1
@@ -48,7 +59,11 @@ wal_receiver_status_interval = 100ms
 tcp_keepalives_idle = 5
 logging_collector = off
 log_min_messages = warning
+archive_mode = on
+archive_command = 'sh /usr/local/lib/drdrill/archive.sh %p /backups/wal %f'
 """
+# Segments of the log are small, because one is archived whole however little is in it.
+SEGMENT_MIB = 1
 OPERATORS = """
 local all postgres peer map=operators
 host replication replicator 0.0.0.0/0 scram-sha-256
@@ -78,6 +93,26 @@ def run(*command, quiet=False):
     if done.returncode and not quiet:
         raise Refused(500, f"{Path(str(command[0])).name} ended with {done.returncode}: {said[-600:]}")
     return done.returncode, said
+
+
+def servers():
+    """Processes of the server, by their numbers. Those that have ended are taken leave of, where the server no longer does."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            name, _, rest = (entry / "stat").read_text().rpartition(") ") if entry.name.isdigit() else ("", "", "")
+        except OSError:
+            continue
+        if not name.endswith("(postgres"):
+            continue
+        if not rest.startswith("Z"):
+            found.append(int(entry.name))
+            continue
+        try:
+            os.waitpid(int(entry.name), os.WNOHANG)
+        except ChildProcessError:
+            pass
+    return found
 
 
 def quoted(text):
@@ -122,6 +157,9 @@ class Server:
     def prepare(self):
         """What a start of the container does."""
         shutil.chown(VOLUME, "postgres", "postgres")
+        ARCHIVE.mkdir(exist_ok=True)
+        for directory in (ARCHIVE, SAVED):
+            shutil.chown(directory, "postgres", "postgres")
         if not COMPLETE.exists():
             shutil.rmtree(CLUSTER, ignore_errors=True)
             if self.config["create"] and not self.told["source"]:
@@ -132,15 +170,14 @@ class Server:
             if not self.told["source"]:
                 raise Refused(500, "there is no data, and nobody to follow")
             self.copy_source()
-        # One that was killed leaves this behind, and its process ids mean others by now.
-        (CLUSTER / "postmaster.pid").unlink(missing_ok=True)
-        self.let_in(clients=self.is_standby())
-        self.start()
+        self.start_again(clients=self.is_standby())
 
     def create(self):
-        run(BIN / "initdb", "-D", CLUSTER, "--data-checksums", "--no-sync", "-U", "postgres", "-A", "peer", "-E", "UTF8")
+        size = f"--wal-segsize={SEGMENT_MIB}"
+        run(BIN / "initdb", "-D", CLUSTER, "--data-checksums", "--no-sync", "-U", "postgres", "-A", "peer", "-E", "UTF8", size)
         with open(CLUSTER / "postgresql.conf", "a", encoding="utf-8") as settings:
             settings.write(SETTINGS)
+            settings.write(f"archive_timeout = {self.config['log_interval_s']}\n")
         self.let_in(clients=False)
         self.start()
         self.ask("CREATE DATABASE store", database="postgres")
@@ -151,6 +188,7 @@ class Server:
         self.ask("GRANT pg_checkpoint TO replicator")
         for function in REWINDS:
             self.ask(f"GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO replicator", database="postgres")
+        self.ask("CREATE EXTENSION amcheck; CREATE EXTENSION pgcrypto")
         self.ask(Path(__file__).with_name("schema.sql").read_text(encoding="utf-8"))
         user = self.config["user"]
         salt = secrets.token_hex(16)
@@ -172,8 +210,29 @@ class Server:
         for mode in ("fast", "immediate"):
             if self.runs():
                 run(BIN / "pg_ctl", "-D", CLUSTER, "-m", mode, "-w", "-t", STOPPED_WITHIN, "stop", quiet=True)
-        if self.runs():
-            raise Refused(500, "the server does not stop")
+        self.put_down()
+
+    @staticmethod
+    def put_down():
+        """Ends what there is of a server, as a power cut would: what it has acknowledged is on its disk."""
+        give_up = time.monotonic() + STOPPED_WITHIN
+        while left := servers():
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            if time.monotonic() > give_up:
+                raise Refused(500, "the server does not end")
+            time.sleep(0.01)
+        # One that was killed leaves this behind, and its process ids mean others by now.
+        (CLUSTER / "postmaster.pid").unlink(missing_ok=True)
+
+    def start_again(self, clients):
+        """Starts a server that has ended; its sessions may have outlived it."""
+        self.put_down()
+        self.let_in(clients)
+        self.start()
 
     @staticmethod
     def reload():
@@ -181,7 +240,10 @@ class Server:
         run(BIN / "pg_ctl", "-D", CLUSTER, "reload")
 
     def let_in(self, clients):
-        self.write("pg_hba.conf", OPERATORS + READERS + (CLIENTS if clients else NO_CLIENTS))
+        if clients:
+            RESTORED.unlink(missing_ok=True)
+        readers = "" if RESTORED.exists() else READERS
+        self.write("pg_hba.conf", OPERATORS + readers + (CLIENTS if clients else NO_CLIENTS))
         self.write("pg_ident.conf", OPERATORS_ARE)
 
     @staticmethod
@@ -206,18 +268,48 @@ class Server:
             return True
 
     def fence(self):
-        """No client writes when this returns, and none can."""
+        """No client writes when this returns, and none can. The server runs: what it has can be fetched from it."""
         # First of all: a server that does not answer now may later.
         self.let_in(clients=False)
-        if not self.runs():
+        if self.runs():
+            done = threading.Event()
+            asking = threading.Thread(target=self.fence_softly, args=(done,), daemon=True)
+            asking.start()
+            asking.join(FENCED_WITHIN)
+            if done.is_set():
+                return
+            log(f"fence: clients are still there after {FENCED_WITHIN} s; the server is ended, and started without them")
+        if not COMPLETE.exists():
             return
-        self.reload()
+        self.put_down()
+        self.let_in(clients=False)
+        # It comes back whether that is waited for or not.
+        run(BIN / "pg_ctl", "-D", CLUSTER, "-l", VOLUME / "server.log", "-W", "start")
+        give_up = time.monotonic() + BACK_WITHIN
+        while not self.answers() and time.monotonic() < give_up:
+            time.sleep(0.02)
+
+    def answers(self):
+        try:
+            self.in_recovery()
+            return True
+        except Refused:
+            return False
+
+    def fence_softly(self, done):
+        """Asks the server, which may not answer."""
         give_up = time.monotonic() + FENCED_WITHIN
         fenced = False
-        while not fenced or self.client_gets_in() or self.end_clients():
-            fenced = fenced or self.write_fence()
-            if time.monotonic() > give_up:
-                raise Refused(500, f"clients are still there after {FENCED_WITHIN} s")
+        while time.monotonic() < give_up:
+            try:
+                if not fenced:
+                    self.reload()
+                    fenced = self.write_fence()
+                if fenced and not self.client_gets_in() and not self.end_clients():
+                    done.set()
+                    return
+            except Refused as error:
+                log(f"fence: {error}")
             time.sleep(0.01)
 
     def write_fence(self):
@@ -388,13 +480,10 @@ class Server:
             "conflicts": 0,
         }
 
-    def consistency(self):
-        """Whether all that this server has is what was written."""
-        sql = """SELECT count(*), count(*) FILTER (WHERE encode(sha256(convert_to(value, 'UTF8')), 'hex') <> lower(checksum))
-                 FROM entries"""
-        [(entries, wrong)] = self.ask(sql)
-        problems = [f"{wrong} entries have not their checksum"] if wrong else []
-        return {"entries": entries, "problems": problems}
+    def hand_over_log(self):
+        """What was written is archived now, and not when a segment is full or its time is over."""
+        if not self.in_recovery():
+            self.ask("SELECT pg_switch_wal()", database="postgres")
 
     def beat(self):
         """Changes a row ten times a second where this server decides, so that a standby knows how far it is behind."""
@@ -424,17 +513,15 @@ class Server:
                     continue
                 log("the server has ended; it is started again")
                 try:
-                    self.let_in(clients=self.is_standby())
-                    self.start()
+                    self.start_again(clients=self.is_standby())
                 except (Refused, OSError) as error:
                     log(f"start: {error}")
 
     @staticmethod
     def runs():
         try:
-            pid = (CLUSTER / "postmaster.pid").read_text().split()[0]
-            return "postgres" in Path(f"/proc/{pid}/comm").read_text()
-        except (OSError, IndexError):
+            return int((CLUSTER / "postmaster.pid").read_text().split()[0]) in servers()
+        except (OSError, IndexError, ValueError):
             return False
 
     def handle(self, request):
@@ -444,9 +531,10 @@ class Server:
         if what == ("GET", "/leader"):
             return Answer(200, {"leader_url": self.told["leader_url"], "fenced": self.has_fence()})
         if what == ("GET", "/consistency"):
-            return Answer(200, self.consistency())
+            return Answer(200, consistency(self.ask))
         steps = {
             "/fence": lambda _: self.fence(),
+            "/log": lambda _: self.hand_over_log(),
             "/unfence": lambda _: self.unfence(),
             "/promote": lambda body: self.promote(body["epoch"]),
             "/follow": self.follow,
@@ -457,6 +545,8 @@ class Server:
         body = request.json()
         with self.lock:
             steps[request.path](body)
+        if request.path == "/fence" and not self.answers():
+            return Answer(200, {"fenced": True})
         return Answer(200, self.status())
 
 
@@ -465,7 +555,7 @@ def main(config):
     server.prepare()
     for work in (server.beat, server.supervise):
         threading.Thread(target=work, daemon=True).start()
-    serve(config["port"], server.handle)
+    serve(config["port"], server.handle, server.stop)
 
 
 if __name__ == "__main__":

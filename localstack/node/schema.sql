@@ -10,6 +10,9 @@ CREATE TABLE entries (
   lsn bigserial NOT NULL,
   epoch bigint NOT NULL
 );
+-- What was written, apart from the entries themselves: one that is missing or another one is noticed by it. Neither is ever
+-- changed by the application, only added to.
+CREATE TABLE changes (id text PRIMARY KEY, checksum text NOT NULL);
 CREATE TABLE users (name text PRIMARY KEY, salt text NOT NULL, iterations integer NOT NULL, hash text NOT NULL);
 CREATE TABLE jobs (
   id text PRIMARY KEY,
@@ -49,6 +52,9 @@ BEGIN
     VALUES (new_id, new_sequence, new_value, new_checksum, decided_in)
     ON CONFLICT (id) DO NOTHING;
   created := FOUND;
+  IF created THEN
+    INSERT INTO changes VALUES (new_id, new_checksum) ON CONFLICT (id) DO NOTHING;
+  END IF;
   SELECT * INTO found_entry FROM entries WHERE id = new_id;
   IF (found_entry.sequence, found_entry.value, found_entry.checksum) IS DISTINCT FROM (new_sequence, new_value, new_checksum) THEN
     RAISE EXCEPTION '% is stored with other content', new_id USING ERRCODE = 'DR002';
@@ -153,5 +159,5 @@ BEGIN
 END $$;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO app, reader;
-GRANT INSERT, UPDATE, DELETE ON entries, jobs, health, registers, accounts, postings TO app;
+GRANT INSERT, UPDATE, DELETE ON entries, changes, jobs, health, registers, accounts, postings TO app;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO app;

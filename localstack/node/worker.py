@@ -7,6 +7,8 @@ import sys
 import time
 from urllib.parse import urlsplit
 
+from web import end_when_asked
+
 POLL = 0.05
 JOB_WITHIN = 60
 OUTPUT_LIMIT = 64 * 1024
@@ -35,6 +37,7 @@ def run(argv):
 
 
 def main(config):
+    end_when_asked()
     while True:
         status, body = post(config, "/jobs/claim", {})
         if status != 200:

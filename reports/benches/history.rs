@@ -3,6 +3,7 @@
 //! `cargo bench -p drdrill-reports --bench history`
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use drdrill_core::record::{EnvironmentRef, Rlo, Rto, ScenarioRef};
@@ -26,14 +27,14 @@ fn row(number: u32) -> RunRow {
         run_id: format!("20260101-000000-{number:08x}"),
         started: chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::minutes(number.into()),
         duration_ms: 30_000.0,
-        scenario: ScenarioRef {
+        scenario: Arc::new(ScenarioRef {
             name: format!("scenario_{}", number % 40),
             title: "A scenario".to_owned(),
             sha256: "0".repeat(64),
             must_fail: false,
             settings: Vec::new(),
-        },
-        environment: EnvironmentRef {
+        }),
+        environment: Arc::new(EnvironmentRef {
             name: format!("environment_{}", number % 10),
             provider: "lab".to_owned(),
             emulated: false,
@@ -41,7 +42,7 @@ fn row(number: u32) -> RunRow {
             definition: Some("1".repeat(64)),
             production: false,
             pin: Vec::new(),
-        },
+        }),
         kind: Kind::Simulated,
         tool: "0.1.0".to_owned(),
         verdict,

@@ -85,7 +85,8 @@ fn lower_bound(ms: f64) -> String {
         _ if ms < 100.0 => 0.1,
         _ if ms < MINUTE => 1.0,
         _ if ms < HOUR => 100.0,
-        _ => MINUTE,
+        _ if ms < DAY => MINUTE,
+        _ => HOUR,
     };
     duration((ms / step + 1e-9).floor() * step)
 }

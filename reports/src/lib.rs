@@ -35,6 +35,7 @@ pub mod recommend;
 mod results;
 pub mod runbook;
 mod sections;
+mod side_by_side;
 pub mod spreadsheet;
 pub mod story;
 mod svg;
@@ -53,6 +54,7 @@ pub use junit::Junit;
 pub use markdown::Markdown;
 pub use quarterly::Quarterly;
 pub use recommend::recommend;
+pub use side_by_side::side_by_side;
 pub use spreadsheet::Csv;
 pub use terminal::{Look, summary_table};
 

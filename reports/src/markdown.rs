@@ -8,7 +8,7 @@ use drdrill_core::reporter::{Reporter, Run};
 
 use crate::doc::{Block, Doc, Table};
 use crate::escape::{self, markdown as inline, markdown_code as code};
-use crate::evidence::VERIFY_BY_HAND;
+use crate::evidence::{VERIFY_BY_HAND, VERIFY_REPORT_BY_HAND};
 use crate::sections::{Cell, Section, sections};
 use crate::{figures, story, words};
 
@@ -221,8 +221,10 @@ fn verify() -> String {
          ```sh\n{}\n```\n\n\
          The first compares every file with its digest; the second checks who signed the list of digests. Anybody can \
          make a key: compare its fingerprint (`ssh-keygen -l -f allowed_signers`) with one that you got by another \
-         way. A local chain proves tampering only after its head was signed or published.\n",
-        VERIFY_BY_HAND.join("\n")
+         way. A local chain proves tampering only after its head was signed or published.\n\n\
+         {}\n\n```sh\n{VERIFY_REPORT_BY_HAND}\n```\n",
+        VERIFY_BY_HAND.join("\n"),
+        words::VERIFY_REPORT
     )
 }
 

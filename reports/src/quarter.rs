@@ -23,7 +23,7 @@ pub mod standing;
 mod tests;
 pub mod trends;
 
-pub use build::quarter;
+pub use build::{quarter, relied_on};
 pub use period::{NotAQuarter, Period, QuarterOf};
 
 use std::collections::BTreeMap;
@@ -32,6 +32,7 @@ use chrono::{DateTime, Utc};
 use drdrill_core::inventory::ServiceFacts;
 use drdrill_core::program::{Date, Program};
 use drdrill_core::record::{Recommendation, Record, Tool};
+use drdrill_core::scenario::Kind;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -58,7 +59,7 @@ pub struct Inputs<'a> {
     pub rows: &'a [RunRow],
     /// Records of the runs of the quarter. One that is missing has no details, and is named among the gaps.
     pub records: &'a [Record],
-    /// Runs without a record.
+    /// Runs without a record that can be read.
     pub cut_off: &'a [CutOff],
     /// What the evidence of runs is worth, by their ids; one that is missing was not checked.
     pub evidence: &'a BTreeMap<String, EvidenceState>,
@@ -112,8 +113,35 @@ pub struct CutOff {
     /// When it began, where it is known.
     #[schemars(with = "Option<String>")]
     pub started: Option<DateTime<Utc>>,
-    /// Why its record cannot be read; absent when it has none.
+    /// Why its record cannot be read or is not believed; absent when it has none.
     pub unreadable: Option<String>,
+    /// Whether it was an exercise, where it is known.
+    pub tabletop: Option<bool>,
+    /// Whether the environment only imitates the real thing, where it is known.
+    pub emulated: Option<bool>,
+    /// Whether it would have counted: it was not to fail and had no settings of its own; where it is known.
+    pub counts: Option<bool>,
+}
+
+impl CutOff {
+    /// A run whose evidence is damaged: what its record says is not believed.
+    fn damaged(row: &RunRow) -> Self {
+        Self {
+            run_id: row.run_id.clone(),
+            scenario: Some(row.scenario.name.clone()),
+            environment: Some(row.environment.name.clone()),
+            started: Some(row.started),
+            unreadable: Some("its evidence is damaged (drdrill verify says how)".to_owned()),
+            tabletop: Some(row.kind == Kind::Tabletop),
+            emulated: Some(row.environment.emulated),
+            counts: Some(row.counts()),
+        }
+    }
+
+    /// What became of it, after "the last drill, on that day,".
+    pub(crate) const fn word(&self) -> &'static str {
+        if self.unreadable.is_some() { "has no record that can be believed" } else { "was cut off" }
+    }
 }
 
 /// What the evidence of a run is worth.
@@ -167,6 +195,8 @@ pub struct Quarter {
     pub deviations: Vec<drills::Deviation>,
     /// What people had to do by hand.
     pub interventions: Vec<drills::Intervention>,
+    /// What drills did with backups, oldest first.
+    pub restores: Vec<drills::RestoreLine>,
     /// Who was to take part, and who did.
     pub participation: Vec<drills::Participation>,
     /// Services of others that the system needs.

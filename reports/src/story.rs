@@ -119,16 +119,26 @@ fn loss(rpo: &Rpo) -> String {
             counted(rpo.writes.acknowledged, "acknowledged write", "acknowledged writes");
         return format!("none of {acknowledged} was lost");
     }
+    let after = rpo.lost_after_fault;
+    let lost = format!(
+        "{} of {} acknowledged writes were lost ({})",
+        count(rpo.writes.lost),
+        count(rpo.writes.acknowledged),
+        share(rpo.writes.lost, rpo.writes.acknowledged)
+    );
+    if rpo.writes.lost <= after {
+        // The recovery point is of what was there when the fault came, and that is there.
+        return format!("{lost}, all of them acknowledged after the fault");
+    }
     let age = rpo.at_most_ms.or(rpo.at_least_ms).map_or_else(String::new, |age| {
         format!(", the oldest at most {} old when the fault came", duration(rounded(age)))
     });
     let against = against(rpo.target_ms, rpo.verdict);
-    format!(
-        "{} of {} acknowledged writes were lost ({}){age}{against}",
-        count(rpo.writes.lost),
-        count(rpo.writes.acknowledged),
-        share(rpo.writes.lost, rpo.writes.acknowledged)
-    )
+    let after = match after {
+        0 => String::new(),
+        after => format!("; {} of them were acknowledged after the fault", count(after)),
+    };
+    format!("{lost}{age}{against}{after}")
 }
 
 fn against(target_ms: Option<f64>, verdict: Verdict) -> String {

@@ -12,6 +12,10 @@ use drdrill_core::tabletop::StepResult;
 
 use crate::figures::{self, count, counted, is_measured};
 
+/// How a report is verified that lies outside of its run directory.
+pub(crate) const VERIFY_REPORT: &str = "A report that was written to a file of its own (drdrill report … --out REPORT) has its \
+    signature beside it: drdrill verify REPORT, or";
+
 pub(crate) const fn when(when: When) -> &'static str {
     match when {
         When::BeforeFault => "before the fault",

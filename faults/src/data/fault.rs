@@ -1,13 +1,15 @@
 //! Corrupt, encrypted and missing rows as faults of scenarios.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use drdrill_core::action::{Action, ActionError, Belt, Presence, Tag, Undo};
-use drdrill_core::data::{DataAccess, DataTable, Reading};
+use drdrill_core::containers::Containers;
+use drdrill_core::data::{DataAccess, DataPlace, DataTable, PostgresPlace, Reading};
 use tokio::task::spawn_blocking;
 
+use super::postgres::{Client, StruckServer};
 use super::reverter::{DataUndo, StruckFile};
 use super::rows;
 pub use super::rows::Harm;
@@ -25,8 +27,27 @@ pub struct DataFault {
     pub tables: Vec<DataTable>,
     /// How clients read.
     pub access: Arc<dyn DataAccess>,
+    /// The container engine, for data of servers in containers.
+    pub containers: Option<Arc<dyn Containers>>,
     /// What was planned and seen.
     pub planned: Mutex<Planned>,
+}
+
+/// A table of a file.
+trait OfFile {
+    fn file(&self) -> Result<&Path, rows::RowsError>;
+}
+
+impl OfFile for DataTable {
+    fn file(&self) -> Result<&Path, rows::RowsError> {
+        match &self.place {
+            DataPlace::File(path) => Ok(path),
+            DataPlace::Postgres { .. } => {
+                let why = "copies of it are in files and at servers, and not struck alike";
+                Err(rows::RowsError::Refused(why.to_owned()))
+            }
+        }
+    }
 }
 
 /// What was chosen before the fault, and what was seen of it since.
@@ -63,8 +84,74 @@ impl DataFault {
         }
     }
 
-    /// What the file itself says, past everybody who may have cached it.
-    async fn look_at_files(&self) -> Result<Vec<(usize, usize)>, ActionError> {
+    fn engine(&self) -> Result<&dyn Containers, ActionError> {
+        let lacks = || self.error("strike", "there is no power over containers");
+        self.containers.as_deref().ok_or_else(lacks)
+    }
+
+    /// The server and its followers, where the first table is one of a server.
+    fn servers(&self) -> Result<Option<(Vec<&PostgresPlace>, &str)>, ActionError> {
+        Ok(match &self.first()?.place {
+            DataPlace::File(_) => None,
+            DataPlace::Postgres { server, followers, saved_at } => {
+                Some((std::iter::once(server).chain(followers).collect(), saved_at))
+            }
+        })
+    }
+
+    /// What is to be known of servers before their rows are struck: first of the one that decides.
+    async fn plan_servers(
+        &self,
+        servers: &[&PostgresPlace],
+        saved_at: &str,
+        tag: &Tag,
+    ) -> Result<Vec<StruckServer>, ActionError> {
+        let (containers, table) = (self.engine()?, self.first()?);
+        let file = format!("{}.saved", tag.as_str());
+        let mut struck = Vec::new();
+        for (number, server) in servers.iter().enumerate() {
+            let client = Client { containers, server };
+            if number == 0 {
+                client.check(table, &self.harm).await?;
+            }
+            let one = client.intend(table, &self.harm, (saved_at, &file)).await?;
+            if number == 0 && one.is_none() {
+                return Err(self.error(self.doing(), "its server does not run"));
+            }
+            struck.extend(one);
+        }
+        Ok(struck)
+    }
+
+    /// What each server itself says: how many rows are struck there, and of how many.
+    async fn look_at_servers(&self) -> Result<Vec<(usize, usize)>, ActionError> {
+        let (servers, all) = {
+            let planned = self.planned();
+            let servers = planned.undo.clone().map(|undo| undo.servers).unwrap_or_default();
+            (servers, planned.struck.first().map_or(0, |saved| saved.rows.len()))
+        };
+        let mut looks = Vec::new();
+        for server in &servers {
+            looks.push((server.still_struck(self.engine()?).await?, all));
+        }
+        Ok(looks)
+    }
+
+    /// Where rows are looked at, a name each.
+    fn looked_at(&self) -> Vec<String> {
+        if let Ok(Some(_)) = self.servers() {
+            let undo = self.planned().undo.clone();
+            let servers = undo.map(|undo| undo.servers).unwrap_or_default();
+            return servers.into_iter().map(|one| one.server.container).collect();
+        }
+        self.tables.iter().map(|table| table.site.clone()).collect()
+    }
+
+    /// What the data itself says, past everybody who may have cached it.
+    async fn look_at_data(&self) -> Result<Vec<(usize, usize)>, ActionError> {
+        if self.servers()?.is_some() {
+            return self.look_at_servers().await;
+        }
         let (undo, struck) = {
             let planned = self.planned();
             (planned.undo.clone(), planned.struck.clone())
@@ -136,7 +223,13 @@ impl Action for DataFault {
     }
 
     fn target(&self) -> String {
-        let sites: Vec<&str> = self.tables.iter().map(|table| table.site.as_str()).collect();
+        let mut sites: Vec<&str> = self.tables.iter().map(|table| table.site.as_str()).collect();
+        if let Some(DataPlace::Postgres { followers, .. }) =
+            self.tables.first().map(|table| &table.place)
+            && !followers.is_empty()
+        {
+            sites.push("what replicates from it");
+        }
         let table = self.tables.first().map_or("data", |table| table.table.as_str());
         format!("{table} of {}", sites.join(" and "))
     }
@@ -144,11 +237,15 @@ impl Action for DataFault {
     fn via(&self) -> String {
         let statement = match self.harm {
             Harm::Corrupt(_) | Harm::Revoke => "UPDATE",
-            Harm::Encrypt(_) => "ChaCha20 with a random key that is thrown away, and UPDATE",
+            Harm::Encrypt(_) => "encryption with a random key that is thrown away, and UPDATE",
             Harm::Delete(_) => "DELETE",
             Harm::Drop(_) => "DROP TABLE",
         };
-        format!("{statement} in one transaction of SQLite, past the application")
+        let of = match self.tables.first().map(|table| &table.place) {
+            Some(DataPlace::Postgres { .. }) => "PostgreSQL, by psql as a superuser",
+            _ => "SQLite",
+        };
+        format!("{statement} in one transaction of {of}, past the application")
     }
 
     fn belts(&self) -> Vec<Belt> {
@@ -156,12 +253,23 @@ impl Action for DataFault {
     }
 
     async fn plan(&self, tag: &Tag) -> Result<Undo, ActionError> {
+        if let Some((servers, saved_at)) = self.servers()? {
+            let servers = self.plan_servers(&servers, saved_at, tag).await?;
+            let (tag, engine) = (tag.as_str().to_owned(), Some(self.engine()?.address()));
+            let undo = DataUndo { tag, files: Vec::new(), servers, engine };
+            let told = undo.clone().into_undo(&self.target());
+            *self.planned() = Planned { undo: Some(undo), ..Planned::default() };
+            return Ok(told);
+        }
         let (tables, harm, first) = (self.tables.clone(), self.harm.clone(), self.first()?.clone());
         let chosen = spawn_blocking(move || {
-            let keys = rows::choose(&rows::open(&first.path)?, &first, &harm)?;
-            let files: Result<Vec<(PathBuf, (u64, u64))>, std::io::Error> = tables
+            let keys = rows::choose(&rows::open(first.file()?)?, &first, &harm)?;
+            let files: Result<Vec<(PathBuf, (u64, u64))>, rows::RowsError> = tables
                 .iter()
-                .map(|table| Ok((table.path.clone(), rows::identity(&table.path)?)))
+                .map(|table| {
+                    let path = table.file()?;
+                    Ok((path.to_owned(), rows::identity(path)?))
+                })
                 .collect();
             Ok::<_, rows::RowsError>((keys, files?))
         });
@@ -173,7 +281,8 @@ impl Action for DataFault {
             identity,
             saved: table.saved_in.join(format!("{}-{number}.saved", tag.as_str())),
         });
-        let undo = DataUndo { tag: tag.as_str().to_owned(), files: files.collect() };
+        let (tag, servers) = (tag.as_str().to_owned(), Vec::new());
+        let undo = DataUndo { tag, files: files.collect(), servers, engine: None };
         let told = undo.clone().into_undo(&self.target());
         *self.planned() = Planned { keys, undo: Some(undo), struck: Vec::new(), proof: None };
         Ok(told)
@@ -182,6 +291,12 @@ impl Action for DataFault {
     async fn apply(&self, tag: &Tag) -> Result<(), ActionError> {
         let Planned { keys, undo, .. } = self.planned().clone();
         let Some(undo) = undo else { return Err(self.error(self.doing(), "it was not planned")) };
+        if let (Some(_), Some(server)) = (self.servers()?, undo.servers.first()) {
+            server.strike(self.engine()?, &self.harm, tag.as_str()).await?;
+            let saved = server.struck(&self.first()?.saved_in);
+            self.planned().struck = vec![saved.map_err(|error| self.error("look at", error))?];
+            return Ok(());
+        }
         let (tables, harm, seed) =
             (self.tables.clone(), self.harm.clone(), tag.as_str().to_owned());
         // Off the runtime: the database may be busy.
@@ -210,10 +325,9 @@ impl Action for DataFault {
             return Ok(Presence::InEffect { proof });
         }
         let mut proof = Vec::new();
-        for (table, (still, all)) in self.tables.iter().zip(self.look_at_files().await?) {
+        for (place, (still, all)) in self.looked_at().iter().zip(self.look_at_data().await?) {
             if still < all || all == 0 {
-                let detail =
-                    format!("{still} of {all} rows are struck in {}", table.path.display());
+                let detail = format!("{still} of {all} rows are struck in the data of {place}");
                 return Ok(Presence::Absent { detail });
             }
             let what = match self.harm {
@@ -221,7 +335,7 @@ impl Action for DataFault {
                 Harm::Encrypt(_) => "encrypted",
                 Harm::Delete(_) | Harm::Drop(_) => "missing",
             };
-            proof.push(format!("{all} rows of {} are {what} in the database", table.site));
+            proof.push(format!("{all} rows of {place} are {what} in the database"));
         }
         match self.look_as_a_client().await? {
             Err(detail) => Ok(Presence::Absent { detail }),

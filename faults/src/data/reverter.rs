@@ -2,13 +2,16 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use drdrill_core::action::{ActionError, Reverter, Undo};
+use drdrill_core::containers::Containers;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 
+use super::postgres::StruckServer;
 use super::rows::{self, RowsError};
 use super::saved::Saved;
 
@@ -21,6 +24,12 @@ const KIND: &str = "data";
 pub struct DataUndo {
     pub(super) tag: String,
     pub(super) files: Vec<StruckFile>,
+    /// Servers in containers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) servers: Vec<StruckServer>,
+    /// Where the engine is that has them: whoever takes a run over may know another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) engine: Option<String>,
 }
 
 /// One database.
@@ -76,8 +85,19 @@ impl StruckFile {
 }
 
 /// Puts rows back.
-#[derive(Debug)]
-pub struct DataReverter;
+#[derive(Debug, Default)]
+pub struct DataReverter {
+    /// The container engine, for data of servers in containers.
+    pub containers: Option<Arc<dyn Containers>>,
+}
+
+impl DataReverter {
+    fn engine(&self, node: &str, at: Option<&str>) -> Result<Arc<dyn Containers>, ActionError> {
+        let lacks = || ActionError::new("put back", node, "there is no power over containers");
+        let usual = self.containers.clone().ok_or_else(lacks)?;
+        Ok(at.and_then(|at| usual.of_engine(at)).unwrap_or(usual))
+    }
+}
 
 fn parse(node: &str, params: &Value) -> Result<DataUndo, ActionError> {
     serde_json::from_value(params.clone())
@@ -104,13 +124,22 @@ impl Reverter for DataReverter {
 
     async fn revert(&self, node: &str, params: &Value) -> Result<(), ActionError> {
         let undo = parse(node, params)?;
+        for server in &undo.servers {
+            server.put_back(&*self.engine(node, undo.engine.as_deref())?).await?;
+        }
         each(("put back", node), undo, StruckFile::put_back).await.map(drop)
     }
 
     async fn residue(&self, node: &str, params: &Value) -> Result<Vec<String>, ActionError> {
         let undo = parse(node, params)?;
-        let left = each(("look at", node), undo, StruckFile::residue).await?;
-        Ok(left.into_iter().flatten().collect())
+        let mut left = Vec::new();
+        for server in &undo.servers {
+            left.extend(server.residue(&*self.engine(node, undo.engine.as_deref())?).await?);
+        }
+        left.extend(
+            each(("look at", node), undo, StruckFile::residue).await?.into_iter().flatten(),
+        );
+        Ok(left)
     }
 
     fn by_hand(&self, _: &str, params: &Value) -> String {
@@ -124,6 +153,13 @@ impl Reverter for DataReverter {
                 file.saved.display()
             )
         });
-        format!("drdrill recover; {}", files.collect::<Vec<_>>().join("; "))
+        let servers = undo.servers.iter().map(|one| {
+            format!(
+                "the rows of {} as they were are in its file {}",
+                one.server.container,
+                one.saved()
+            )
+        });
+        format!("drdrill recover; {}", files.chain(servers).collect::<Vec<_>>().join("; "))
     }
 }

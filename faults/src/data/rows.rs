@@ -58,7 +58,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, RowsError> {
 }
 
 /// A name as SQL wants it.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

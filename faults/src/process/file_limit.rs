@@ -41,6 +41,11 @@ impl FileLimit {
         limit.map(Some).ok_or_else(absent)
     }
 
+    /// The same with nothing that may be written, which the process may end itself.
+    pub(super) const fn refusing(self) -> Self {
+        Self { soft: Some(0), ..self }
+    }
+
     /// Sets the limit of exactly this process; `false` when it has ended.
     ///
     /// # Errors

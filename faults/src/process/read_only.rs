@@ -14,6 +14,9 @@ use super::read_only_undo::{Limited, ReadOnlyUndo};
 use super::targets::Targets;
 use drdrill_process::population;
 
+/// Looks for processes that were started while others were struck: the first finds them, the second that there are no more.
+const ROUNDS: u32 = 10;
+
 /// Processes of a site can read files and not write to them.
 #[derive(Debug)]
 pub struct StorageReadOnly {
@@ -49,6 +52,21 @@ fn has_elder(struck: &[Limited], process: &ProcessIdentity) -> bool {
     let elder = struck.iter().find(|one| one.process.node == process.node);
     elder
         .is_some_and(|elder| elder.process != *process && drdrill_process::is_alive(&elder.process))
+}
+
+/// Processes that share a container with those that were struck, and may write all the same. Their undo is that of the ones
+/// that were struck: it looks for all that are there by then.
+fn free_of_limit(struck: &[Limited]) -> std::io::Result<Vec<Limited>> {
+    let mut free = Vec::new();
+    for one in struck {
+        for process in population(&one.process)? {
+            let now = FileLimit::of(&process)?;
+            if now.is_some_and(|now| now.soft != Some(0)) {
+                free.push(Limited { process, before: one.before });
+            }
+        }
+    }
+    Ok(free)
 }
 
 #[async_trait]
@@ -108,7 +126,7 @@ impl Action for StorageReadOnly {
     async fn apply(&self, _: &Tag) -> Result<(), ActionError> {
         let struck = self.struck().clone();
         for Limited { process, before } in &struck {
-            let none = FileLimit { soft: Some(0), ..*before };
+            let none = before.refusing();
             match none.set(process) {
                 Ok(true) => {}
                 Ok(false) if has_elder(&struck, process) => {}
@@ -116,7 +134,17 @@ impl Action for StorageReadOnly {
                 Err(error) => return Err(self.error(error)),
             }
         }
-        Ok(())
+        // What was started between the plan and now. A few rounds: what one that was struck starts has its limit.
+        for _ in 0..ROUNDS {
+            let free = free_of_limit(&struck).map_err(|error| self.error(error))?;
+            if free.is_empty() {
+                return Ok(());
+            }
+            for Limited { process, before } in free {
+                before.refusing().set(&process).map_err(|error| self.error(error))?;
+            }
+        }
+        Err(self.error(format!("its processes start others faster than {ROUNDS} looks find them")))
     }
 
     async fn observe(&self, _: &Tag) -> Result<Presence, ActionError> {
@@ -141,6 +169,12 @@ impl Action for StorageReadOnly {
                     return Ok(Presence::Absent { detail });
                 }
             }
+        }
+        let free = free_of_limit(&struck).map_err(|error| self.error(error))?;
+        if let Some(Limited { process, .. }) = free.first() {
+            let (node, pid) = (&process.node, process.pid);
+            let detail = format!("{node} (pid {pid}), which was started since, may write to files");
+            return Ok(Presence::Absent { detail });
         }
         match self.database().await {
             None => proof.push("nobody looked at what that does to it".to_owned()),

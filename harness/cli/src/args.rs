@@ -82,8 +82,10 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Account for writes by their unique ids, from lists in files: lost, duplicate, phantom, corrupt, resurrected.
     Account(AccountArgs),
-    /// Check the evidence of a run: digests, chain, signature.
+    /// Check the evidence of a run (digests, chain, signature), a report with its signature, or a bundle.
     Verify(VerifyArgs),
+    /// Pack the evidence of a quarter into one signed archive that can be verified without drdrill.
+    Bundle(BundleArgs),
     /// Show the result of a run.
     Show(OneRun),
     /// Write a report of a run in another format, from its sealed evidence.
@@ -524,6 +526,14 @@ pub(crate) enum FindingCommand {
         #[arg(long, value_name = "TEXT")]
         because: String,
     },
+    /// Say that what an exercise asked for is done; what a drill showed is closed by a later drill.
+    Done {
+        #[command(flatten)]
+        which: FindingShowArgs,
+        /// How that is known.
+        #[arg(long, value_name = "TEXT")]
+        because: String,
+    },
     /// Accept the risk of one no more.
     Withdraw {
         #[command(flatten)]
@@ -619,9 +629,35 @@ pub(crate) struct AccountArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct VerifyArgs {
+pub(crate) struct BundleArgs {
+    /// The quarter, such as 2026-Q4; this one when left out.
+    pub(crate) quarter: Option<QuarterOf>,
+    /// The drill program: the name of a shipped one, or the path of a file that ends in `.yaml`.
+    #[arg(long, default_value = "lab", value_name = "PROGRAM")]
+    pub(crate) program: String,
+    /// The file to write, which is replaced as a whole; drdrill-QUARTER.tar.gz when left out.
+    #[arg(long, visible_alias = "out", value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Pack runs that do not verify, too: README.txt names them before anything else. Without this they are an error.
+    #[arg(long)]
+    pub(crate) allow_broken: bool,
+    /// A file with public keys to trust, besides the one in the state directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    /// Sign with this Ed25519 key in OpenSSH's format instead of the one in the state directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) run: OneRun,
+    pub(crate) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Id of the run, the beginning of one, `last`, or the path of a run directory, of a report or of a bundle.
+    #[arg(default_value = "last", value_name = "RUN|FILE")]
+    pub(crate) what: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
     /// A file with the public keys to trust, instead of the one in the state directory.
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
@@ -664,9 +700,13 @@ pub(crate) struct ReportArgs {
     /// In which format.
     #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
     pub(crate) format: ReportFormat,
-    /// The file to write, which is replaced as a whole; standard output when left out.
+    /// The file to write, which is replaced as a whole, with its signature beside it in FILE.sig; standard output when
+    /// left out.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Sign with this Ed25519 key in OpenSSH's format instead of the one in the state directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

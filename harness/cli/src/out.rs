@@ -12,10 +12,14 @@ pub(crate) fn print(text: &str) {
     let _ = out.write_all(redacted(text).as_bytes()).and_then(|()| out.flush());
 }
 
-/// Writes a report to standard output as it is: what a known secret was in is redacted in the evidence already.
-pub(crate) fn bytes(report: &[u8]) {
+/// Writes a report to standard output as it is: what a known secret was in is redacted in the evidence already. No drill
+/// runs that could be stopped by it, and half a report is none; a reader that had enough went on purpose.
+pub(crate) fn bytes(report: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(report).and_then(|()| out.flush());
+    match out.write_all(report).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Prints a line to standard output.

@@ -6,11 +6,15 @@ use std::path::{Path, PathBuf};
 use drdrill_core::program::Date;
 use drdrill_core::record::Record;
 use drdrill_engine::state::StateDir;
-use drdrill_reports::evidence::{Standing, verify};
+use drdrill_reports::evidence::{PublicKey, Standing, verify_seal};
 use drdrill_reports::findings::{self, Line, Unreadable};
 use drdrill_reports::history::{Ended, Filter, RunRow};
-use drdrill_reports::quarter::{CutOff, EvidenceState, Inputs, Quarter, QuarterOf, quarter};
+use drdrill_reports::quarter::{
+    CutOff, EvidenceState, Inputs, Quarter, QuarterOf, quarter, relied_on,
+};
+use drdrill_reports::side_by_side;
 
+use crate::catalog::Source;
 use crate::exit::{Code, Failure};
 use crate::runs::{Runs, Unrecorded};
 use crate::{catalog, evidence, program, wiring};
@@ -26,8 +30,24 @@ pub(crate) struct Asked<'a> {
     pub(crate) trust: Option<&'a Path>,
 }
 
-/// The data of a quarterly report.
-pub(crate) fn gather(state: &StateDir, asked: &Asked<'_>) -> Result<Quarter, Failure> {
+/// A quarter, and what it was made of.
+pub(crate) struct Gathered {
+    /// The data of a quarterly report.
+    pub(crate) quarter: Quarter,
+    /// The records of its runs, as far as they can be read.
+    pub(crate) records: Vec<Record>,
+    /// The drill program.
+    pub(crate) program: Source,
+    /// All runs of any time with a record.
+    pub(crate) rows: Vec<RunRow>,
+    /// Ids of those that it shows or relies on.
+    pub(crate) relied_on: BTreeSet<String>,
+    /// Runs of any time without a record that can be read.
+    pub(crate) unrecorded: Vec<Unrecorded>,
+}
+
+/// Compares a drill program with the runs.
+pub(crate) fn gather(state: &StateDir, asked: &Asked<'_>) -> Result<Gathered, Failure> {
     let source = catalog::program(asked.program)?;
     let program = source.program()?;
     let present = program::present(&source, &program)?;
@@ -42,7 +62,6 @@ pub(crate) fn gather(state: &StateDir, asked: &Asked<'_>) -> Result<Quarter, Fai
     let cut_off: Vec<CutOff> = runs.unrecorded.iter().filter_map(cut_off).collect();
     let (words, unreadable) = words(state)?;
     let tool = wiring::tool();
-    let nothing = BTreeMap::new();
     let inputs = Inputs {
         quarter: which,
         today: asked.today,
@@ -52,20 +71,39 @@ pub(crate) fn gather(state: &StateDir, asked: &Asked<'_>) -> Result<Quarter, Fai
         rows: &rows,
         records: &records,
         cut_off: &cut_off,
-        evidence: &nothing,
+        evidence: &BTreeMap::new(),
         words: &words,
         unreadable: &unreadable,
         gaps: &gaps,
     };
-    // Once without the evidence, to see which of it matters: all of it may be gigabytes.
-    let relied_on = relied_on(&quarter(&inputs));
+    // Only this evidence: all of it may be gigabytes. Where some is damaged, other runs come to matter.
     let known = evidence::trusted_keys(state, asked.trust)?;
-    let checked: BTreeMap<String, EvidenceState> = rows
-        .iter()
-        .filter(|row| relied_on.contains(&row.run_id))
-        .map(|row| (row.run_id.clone(), worth(&directory(state, row), &known)))
-        .collect();
-    Ok(quarter(&Inputs { evidence: &checked, ..inputs }))
+    let mut checked: BTreeMap<String, EvidenceState> = BTreeMap::new();
+    loop {
+        let relied_on = relied_on(&Inputs { evidence: &checked, ..inputs });
+        let unchecked =
+            |row: &&RunRow| relied_on.contains(&row.run_id) && !checked.contains_key(&row.run_id);
+        let unchecked: Vec<&RunRow> = rows.iter().filter(unchecked).collect();
+        if unchecked.is_empty() {
+            break;
+        }
+        let found = check(state, &unchecked, &known);
+        checked.extend(found);
+    }
+    let quarter = quarter(&Inputs { evidence: &checked, ..inputs });
+    let relied_on = checked.into_keys().collect();
+    let unrecorded = runs.unrecorded;
+    Ok(Gathered { quarter, records, program: source, rows, relied_on, unrecorded })
+}
+
+/// What the evidence of runs is worth.
+fn check(
+    state: &StateDir,
+    rows: &[&RunRow],
+    known: &[PublicKey],
+) -> BTreeMap<String, EvidenceState> {
+    let worth = side_by_side(rows, |row| worth(state, row, known));
+    rows.iter().map(|row| row.run_id.clone()).zip(worth).collect()
 }
 
 /// What people said of findings.
@@ -75,26 +113,23 @@ pub(crate) fn words(state: &StateDir) -> Result<(Vec<Line>, Vec<Unreadable>), Fa
         .map_err(|error| Failure::new(Code::NotReady, format!("read {}: {error}", path.display())))
 }
 
-/// The runs that a quarter shows, or relies on.
-fn relied_on(quarter: &Quarter) -> BTreeSet<String> {
-    let drills = quarter.drills.iter().map(|drill| drill.run_id.clone());
-    let passes = quarter.coverage.iter().filter_map(|cell| cell.last_pass.as_ref());
-    drills.chain(passes.map(|run| run.run_id.clone())).collect()
-}
-
-fn directory(state: &StateDir, row: &RunRow) -> PathBuf {
+/// Where the files of a run are.
+pub(crate) fn directory(state: &StateDir, row: &RunRow) -> PathBuf {
     if row.imported { state.imported().join(&row.run_id) } else { state.run(&row.run_id) }
 }
 
 /// The records of the quarter's runs, and which cannot be read.
 fn records(state: &StateDir, rows: &[RunRow], which: QuarterOf) -> (Vec<Record>, Vec<String>) {
     let (mut records, mut gaps) = (Vec::new(), Vec::new());
-    for row in rows.iter().filter(|row| which.has(Date(row.started.date_naive()))) {
-        match evidence::read_record(&directory(state, row)) {
+    let rows: Vec<&RunRow> =
+        rows.iter().filter(|row| which.has(Date(row.started.date_naive()))).collect();
+    let read = side_by_side(&rows, |row| evidence::read_record(&directory(state, row)));
+    for (row, record) in rows.into_iter().zip(read) {
+        match record {
             Ok(record) => {
                 if RunRow::of(&record)
                     .ok()
-                    .is_none_or(|now| now != RunRow { imported: false, ..row.clone() })
+                    .is_none_or(|now| RunRow { imported: row.imported, ..now } != *row)
                 {
                     gaps.push(format!(
                         "the record of run {} says something else than when it was entered into the history (drdrill history \
@@ -118,14 +153,19 @@ fn cut_off(run: &Unrecorded) -> Option<CutOff> {
         environment: run.environment.clone(),
         started: run.started,
         unreadable: run.unreadable.clone(),
+        tabletop: run.tabletop,
+        emulated: run.emulated,
+        counts: run.counts,
     })
 }
 
-fn worth(directory: &Path, known: &[drdrill_reports::evidence::PublicKey]) -> EvidenceState {
+fn worth(state: &StateDir, row: &RunRow, known: &[PublicKey]) -> EvidenceState {
+    let directory = directory(state, row);
     if !directory.join("MANIFEST").exists() {
-        return EvidenceState::RecordAlone;
+        // Every run of this machine is sealed at its end; what has no seal any more was opened.
+        return if row.imported { EvidenceState::RecordAlone } else { EvidenceState::Damaged };
     }
-    match verify(directory, known).standing() {
+    match verify_seal(&directory, known) {
         Standing::Proven => EvidenceState::Proven,
         Standing::SignedByStranger => EvidenceState::SignedByStranger,
         Standing::Unsigned => EvidenceState::Unsigned,

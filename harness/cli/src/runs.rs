@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use drdrill_core::event::Event;
 use drdrill_core::record::Record;
+use drdrill_core::scenario::Kind;
 use drdrill_engine::ledger::{Ledger, LedgerError};
 use drdrill_engine::state::StateDir;
 use drdrill_reports::evidence::read_chain;
@@ -36,6 +37,12 @@ pub(crate) struct Unrecorded {
     pub(crate) ended: Ended,
     /// Why its record cannot be read, where it has one.
     pub(crate) unreadable: Option<String>,
+    /// Whether it was an exercise, where it is known.
+    pub(crate) tabletop: Option<bool>,
+    /// Whether its environment only imitates the real thing, where it is known.
+    pub(crate) emulated: Option<bool>,
+    /// Whether it would have counted, where it is known.
+    pub(crate) counts: Option<bool>,
 }
 
 /// The runs of a state directory.
@@ -219,6 +226,9 @@ fn look(
         started: None,
         ended,
         unreadable,
+        tabletop: None,
+        emulated: None,
+        counts: None,
     };
     let mut beginning = Vec::new();
     let read = File::open(&events)
@@ -229,6 +239,9 @@ fn look(
     for entry in entries.into_iter().flat_map(|chain| chain.entries) {
         if let Event::DrillStarted(start) = entry.event {
             run.started = start.started_at.parse().ok();
+            run.tabletop = Some(start.scenario.kind == Kind::Tabletop);
+            run.emulated = Some(start.environment.emulated);
+            run.counts = Some(start.settings.is_empty() && start.scenario.expect.is_none());
             run.scenario = Some(start.scenario.scenario);
             run.environment = Some(start.environment.name);
             break;

@@ -73,10 +73,14 @@ const SETTINGS: [(&str, Change); 21] = [
         Provider::Docker(docker) => parse(value, &mut docker.replication_lag),
         _ => lab(env).and_then(|lab| parse(value, &mut lab.replication_lag)),
     }),
-    ("backup_interval", |_, env, value| {
-        lab(env).and_then(|lab| parse(value, &mut lab.backup_interval))
+    ("backup_interval", |_, env, value| match &mut env.provider {
+        Provider::Docker(docker) => parse(value, &mut docker.backup_interval),
+        _ => lab(env).and_then(|lab| parse(value, &mut lab.backup_interval)),
     }),
-    ("log_interval", |_, env, value| lab(env).and_then(|lab| parse(value, &mut lab.log_interval))),
+    ("log_interval", |_, env, value| match &mut env.provider {
+        Provider::Docker(docker) => parse(value, &mut docker.log_interval),
+        _ => lab(env).and_then(|lab| parse(value, &mut lab.log_interval)),
+    }),
     ("think_time", |_, env, value| match &mut env.provider {
         Provider::Docker(docker) => parse(value, &mut docker.think_time),
         _ => lab(env).and_then(|lab| parse(value, &mut lab.think_time)),

@@ -35,7 +35,7 @@ use crate::exit::{Code, Failure};
 use crate::people::{self, Asked};
 use crate::{adapters, checks, guards, settings};
 
-pub(crate) use faults::{delay, disk_full, fault, reverters, targets, via};
+pub(crate) use faults::{delay, disk_full, fault, is_by_links, reverters, targets, via};
 
 /// A scenario and an environment that fit each other.
 pub(crate) struct Plan {
@@ -122,6 +122,7 @@ fn names_of(inventory: &Inventory) -> Known {
                     .into(),
             ),
             directories: Some(BTreeMap::new()),
+            nodes: Some(BTreeMap::new()),
         },
         Provider::Docker(_) => Known {
             roles: names(&[lab::PRIMARY, lab::DR]),
@@ -136,6 +137,11 @@ fn names_of(inventory: &Inventory) -> Known {
                     .into(),
             ),
             directories: Some(BTreeMap::new()),
+            nodes: Some(
+                [lab::PRIMARY, lab::DR]
+                    .map(|role| (role.to_owned(), names(&lab::CONTAINERS).unwrap_or_default()))
+                    .into(),
+            ),
         },
         Provider::Host(spec) => Known {
             roles: Some(host::sites(spec)),
@@ -146,6 +152,7 @@ fn names_of(inventory: &Inventory) -> Known {
             workloads: Vec::new(),
             components: Some(host::components(spec)),
             directories: Some(host::directories(spec)),
+            nodes: Some(host::nodes(spec)),
         },
     };
     let own = inventory.checks.iter().map(|check| check.name.clone());
@@ -189,7 +196,7 @@ pub(crate) fn needed(scenario: &Scenario, followed: Option<&FollowedPlan>) -> Ve
         match &fault.inject {
             Inject::SiteLoss(_) => needed.extend([Power::Processes, Power::Links]),
             Inject::SiteDestruction(fault) => {
-                needed.extend([Power::Regions, Power::Data]);
+                needed.extend([Power::Destruction, Power::Regions, Power::Data]);
                 if fault.backups {
                     needed.push(Power::Backups);
                 }
@@ -260,7 +267,7 @@ pub(crate) fn check_powers(plan: &Plan) -> Result<(), Failure> {
         .map(Power::word)
         .collect();
     if lacks.is_empty() {
-        guards::links_can(&plan.scenario, &plan.inventory)?;
+        guards::links_can(&plan.scenario, &plan.inventory, &*environment)?;
         return guards::blast_radius(&plan.scenario, &*environment);
     }
     let (scenario, name) = (&plan.scenario.scenario, environment.name());

@@ -145,6 +145,35 @@ fn a_build_that_fails_shows_why_and_leaves_nothing() {
 }
 
 #[test]
+fn what_was_built_on_a_chosen_base_is_used_until_something_else_is_built() {
+    let _alone = alone();
+    // Quickly built: of what its programs are this says nothing.
+    let base = Base::new("chosen", "RUN ln -sf /bin/true /usr/bin/apt-get");
+    let sandbox = Sandbox::new();
+    let usual = built(&sandbox)[1].clone();
+    let used = || {
+        let doctor = sandbox.run("doctor --format json");
+        let rows: Vec<Value> = serde_json::from_str(&doctor.stdout).unwrap();
+        rows.iter().find(|row| row["need"] == "the images of those").unwrap()["state"].clone()
+    };
+    let command = format!("env build --base {} --format json", base.name);
+    let outcome = sandbox.run(&command).exits(0);
+    let on_chosen: Vec<Value> = serde_json::from_str(&outcome.stdout).unwrap();
+    let chosen = name(&on_chosen[1]);
+    assert_ne!(chosen, name(&usual));
+    // Without the usual one it is the only one.
+    docker(&["tag", name(&usual), "drdrill-test/kept:usual"]);
+    docker(&["rmi", name(&usual)]);
+    let with_chosen = used();
+    docker(&["tag", "drdrill-test/kept:usual", name(&usual)]);
+    docker(&["rmi", "drdrill-test/kept:usual"]);
+    sandbox.run("env build docker").exits(0);
+    assert_eq!(used(), "ok");
+    docker(&["rmi", chosen]);
+    assert_eq!(with_chosen, "ok");
+}
+
+#[test]
 fn a_build_that_is_interrupted_or_killed_leaves_nothing() {
     let _alone = alone();
     let base = Base::new("other", "RUN true");

@@ -136,6 +136,15 @@ fn queries_are_answered_in_transactions_that_only_read() {
     is(&ask("SELECT 1 WHERE false", None), "ok", "");
     is(&ask("SELECT nonsense", None), "failed", "42703");
     is(&ask(&format!("DELETE FROM {TABLE}"), None), "failed", "25006");
+    // The comment ends with its line: the transaction is over when the next attempt comes.
+    let query = "SELECT 1 -- alive".to_owned();
+    let statement = Statement::Select { query, answers: Some("1".to_owned()) };
+    let kept = probe(&server.call(statement), Purpose::Read, Connection::Kept);
+    run(async {
+        for attempt in 0..3 {
+            is(&kept.attempt(attempt).await, "ok", "");
+        }
+    });
 }
 
 #[test]

@@ -74,10 +74,13 @@ fn let_it_pass(sandbox: &Sandbox, id: &str, change: impl Fn(&mut Value)) {
     record["findings"] = json!([]);
     change(&mut record);
     fs::write(&path, record.to_string()).unwrap();
-    // Its signature does not hold any more; here it is the record alone.
+    // Its signature does not hold any more; here it is the record alone, as from another machine.
+    let directory = path.parent().unwrap();
     for file in ["MANIFEST", "MANIFEST.sig", "HEAD"] {
-        let _ = fs::remove_file(path.parent().unwrap().join(file));
+        let _ = fs::remove_file(directory.join(file));
     }
+    fs::create_dir_all(sandbox.state.join("imported")).unwrap();
+    fs::rename(directory, sandbox.state.join("imported").join(id)).unwrap();
     sandbox.run("history rebuild").exits(0);
 }
 
@@ -149,7 +152,7 @@ fn a_quarter_fits_its_schema_and_shows_what_was_drilled() {
     assert_eq!(shown["participation"][0]["planned"], json!(["Ada (commander)"]));
     assert_eq!(shown["participation"][0]["present"], Value::Null);
     let text = sandbox.run("history quarter --program dir/program.yaml").exits(10).stdout;
-    assert!(text.contains("not met") && text.contains("1 of 1 cell failed"), "{text}");
+    assert!(text.contains("not met") && text.contains("1 of 1 recovery failed"), "{text}");
     let future = sandbox.run("history quarter 2999-Q1 --program lab").exits(2).stderr;
     assert!(future.contains("has not begun"), "{future}");
     let wrong = sandbox.run("history quarter 2026 --program lab").exits(2).stderr;

@@ -158,3 +158,115 @@ fn what_cannot_be_written_is_said_and_leaves_nothing_half_written() {
     let unknown = sandbox.run("report run --format docx").exits(2);
     assert!(unknown.stderr.contains("[possible values: html, pdf, markdown, json, csv, junit]"));
 }
+
+/// What `README.txt` of an unpacked bundle says is to be typed, and whether it passes.
+fn typed(top: &Path) -> Vec<bool> {
+    let readme = fs::read_to_string(top.join("README.txt")).unwrap();
+    let commands = readme.lines().filter_map(|line| line.strip_prefix("    "));
+    let passes = |command: &str| {
+        let shell = Command::new("sh").args(["-c", command]).current_dir(top).output().unwrap();
+        shell.status.success()
+    };
+    commands.map(passes).collect()
+}
+
+#[test]
+fn a_bundle_holds_the_quarter_and_is_verified_with_and_without_drdrill() {
+    let sandbox = Sandbox::new();
+    let nothing = sandbox.run("bundle").exits(2);
+    assert!(nothing.stderr.contains("there is no run of"), "{}", nothing.stderr);
+    sandbox.run("run no_op --set soak=0s").exits(0);
+    let before = files(&sandbox.state.join("runs"));
+    let told = sandbox.run("bundle --output b.tar.gz").exits(0).stdout;
+    assert!(told.contains("b.tar.gz: 1 run, 19 files"), "{told}");
+    assert_eq!(files(&sandbox.state.join("runs")), before);
+    let bytes = fs::read(sandbox.path("b.tar.gz")).unwrap();
+    sandbox.run("bundle --output again.tar.gz").exits(0);
+    assert_eq!(fs::read(sandbox.path("again.tar.gz")).unwrap(), bytes);
+
+    let verified = sandbox.run("verify b.tar.gz").exits(0).stdout;
+    assert!(verified.contains("1, of them 1 signed by a known key"), "{verified}");
+    fs::write(sandbox.path("nobody.pub"), "").unwrap();
+    sandbox.run("verify b.tar.gz --trust nobody.pub").exits(11);
+    // Every bit of a smaller one is flipped where the library is tested.
+    for at in [0, 3, 9, bytes.len() / 2, bytes.len() - 200, bytes.len() - 1] {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1;
+        fs::write(sandbox.path("flipped.tar.gz"), &flipped).unwrap();
+        let damaged = sandbox.run("verify flipped.tar.gz").exits(10).stdout;
+        assert!(damaged.contains("Do not rely on this bundle"), "{damaged}");
+        fs::write(sandbox.path("cut.tar.gz"), &bytes[..at]).unwrap();
+        sandbox.run("verify cut.tar.gz --format json").exits(10);
+    }
+
+    program("tar", &["-xzf", "b.tar.gz"], &sandbox.path(""));
+    let top = fs::read_dir(sandbox.path("")).unwrap().map(|entry| entry.unwrap().path());
+    let top = top.into_iter().find(|path| path.join("SHA256SUMS").exists()).unwrap();
+    assert_eq!(typed(&top), [true; 4]);
+    for name in ["program.yaml", "report.html", "report.pdf", "report.json", "report.csv"] {
+        assert!(top.join(name).is_file(), "{name}");
+    }
+    let unpacked = sandbox.run(&format!("verify {}", top.display())).exits(2);
+    assert!(unpacked.stderr.contains("is an unpacked bundle"), "{}", unpacked.stderr);
+    let run = fs::read_dir(top.join("runs")).unwrap().next().unwrap().unwrap().path();
+    let record = fs::read_to_string(run.join("record.json")).unwrap();
+    fs::write(run.join("record.json"), record.replacen("pass", "fail", 1)).unwrap();
+    assert_eq!(typed(&top), [false, true, true, false]);
+}
+
+#[test]
+fn a_run_that_does_not_verify_is_packed_only_when_asked_for_and_named_first() {
+    let sandbox = Sandbox::new();
+    sandbox.run("run no_op --set soak=0s").exits(0);
+    let run = fs::read_dir(sandbox.state.join("runs")).unwrap().next().unwrap().unwrap().path();
+    let id = run.file_name().unwrap().to_str().unwrap().to_owned();
+    let text = fs::read_to_string(run.join("record.json")).unwrap();
+    fs::write(run.join("record.json"), text.replacen("\"exit_code\": 0", "\"exit_code\": 10", 1))
+        .unwrap();
+    // One that was cut off, and one of which somebody took away all that says what it was.
+    let [cut_off, robbed] = ["00000001", "00000002"].map(|end| format!("{}{end}", &id[..16]));
+    for (other, file) in [(&cut_off, "events.jsonl"), (&robbed, "MANIFEST")] {
+        let directory = sandbox.state.join("runs").join(other);
+        fs::create_dir(&directory).unwrap();
+        fs::copy(run.join(file), directory.join(file)).unwrap();
+    }
+    let refused = sandbox.run("bundle --output b.tar.gz").exits(10);
+    for (id, why) in [(&id, "DAMAGED"), (&cut_off, "NOT SEALED"), (&robbed, "are missing")] {
+        let line = refused.stderr.lines().find(|line| line.contains(id.as_str()));
+        assert!(line.is_some_and(|line| line.contains(why)), "{why}: {}", refused.stderr);
+    }
+    assert!(!sandbox.path("b.tar.gz").exists());
+
+    let told = sandbox.run("bundle --output b.tar.gz --allow-broken").exits(0).stdout;
+    assert_eq!(told.matches("broken: ").count(), 3, "{told}");
+    let verified = sandbox.run("verify b.tar.gz").exits(10).stdout;
+    assert!(verified.contains("intact, signed by a known key"), "{verified}");
+    assert!(verified.contains(&format!("{id}: DAMAGED")), "{verified}");
+    program("tar", &["-xzf", "b.tar.gz", "--strip-components=1"], &sandbox.path(""));
+    let readme = fs::read_to_string(sandbox.path("README.txt")).unwrap();
+    let (first, _) = readme.split_once("HOW TO VERIFY").unwrap();
+    assert!([&id, &cut_off, &robbed].iter().all(|id| first.contains(id.as_str())), "{readme}");
+}
+
+#[test]
+fn a_report_that_was_written_to_a_file_is_verified_by_the_signature_beside_it() {
+    let sandbox = Sandbox::new();
+    sandbox.run("run no_op --set soak=0s").exits(0);
+    for command in ["report run --format json --out r", "report quarterly --format csv --out r"] {
+        sandbox.run(command).exits(0);
+        sandbox.run("verify ./r").exits(0);
+        let signers = sandbox.state.join("runs");
+        let run = fs::read_dir(signers).unwrap().next().unwrap().unwrap().path();
+        fs::copy(run.join("allowed_signers"), sandbox.path("allowed_signers")).unwrap();
+        let by_hand = drdrill_reports::evidence::VERIFY_REPORT_BY_HAND.replace("REPORT", "r");
+        program("sh", &["-c", &by_hand], &sandbox.path(""));
+        let told = fs::read(sandbox.path("r")).unwrap();
+        fs::write(sandbox.path("r"), [&told, b" ".as_slice()].concat()).unwrap();
+        sandbox.run("verify ./r").exits(10);
+    }
+    fs::remove_file(sandbox.path("r.sig")).unwrap();
+    let unsigned = sandbox.run("verify ./r").exits(11).stdout;
+    assert!(unsigned.contains("not signed: there is no ./r.sig"), "{unsigned}");
+    let missing = sandbox.run("verify r.html").exits(2);
+    assert!(missing.stderr.contains("no run directory, report or bundle"), "{}", missing.stderr);
+}

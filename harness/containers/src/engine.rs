@@ -9,8 +9,12 @@ use thiserror::Error as ThisError;
 
 /// Where the engine listens unless `DOCKER_HOST` says otherwise.
 const SOCKET: &str = "unix:///var/run/docker.sock";
-/// The engine answers a question within this time, or is called gone.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// The engine answers a question within this time, or is called gone. Less than one try of an undo may take, so that it can say
+/// why it failed.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(8);
+/// It has done what it was told about a container, a network or a volume within this time; measured: 0.1 to 2 s, and more on a
+/// machine that is busy.
+const DOES_WITHIN: Duration = Duration::from_mins(1);
 /// It may take so long until it begins to answer to something that it has to work for, such as an import.
 const WORKS_WITHIN: Duration = Duration::from_mins(10);
 
@@ -18,6 +22,8 @@ const WORKS_WITHIN: Duration = Duration::from_mins(10);
 #[derive(Clone, Debug)]
 pub struct Engine {
     docker: Docker,
+    questions: Docker,
+    orders: Docker,
     version: String,
 }
 
@@ -52,13 +58,26 @@ pub enum EngineError {
     },
 }
 
+/// Where the engine is: where `DOCKER_HOST` says, or at its usual socket.
+#[must_use]
+pub fn address() -> String {
+    std::env::var("DOCKER_HOST").unwrap_or_else(|_| SOCKET.to_owned())
+}
+
 impl Engine {
     /// Finds the engine where `DOCKER_HOST` says, or at its usual socket, and asks for its version.
     ///
     /// # Errors
     /// When none answers, or it may not be used.
     pub async fn connect() -> Result<Self, EngineError> {
-        let at = std::env::var("DOCKER_HOST").unwrap_or_else(|_| SOCKET.to_owned());
+        Self::connect_to(address()).await
+    }
+
+    /// Finds the engine there, and asks for its version.
+    ///
+    /// # Errors
+    /// When none answers, or it may not be used.
+    pub async fn connect_to(at: String) -> Result<Self, EngineError> {
         let absent = |why: String| EngineError::Absent { at: at.clone(), why };
         if let Some(path) = at.strip_prefix("unix://") {
             may_be_used(path, &at)?;
@@ -68,7 +87,12 @@ impl Engine {
         let docker = docker.negotiate_version().await.map_err(|error| absent(chain(&error)))?;
         let version = docker.version().await.map_err(|error| absent(chain(&error)))?;
         let version = version.version.unwrap_or_else(|| "unknown".to_owned());
-        Ok(Self { docker: docker.with_timeout(WORKS_WITHIN), version })
+        Ok(Self {
+            questions: docker.clone(),
+            orders: docker.clone().with_timeout(DOES_WITHIN),
+            docker: docker.with_timeout(WORKS_WITHIN),
+            version,
+        })
     }
 
     /// Its version, as it says.
@@ -77,7 +101,17 @@ impl Engine {
         &self.version
     }
 
-    /// The client itself.
+    /// The client for what is answered at once: an engine that hangs must not hold up a drill.
+    pub(crate) const fn questions(&self) -> &Docker {
+        &self.questions
+    }
+
+    /// The client for what is done to a container, a network or a volume.
+    pub(crate) const fn orders(&self) -> &Docker {
+        &self.orders
+    }
+
+    /// The client for what takes long.
     pub(crate) const fn client(&self) -> &Docker {
         &self.docker
     }
@@ -87,7 +121,7 @@ impl Engine {
     /// # Errors
     /// When the engine cannot tell.
     pub async fn image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
-        match self.docker.inspect_image(name).await {
+        match self.questions.inspect_image(name).await {
             Ok(found) => Ok(Some(found)),
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
             Err(error) => Err(failed(&format!("look at image {name}"), &error)),
@@ -115,6 +149,13 @@ pub(crate) fn failed(what: &str, error: &Error) -> EngineError {
     let why = match error {
         Error::DockerResponseServerError { message, .. } => message.clone(),
         Error::DockerStreamError { error } => error.clone(),
+        Error::RequestTimeoutError => "the container engine does not answer".to_owned(),
+        Error::HyperLegacyError { .. }
+        | Error::HyperResponseError { .. }
+        | Error::HttpClientError { .. }
+        | Error::IOError { .. } => {
+            format!("the container engine does not answer ({})", chain(error))
+        }
         other => chain(other),
     };
     EngineError::Failed { what: what.to_owned(), why: why.trim().to_owned() }

@@ -1,48 +1,58 @@
 //! Hosts of an environment in containers: made for one run, labelled with it, and removed by that label.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bollard::container::LogOutput;
 use bollard::errors::Error;
+use bollard::exec::StartExecResults;
 use bollard::models::{
-    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, Ipam, IpamConfig,
-    NetworkCreateRequest, NetworkingConfig, VolumeCreateRequest,
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, ExecConfig, HostConfig, Ipam,
+    IpamConfig, NetworkCreateRequest, NetworkingConfig, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
-    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
+    ListNetworksOptions, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
     RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use bytes::Bytes;
 use drdrill_core::action::ActionError;
 use drdrill_core::containers::{
-    ConfigFile, ContainerNetwork, ContainerSpec, Containers, RunningContainer,
+    ConfigFile, ContainerNetwork, ContainerSpec, Containers, RunningContainer, Said,
 };
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
-use crate::engine::{Engine, EngineError, failed};
+use crate::engine::{self, Engine, EngineError, failed};
 use crate::images;
+use crate::ranges::{self, Range};
 
 /// The label that everything of a run carries, with the run's id.
 pub const RUN_LABEL: &str = "drdrill.run";
 /// Lines of a container that an error shows.
 const LAST_LINES: &str = "8";
-/// Ranges of addresses that are tried before none is said to be free.
-const TRIES: u64 = 16;
+/// Ranges of addresses, free by all that could be seen, that the engine may refuse before it is given up.
+const TRIES: u32 = 16;
 /// A container that was killed is gone within this time; measured: 100 to 400 ms.
 const GONE_WITHIN: Duration = Duration::from_secs(20);
 /// Time between two looks at a container that is to be gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The engine of this machine, found when it is first needed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Hosts {
+    address: String,
     engine: OnceCell<Engine>,
+}
+
+impl Default for Hosts {
+    fn default() -> Self {
+        Self::at(engine::address())
+    }
 }
 
 /// What there is of a run.
@@ -54,13 +64,20 @@ struct Found {
 }
 
 impl Hosts {
+    /// Those of the engine at that address.
+    #[must_use]
+    pub fn at(address: String) -> Self {
+        Self { address, engine: OnceCell::new() }
+    }
+
     async fn engine(&self) -> Result<&Engine, ActionError> {
-        let found = self.engine.get_or_try_init(Engine::connect).await;
+        let find = || Engine::connect_to(self.address.clone());
+        let found = self.engine.get_or_try_init(find).await;
         found.map_err(|error| ActionError::new("use", "the container engine", error))
     }
 
     async fn look(&self, run_id: &str) -> Result<Found, ActionError> {
-        let client = self.engine().await?.client();
+        let client = self.engine().await?.questions();
         let fail = |error: Error| told("look for what there is of run", run_id, &error);
         let label = HashMap::from([("label", vec![format!("{RUN_LABEL}={run_id}")])]);
         let containers = ListContainersOptionsBuilder::new().all(true).filters(&label).build();
@@ -76,6 +93,19 @@ impl Hosts {
         })
     }
 
+    /// The addresses that this machine has a way to, and those of the engine's networks.
+    async fn taken(&self) -> Result<Vec<Range>, ActionError> {
+        let trie = std::fs::read_to_string(ranges::ROUTES)
+            .map_err(|error| ActionError::new("read the routes in", ranges::ROUTES, error))?;
+        let mut taken = ranges::routes(&trie);
+        let client = self.engine().await?.questions();
+        let networks = client.list_networks(None::<ListNetworksOptions>).await;
+        let networks = networks.map_err(|error| told("list the networks of", "it", &error))?;
+        let configs = networks.into_iter().filter_map(|network| network.ipam?.config).flatten();
+        taken.extend(configs.filter_map(|config| Range::parse(&config.subnet?)));
+        Ok(taken)
+    }
+
     /// Makes one network; `None` where its addresses are taken.
     async fn make_network(
         &self,
@@ -83,7 +113,7 @@ impl Hosts {
         run_id: &str,
         network: ContainerNetwork,
     ) -> Result<Option<()>, ActionError> {
-        let client = self.engine().await?.client();
+        let client = self.engine().await?.orders();
         let range = IpamConfig {
             subnet: Some(format!("{}/24", network.first)),
             gateway: Some(network.gateway().to_string()),
@@ -109,17 +139,25 @@ impl Hosts {
         run_id: &str,
         spec: &ContainerSpec,
     ) -> Result<(), ActionError> {
-        let client = self.engine().await?.client();
+        let client = self.engine().await?.orders();
         let fail = |error: Error| told("make the container", &spec.host, &error);
         let mut binds = Vec::new();
-        if let Some(path) = spec.volume {
+        for mount in &spec.mounts {
+            let volume_name = name_of(run_id, &mount.volume);
+            let device = mount.directory.display().to_string();
             let volume = VolumeCreateRequest {
-                name: Some(name.to_owned()),
+                name: Some(volume_name.clone()),
                 labels: Some(labels(run_id)),
+                driver_opts: Some(
+                    [("type", "none"), ("o", "bind"), ("device", &device)]
+                        .map(|(option, value)| (option.to_owned(), value.to_owned()))
+                        .into(),
+                ),
                 ..VolumeCreateRequest::default()
             };
             client.create_volume(volume).await.map_err(fail)?;
-            binds.push(format!("{name}:{path}"));
+            let mode = if mount.read_only { ":ro" } else { "" };
+            binds.push(format!("{volume_name}:{}{mode}", mount.at));
         }
         let network = name_of(run_id, &spec.network);
         let address = EndpointSettings {
@@ -157,14 +195,14 @@ impl Hosts {
         let archive = archive_of(config)
             .map_err(|error| ActionError::new("write the configuration of", host, error))?;
         let options = UploadToContainerOptionsBuilder::new().path("/").build();
-        let client = self.engine().await?.client();
+        let client = self.engine().await?.orders();
         let given = client.upload_to_container(name, Some(options), bollard::body_full(archive));
         given.await.map_err(|error| told("give its configuration to", host, &error))
     }
 
     /// A container's full id and the number of its first process; `None` where it does not run.
     async fn pid(&self, id: &str) -> Result<Option<(String, i32)>, ActionError> {
-        let client = self.engine().await?.client();
+        let client = self.engine().await?.questions();
         let (full, state) = match client.inspect_container(id, None).await {
             Ok(container) => {
                 (container.id.unwrap_or_default(), container.state.unwrap_or_default())
@@ -179,6 +217,14 @@ impl Hosts {
 
 #[async_trait]
 impl Containers for Hosts {
+    fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    fn of_engine(&self, address: &str) -> Option<Arc<dyn Containers>> {
+        Some(Arc::new(Self::at(address.to_owned())))
+    }
+
     async fn image(&self) -> Result<String, ActionError> {
         let fail = |error: EngineError| ActionError::new("look at", "the image", error);
         images::node(self.engine().await?).await.map_err(fail)?.ok_or_else(|| {
@@ -194,19 +240,32 @@ impl Containers for Hosts {
         seed: u64,
     ) -> Result<BTreeMap<String, ContainerNetwork>, ActionError> {
         let mut made = BTreeMap::new();
-        let mut tries = 0..TRIES;
+        let mut free = ranges::free(seed, self.taken().await?);
+        let mut refused = 0;
         for name in names {
+            let fail = |reason: String| {
+                ActionError::new("find free addresses for", format!("the network {name}"), reason)
+            };
             loop {
-                let Some(number) = tries.next() else {
-                    let reason =
-                        format!("{TRIES} ranges of 10.128.0.0/9 were tried, and all are taken");
-                    return Err(ActionError::new("find free addresses for", *name, reason));
-                };
-                let network = range(seed, number);
+                let pools = ranges::POOLS.map(|pool| pool.to_string()).join(", ");
+                let network = free.next().ok_or_else(|| {
+                    fail(format!(
+                        "no 256 addresses of {pools} are free: routes of this machine (ip route show table all) or networks of the \
+                         container engine (docker network ls) overlap all of them"
+                    ))
+                })?;
+                let network = ContainerNetwork { first: network.first };
                 let full_name = name_of(run_id, name);
                 if self.make_network(&full_name, run_id, network).await?.is_some() {
                     made.insert((*name).to_owned(), network);
                     break;
+                }
+                // Somebody else was quicker.
+                refused += 1;
+                if refused == TRIES {
+                    return Err(fail(format!(
+                        "the container engine refused {TRIES} of them as taken"
+                    )));
                 }
             }
         }
@@ -218,7 +277,7 @@ impl Containers for Hosts {
         run_id: &str,
         spec: &ContainerSpec,
     ) -> Result<RunningContainer, ActionError> {
-        let client = self.engine().await?.client();
+        let client = self.engine().await?.orders();
         let name = name_of(run_id, &spec.host);
         let fail = |error: Error| told("start", &spec.host, &error);
         match client.inspect_container(&name, None).await {
@@ -246,7 +305,7 @@ impl Containers for Hosts {
     }
 
     async fn kill(&self, id: &str) -> Result<(), ActionError> {
-        let client = self.engine().await?.client();
+        let client = self.engine().await?.orders();
         let options = KillContainerOptionsBuilder::new().signal("KILL").build();
         match client.kill_container(id, Some(options)).await {
             // It does not run, or is not there.
@@ -264,11 +323,63 @@ impl Containers for Hosts {
         Ok(())
     }
 
+    async fn discard(&self, id: &str) -> Result<(), ActionError> {
+        let client = self.engine().await?.client();
+        let by_force = RemoveContainerOptionsBuilder::new().force(true).v(false).build();
+        match client.remove_container(id, Some(by_force)).await {
+            Ok(()) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+            Err(error) => Err(told("remove the container", id, &error)),
+        }
+    }
+
+    async fn run(
+        &self,
+        id: &str,
+        user: &str,
+        program: &[String],
+    ) -> Result<Option<Said>, ActionError> {
+        let client = self.engine().await?.client();
+        let name = program.first().map_or("nothing", String::as_str);
+        let doing = format!("run {name} in");
+        let fail = |error: Error| told(&doing, id, &error);
+        let how = ExecConfig {
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            user: Some(user.to_owned()),
+            cmd: Some(program.to_vec()),
+            ..ExecConfig::default()
+        };
+        let exec = match client.create_exec(id, how).await {
+            Ok(exec) => exec.id,
+            // There is none, or it does not run.
+            Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(fail(error)),
+        };
+        let started = client.start_exec(&exec, None).await.map_err(fail)?;
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        if let StartExecResults::Attached { output: mut said, .. } = started {
+            while let Some(piece) = said.next().await {
+                match piece.map_err(fail)? {
+                    LogOutput::StdErr { message } => errors.extend_from_slice(&message),
+                    other => output.extend_from_slice(&other.into_bytes()),
+                }
+            }
+        }
+        let ended = client.inspect_exec(&exec).await.map_err(fail)?;
+        let Some(code) = ended.exit_code else {
+            return Err(ActionError::new(doing, id, "nobody knows how it ended"));
+        };
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Some(Said { code, output: text(output), errors: text(errors) }))
+    }
+
     async fn last_words(&self, id: &str) -> String {
         let Ok(engine) = self.engine().await else { return String::new() };
         let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LAST_LINES).build();
         let mut lines = Vec::new();
-        let mut logs = engine.client().logs(id, Some(options));
+        let mut logs = engine.questions().logs(id, Some(options));
         while let Some(Ok(line)) = logs.next().await {
             lines.push(line.to_string().trim().to_owned());
         }
@@ -290,7 +401,7 @@ impl Containers for Hosts {
 
     async fn remove(&self, run_id: &str) -> Result<(), ActionError> {
         let found = self.look(run_id).await?;
-        let client = self.engine().await?.client();
+        let client = self.engine().await?.orders();
         let by_force = || RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         let containers = found.containers.iter();
         let gone = join_all(containers.map(|id| client.remove_container(id, Some(by_force()))));
@@ -334,13 +445,6 @@ fn name_of(run_id: &str, name: &str) -> String {
     format!("drdrill-{run_id}-{}", name.replace('/', "-"))
 }
 
-/// A range of addresses: the engine's own networks are not in this half of 10.0.0.0/8 unless somebody has set it so.
-fn range(seed: u64, number: u64) -> ContainerNetwork {
-    let [a, b, ..] = seed.wrapping_add(number).to_le_bytes();
-    let [c, ..] = (seed >> 16).to_le_bytes();
-    ContainerNetwork { first: Ipv4Addr::new(10, 128 | b, a ^ c, 0) }
-}
-
 /// Whether the engine refuses a network because its addresses are used.
 fn is_taken(message: &str) -> bool {
     message.contains("overlap") || message.contains("already in use")
@@ -366,17 +470,4 @@ fn archive_of(config: &ConfigFile) -> std::io::Result<Bytes> {
         config.text.as_bytes(),
     )?;
     archive.into_inner().map(Bytes::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_try_is_for_another_range() {
-        let ranges: std::collections::BTreeSet<_> =
-            (0..TRIES).map(|number| range(0x1234_5678_9abc_def0, number).first).collect();
-        assert_eq!(ranges.len() as u64, TRIES);
-        assert!(ranges.iter().all(|first| first.octets()[0] == 10 && first.octets()[1] >= 128));
-    }
 }

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bollard::query_parameters::BuildImageOptionsBuilder;
+use bollard::query_parameters::{
+    BuildImageOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
+};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
@@ -52,10 +54,14 @@ pub const RECIPES: [Recipe; 1] = [Recipe {
         file!("Dockerfile"),
         file!("web.py"),
         file!("schema.sql"),
+        file!("look.py"),
         file!("service.py"),
         file!("database.py"),
         file!("auth.py"),
         file!("worker.py"),
+        file!("backup.py"),
+        file!("restore.py"),
+        file!("archive.sh"),
     ],
 }];
 
@@ -123,13 +129,40 @@ pub enum ImageError {
 /// The name and tag under which a recipe's image is known when built on the image with identity `base`.
 #[must_use]
 pub fn tagged(recipe: &Recipe, base: &str) -> String {
+    format!("{}:{}", recipe.name, digest(recipe, Some(base)))
+}
+
+/// The tag of a recipe's image that somebody had built on an image of their own choice. Whatever that is, the image has the
+/// files of this recipe.
+fn chosen(recipe: &Recipe) -> String {
+    format!("chosen-{}", digest(recipe, None))
+}
+
+fn digest(recipe: &Recipe, base: Option<&str>) -> String {
     let mut all = Sha256::new();
-    for part in recipe.files.iter().flat_map(|file| [file.name, file.text]).chain([base]) {
+    for part in recipe.files.iter().flat_map(|file| [file.name, file.text]).chain(base) {
         all.update((part.len() as u64).to_le_bytes());
         all.update(part);
     }
-    let content = hex::encode(all.finalize());
-    format!("{}:{}", recipe.name, &content[..12])
+    let mut content = hex::encode(all.finalize());
+    content.truncate(12);
+    content
+}
+
+/// A recipe's image, under the name that says exactly what is in it: the one on a base that somebody chose before the one
+/// on Debian's.
+async fn here(engine: &Engine, recipe: &Recipe) -> Result<Option<String>, EngineError> {
+    let mut names = Vec::new();
+    let kept = engine.image(&format!("{}:{}", recipe.name, chosen(recipe))).await?;
+    let labels = kept.and_then(|image| image.config?.labels);
+    names.extend(labels.and_then(|mut labels| labels.remove(LABEL)));
+    names.extend(base::here(engine).await?.map(|base| tagged(recipe, &base.id)));
+    for name in names {
+        if engine.image(&name).await?.is_some() {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 /// The image of hosts; `None` where it is not built.
@@ -137,10 +170,8 @@ pub fn tagged(recipe: &Recipe, base: &str) -> String {
 /// # Errors
 /// When the engine cannot tell.
 pub async fn node(engine: &Engine) -> Result<Option<String>, EngineError> {
-    let Some(base) = base::here(engine).await? else { return Ok(None) };
     let [recipe] = &RECIPES;
-    let name = tagged(recipe, &base.id);
-    Ok(engine.image(&name).await?.map(|_| name))
+    here(engine, recipe).await
 }
 
 /// What a look at the images found.
@@ -150,19 +181,14 @@ pub struct Missing {
     pub images: Vec<String>,
 }
 
-/// Looks which images are not there; where what they are built on is not there either, none of them is.
+/// Looks which images are not there.
 ///
 /// # Errors
 /// When the engine cannot tell.
 pub async fn missing(engine: &Engine) -> Result<Missing, EngineError> {
-    let base = base::here(engine).await?;
     let mut images = Vec::new();
     for recipe in &RECIPES {
-        let there = match &base {
-            Some(base) => engine.image(&tagged(recipe, &base.id)).await?.is_some(),
-            None => false,
-        };
-        if !there {
+        if here(engine, recipe).await?.is_none() {
             images.push(recipe.name.to_owned());
         }
     }
@@ -170,7 +196,7 @@ pub async fn missing(engine: &Engine) -> Result<Missing, EngineError> {
 }
 
 /// Builds all images that are not there, on `base` or on Debian's, which is made in a directory below `scratch` where it
-/// has to be. `say` hears how it goes on.
+/// has to be. From then on these are the ones that are used. `say` hears how it goes on.
 ///
 /// # Errors
 /// When one cannot be built; the others that were built before stay.
@@ -180,12 +206,33 @@ pub async fn build(
     scratch: &Path,
     say: Say<'_>,
 ) -> Result<Vec<Image>, ImageError> {
+    let is_chosen = base.is_some();
     let (base, first) = base::find_or_make(engine, base, scratch, say).await?;
     let mut images = vec![first];
     for recipe in &RECIPES {
-        images.push(build_one(engine, recipe, &base, say).await?);
+        let image = build_one(engine, recipe, &base, say).await?;
+        choose(engine, recipe, is_chosen.then_some(image.name.as_str())).await?;
+        images.push(image);
     }
     Ok(images)
+}
+
+/// Keeps in mind that this image of a recipe is to be used, or that none was chosen.
+async fn choose(engine: &Engine, recipe: &Recipe, image: Option<&str>) -> Result<(), EngineError> {
+    let client = engine.client();
+    let tag = chosen(recipe);
+    let Some(image) = image else {
+        let name = format!("{}:{tag}", recipe.name);
+        if engine.image(&name).await?.is_some() {
+            // Only this name goes: the image has another one.
+            let gone = client.remove_image(&name, None::<RemoveImageOptions>, None).await;
+            gone.map_err(|error| failed("take a name from an image", &error))?;
+        }
+        return Ok(());
+    };
+    let name = TagImageOptionsBuilder::new().repo(recipe.name).tag(&tag).build();
+    let named = client.tag_image(image, Some(name)).await;
+    named.map_err(|error| failed("name an image", &error))
 }
 
 async fn build_one(

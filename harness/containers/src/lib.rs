@@ -3,6 +3,7 @@
 //! - [`engine`]: the way to the engine, and why there is none.
 //! - [`hosts`]: containers, networks and volumes of a run.
 //! - [`images`]: the images, built where they are not there yet.
+//! - `ranges`: which addresses the networks get.
 //! - [`last_lines`]: what is shown of a build that failed.
 //! - [`base`]: what they are built on: an image of Debian, from a registry or made of Debian's packages.
 
@@ -11,3 +12,4 @@ pub mod engine;
 pub mod hosts;
 pub mod images;
 pub mod last_lines;
+mod ranges;

@@ -105,6 +105,10 @@ pub trait RestoreControl: fmt::Debug + Send + Sync {
     fn archive(&self, site: &str) -> Result<Arc<dyn Archive>, ActionError>;
     /// Looks at all data that a site serves; `Err` says what is wrong with it, or why it could not be looked at.
     async fn look_at_data(&self, site: &str) -> Result<String, String>;
+    /// Makes a site hand over to its backups what its log holds now, where it would do so only later.
+    async fn hand_over_log(&self, _site: &str) -> Result<(), ActionError> {
+        Ok(())
+    }
     /// Takes and prunes no more backups of a site.
     async fn hold_backups(&self, site: &str) -> Result<(), ActionError>;
     /// Takes backups of a site again.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -22,8 +24,32 @@ pub struct ContainerSpec {
     /// A file that it finds when it starts, readable only for root: it may carry secrets, and anybody who may ask the engine
     /// can read a command line.
     pub config: Option<ConfigFile>,
-    /// Where it has a volume of its own.
-    pub volume: Option<&'static str>,
+    /// What of this machine it sees.
+    pub mounts: Vec<Mount>,
+}
+
+/// A volume of the engine's that is a directory of this machine.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Mount {
+    /// The volume's name within the run. One that has a name already stays the directory that it was.
+    pub volume: String,
+    /// The directory, which is there.
+    pub directory: PathBuf,
+    /// Where the container sees it.
+    pub at: &'static str,
+    /// Whether it may only read there.
+    pub read_only: bool,
+}
+
+/// A program that ran in a container.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Said {
+    /// Its exit code.
+    pub code: i64,
+    /// What it wrote to its standard output.
+    pub output: String,
+    /// What it wrote to its standard error.
+    pub errors: String,
 }
 
 /// A file of a container.
@@ -75,6 +101,12 @@ impl ContainerNetwork {
 /// Power over the containers of a run, which all carry its id. Every call may be repeated.
 #[async_trait]
 pub trait Containers: fmt::Debug + Send + Sync {
+    /// Where the engine is that has them: whoever takes a run over asks there, whatever his own surroundings say.
+    fn address(&self) -> String;
+    /// The same power over the containers of the engine at another address; `None` where there is none other.
+    fn of_engine(&self, _address: &str) -> Option<Arc<dyn Containers>> {
+        None
+    }
     /// What the containers are made of, exactly.
     ///
     /// # Errors
@@ -104,6 +136,22 @@ pub trait Containers: fmt::Debug + Send + Sync {
     /// # Errors
     /// When it is still there.
     async fn kill(&self, id: &str) -> Result<(), ActionError>;
+    /// Removes a container, so that the next of its name may have other volumes; its volumes stay.
+    ///
+    /// # Errors
+    /// When it is still there.
+    async fn discard(&self, id: &str) -> Result<(), ActionError>;
+    /// Runs a program in a container, as a user that is known there, and waits for its end; `None` where no such container
+    /// runs.
+    ///
+    /// # Errors
+    /// When the engine cannot do that.
+    async fn run(
+        &self,
+        id: &str,
+        user: &str,
+        program: &[String],
+    ) -> Result<Option<Said>, ActionError>;
     /// The last lines that a container said; for an error.
     async fn last_words(&self, id: &str) -> String;
     /// Everything that there is of a run, a name each: containers, networks, volumes.

@@ -4,16 +4,47 @@ use std::fmt;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::action::ActionError;
 
-/// A table of an `SQLite` database that drdrill may damage.
+/// A server of `PostgreSQL` in a container of this machine.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresPlace {
+    /// The engine's name for the container.
+    pub container: String,
+    /// Where its volume is in there: another volume has other data.
+    pub volume: String,
+    /// The directory of its socket, where its superuser is known by being that user.
+    pub sockets: String,
+    /// The database.
+    pub database: String,
+}
+
+/// What a table is in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum DataPlace {
+    /// A file of `SQLite`.
+    File(PathBuf),
+    /// A server, and those that replicate from it.
+    Postgres {
+        /// The server.
+        server: PostgresPlace,
+        /// Those whose copies replication makes.
+        followers: Vec<PostgresPlace>,
+        /// Where all of them see the directory for the rows as they were before.
+        saved_at: String,
+    },
+}
+
+/// A table of a database that drdrill may damage.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DataTable {
     /// The site whose data it is.
     pub site: String,
-    /// The file of the database.
-    pub path: PathBuf,
+    /// What it is in.
+    pub place: DataPlace,
     /// The table.
     pub table: String,
     /// Its column that tells rows apart.

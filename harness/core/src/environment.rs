@@ -205,6 +205,8 @@ pub struct Side {
 /// Reads back every write of the drill from one side.
 #[async_trait]
 pub trait WriteAudit: fmt::Debug + Send + Sync {
+    /// The service whose clients wrote them: several may write, and of the others nothing is read back.
+    fn service(&self) -> String;
     /// The sides, where the audit itself knows where clients' requests go. When `None`, they are the sites of the
     /// environment, and the machinery says which of them serves.
     fn sides(&self) -> Option<Vec<Side>> {
@@ -290,6 +292,8 @@ pub enum Power {
     Credentials,
     /// Take a site away together with the way by which clients come to its region.
     Regions,
+    /// Take away all that a site has: processes, network, data and backups.
+    Destruction,
     /// Registers and accounts of which one site decides at a time.
     Workloads,
 }
@@ -312,6 +316,7 @@ impl Power {
             Self::Backups => "restore from backups, or damage them",
             Self::Credentials => "revoke and steal credentials",
             Self::Regions => "take whole regions away",
+            Self::Destruction => "destroy all that a site has",
             Self::Workloads => {
                 "run registers and accounts, which sites that both take writes cannot merge \
                  (`--set also=none` goes without)"
@@ -395,9 +400,14 @@ pub trait Environment: fmt::Debug + Send + Sync {
     fn region_processes(&self) -> Option<Arc<dyn ProcessControl>> {
         None
     }
-    /// The nodes of one site of which it can disturb the network.
-    fn network_nodes(&self, _site: &str) -> Vec<NetworkNode> {
+    /// The nodes of which it can disturb the network: those of a site, or one of them as `site/node`. Those that are made when
+    /// it comes up are there from then on.
+    fn network_nodes(&self, _of: &str) -> Vec<NetworkNode> {
         Vec::new()
+    }
+    /// Their names, which it knows before it is up too.
+    fn network_names(&self, of: &str) -> Vec<String> {
+        self.network_nodes(of).into_iter().map(|node| node.node).collect()
     }
     /// The directories of one site whose file systems it may fill.
     fn directories(&self, _site: &str) -> Vec<Directory> {

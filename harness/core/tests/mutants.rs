@@ -90,6 +90,7 @@ fn known() -> Known {
             [("primary".to_owned(), vec!["service".to_owned(), "auth".to_owned()])].into(),
         ),
         directories: Some([("primary".to_owned(), vec!["data".to_owned()])].into()),
+        nodes: Some([("primary".to_owned(), vec!["database".to_owned()])].into()),
     }
 }
 

@@ -96,6 +96,12 @@ pub fn directories(spec: &HostSpec) -> BTreeMap<SiteName, Vec<String>> {
     by_site(spec.directories.iter().map(|directory| (&directory.site, &directory.name)))
 }
 
+/// Names of the nodes of each site.
+#[must_use]
+pub fn nodes(spec: &HostSpec) -> BTreeMap<SiteName, Vec<String>> {
+    by_site(spec.nodes.iter().map(|node| (&node.site, &node.name)))
+}
+
 fn by_site<'a>(
     all: impl Iterator<Item = (&'a SiteName, &'a String)>,
 ) -> BTreeMap<SiteName, Vec<String>> {
@@ -146,8 +152,13 @@ impl Environment for Host {
         targets.collect::<Vec<_>>().join(" ")
     }
 
-    fn network_nodes(&self, site: &str) -> Vec<NetworkNode> {
+    fn network_nodes(&self, of: &str) -> Vec<NetworkNode> {
+        let (site, name) = match of.split_once('/') {
+            Some((site, name)) => (site, Some(name)),
+            None => (of, None),
+        };
         let nodes = self.spec.nodes.iter().filter(|node| node.site == site);
+        let nodes = nodes.filter(|node| name.is_none_or(|name| node.name == name));
         let known = |node: &HostNode| NetworkNode {
             node: node.name.clone(),
             place: node.network.clone(),

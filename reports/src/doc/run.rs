@@ -5,10 +5,11 @@ use drdrill_core::reporter::Run;
 use drdrill_core::verdict::Verdict;
 
 use super::{Block, Doc, Table, heading};
-use crate::evidence::VERIFY_BY_HAND;
+use crate::evidence::{VERIFY_BY_HAND, VERIFY_REPORT_BY_HAND};
 use crate::sections::{Cell, sections};
 use crate::svg::{self, Bar, Shape};
 use crate::timeline::timeline;
+use crate::words::VERIFY_REPORT;
 use crate::{figures, phases, story};
 
 /// The report of a run.
@@ -171,4 +172,6 @@ fn verify(blocks: &mut Vec<Block>) {
          chain proves tampering only after its head was signed or published."
             .to_owned(),
     ));
+    blocks.push(Block::Text(VERIFY_REPORT.to_owned()));
+    blocks.push(Block::Commands(vec![VERIFY_REPORT_BY_HAND.to_owned()]));
 }

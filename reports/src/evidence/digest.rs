@@ -56,6 +56,32 @@ impl Digest {
     }
 }
 
+/// Reads, and digests what it has read.
+#[derive(Debug)]
+pub(super) struct Digesting<R> {
+    inner: R,
+    hasher: Sha256,
+}
+
+impl<R> Digesting<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Self { inner, hasher: Sha256::new() }
+    }
+
+    /// The digest of everything that was read.
+    pub(super) fn digest(self) -> Digest {
+        Digest(self.hasher.finalize().into())
+    }
+}
+
+impl<R: Read> Read for Digesting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        Ok(read)
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))

@@ -96,6 +96,10 @@ impl Manifest {
     }
 }
 
+/// Where an environment works while it is up. What could not be taken down is there still, goes on changing, and is removed by
+/// `recover`: it is no evidence.
+const WORKING: &str = "lab";
+
 /// What a directory entry is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
@@ -116,6 +120,9 @@ pub(super) fn list(dir: &Path) -> Result<BTreeMap<String, Kind>, ManifestError> 
             let kind = entry.file_type().map_err(read)?;
             let own_name = entry.file_name();
             let name = format!("{prefix}{}", own_name.to_string_lossy());
+            if kind.is_dir() && name == WORKING {
+                continue;
+            }
             if kind.is_dir() {
                 open.push((entry.path(), format!("{name}/")));
             } else if name != MANIFEST && name != MANIFEST_SIG {
@@ -139,7 +146,7 @@ pub(super) fn digest_of(path: &Path) -> Result<Digest, ManifestError> {
 }
 
 /// Whether a name stays inside the directory and needs no quoting in `sha256sum`'s format.
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     let quoted = |c: char| c.is_control() || c == '\\';
     let leads_out = |part: &str| part.is_empty() || part == "." || part == "..";
     !name.contains(quoted) && !name.split('/').any(leads_out)

@@ -3,23 +3,28 @@
 //! A run directory holds `events.jsonl` (hash-chained, [`chain`]), `HEAD` (run, tool and hash of the last line),
 //! the record and its reports, `MANIFEST` (a digest of every file, [`manifest`]), `MANIFEST.sig` (an Ed25519
 //! signature in OpenSSH's format, [`signature`]) and `allowed_signers` (the public key). [`verify()`] checks all of
-//! it offline, and so do `sha256sum -c MANIFEST` and `ssh-keygen -Y verify`, without drdrill.
+//! it offline, and so do `sha256sum -c MANIFEST` and `ssh-keygen -Y verify`, without drdrill. A report that lies elsewhere
+//! has a signature beside it ([`signature_path`]), and [`bundle`] packs the runs of a quarter into one archive.
 
+pub mod bundle;
 pub mod chain;
 mod digest;
 pub mod key;
 pub mod manifest;
+mod package;
 pub mod seal;
 pub mod signature;
 pub mod verify;
 mod wire;
+
+use std::path::{Path, PathBuf};
 
 pub use chain::{Chain, ChainEnd, ChainError, ChainWriter, Head, read_chain, scan_chain};
 pub use digest::Digest;
 pub use key::{KeyError, PublicKey, Signer};
 pub use manifest::{Manifest, ManifestError};
 pub use seal::{About, SealError, Sealed, seal};
-pub use verify::{SignatureState, Standing, VerifyReport, verify};
+pub use verify::{SignatureState, Standing, VerifyReport, verify, verify_file, verify_seal};
 
 /// The history, one event a line.
 pub const EVENTS: &str = "events.jsonl";
@@ -41,3 +46,15 @@ pub const VERIFY_BY_HAND: [&str; 2] = [
     "sha256sum --check --strict --quiet MANIFEST",
     "ssh-keygen -Y verify -f allowed_signers -I drdrill -n drdrill.report -s MANIFEST.sig < MANIFEST",
 ];
+
+/// The command that checks a report that was written to a file, to be run beside it, with the `allowed_signers` of a run.
+pub const VERIFY_REPORT_BY_HAND: &str =
+    "ssh-keygen -Y verify -f allowed_signers -I drdrill -n drdrill.report -s REPORT.sig < REPORT";
+
+/// Where the signature of a file is.
+#[must_use]
+pub fn signature_path(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".sig");
+    name.into()
+}

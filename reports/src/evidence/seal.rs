@@ -9,7 +9,7 @@ use drdrill_core::record::Tool;
 
 use super::chain::Head;
 use super::digest::Digest;
-use super::key::Signer;
+use super::key::{PublicKey, Signer};
 use super::manifest::{Manifest, ManifestError};
 use super::{ALLOWED_SIGNERS, HEAD, MANIFEST, MANIFEST_SIG, NAMESPACE, PRINCIPAL, signature};
 
@@ -59,8 +59,7 @@ pub enum SealError {
 pub fn seal(dir: &Path, about: &About<'_>, signer: &Signer) -> Result<Sealed, SealError> {
     write(dir, HEAD, &head_text(about))?;
     let key = signer.public();
-    let allowed = format!("{PRINCIPAL} namespaces=\"{NAMESPACE}\" {}\n", key.openssh());
-    write(dir, ALLOWED_SIGNERS, &allowed)?;
+    write(dir, ALLOWED_SIGNERS, &allowed_signers([&key]))?;
     let manifest = Manifest::of_directory(dir)?;
     let text = manifest.text();
     write(dir, MANIFEST, &text)?;
@@ -71,6 +70,13 @@ pub fn seal(dir: &Path, about: &About<'_>, signer: &Signer) -> Result<Sealed, Se
         fingerprint: key.fingerprint(),
         files: manifest.files.len(),
     })
+}
+
+/// The file `allowed_signers`, as `ssh-keygen -Y verify` reads it.
+pub(super) fn allowed_signers<'a>(keys: impl IntoIterator<Item = &'a PublicKey>) -> String {
+    let line =
+        |key: &PublicKey| format!("{PRINCIPAL} namespaces=\"{NAMESPACE}\" {}\n", key.openssh());
+    keys.into_iter().map(line).collect()
 }
 
 /// The file `HEAD`: a word and its value a line.

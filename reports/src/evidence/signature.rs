@@ -14,12 +14,20 @@ const MAGIC: &[u8] = b"SSHSIG";
 const VERSION: u32 = 1;
 const HASH: &[u8] = b"sha512";
 
+/// Length of every signature's text.
+pub(super) const TEXT_BYTES: usize = 310;
+
 /// Signs `message`; the text is what belongs into a `.sig` file.
 #[must_use]
 pub fn sign(signer: &Signer, message: &[u8]) -> String {
+    sign_digest(signer, &Sha512::digest(message))
+}
+
+/// Signs the message that has this SHA-512.
+pub(super) fn sign_digest(signer: &Signer, digest: &[u8]) -> String {
     let signature = Out::default()
         .string(ALGORITHM.as_bytes())
-        .string(&signer.sign_bytes(&signed_part(message)))
+        .string(&signer.sign_bytes(&signed_part(digest)))
         .done();
     let file = Out::default()
         .raw(MAGIC)
@@ -36,6 +44,11 @@ pub fn sign(signer: &Signer, message: &[u8]) -> String {
 /// spelling, and a signature for another namespace or with another hash is refused.
 #[must_use]
 pub fn signer_of(text: &str, message: &[u8]) -> Option<PublicKey> {
+    signer_of_digest(text, &Sha512::digest(message))
+}
+
+/// The key that made the signature `text` over the message that has this SHA-512.
+pub(super) fn signer_of_digest(text: &str, digest: &[u8]) -> Option<PublicKey> {
     let file = unarmour(LABEL, text)?;
     if armour(LABEL, &file) != text {
         return None;
@@ -56,18 +69,18 @@ pub fn signer_of(text: &str, message: &[u8]) -> Option<PublicKey> {
     }
     let bytes: &[u8; 64] = signature.string()?.try_into().ok()?;
     let signature = signature.is_empty().then_some(Signature::from_bytes(bytes))?;
-    let verified = key.0.verify_strict(&signed_part(message), &signature);
+    let verified = key.0.verify_strict(&signed_part(digest), &signature);
     verified.is_ok().then_some(key)
 }
 
 /// What is signed: the digest of the message together with what the signature is for.
-fn signed_part(message: &[u8]) -> Vec<u8> {
+fn signed_part(digest: &[u8]) -> Vec<u8> {
     Out::default()
         .raw(MAGIC)
         .string(NAMESPACE.as_bytes())
         .string(b"")
         .string(HASH)
-        .string(&Sha512::digest(message))
+        .string(digest)
         .done()
 }
 
@@ -79,6 +92,7 @@ mod tests {
     fn a_signature_names_its_key_and_nothing_else_verifies() {
         let signer = Signer::from_seed([7; 32]);
         let text = sign(&signer, b"message");
+        assert_eq!(text.len(), TEXT_BYTES);
         assert_eq!(signer_of(&text, b"message"), Some(signer.public()));
         assert_eq!(signer_of(&text, b"massage"), None);
         assert_eq!(signer_of(&text.replace('\n', "\r\n"), b"message"), None);

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::BufReader;
 use std::path::Path;
 
-use super::chain::{Head, scan_chain};
 use super::key::PublicKey;
-use super::manifest::{Kind, Manifest, digest_of, list};
-use super::seal::{HeadFile, parse_head};
-use super::{EVENTS, HEAD, MANIFEST, MANIFEST_SIG, signature};
+use super::manifest::{Kind, digest_of, list};
+use super::package::{Found, judge, read_history, state_of};
+use super::{EVENTS, HEAD, MANIFEST, MANIFEST_SIG};
 use crate::escape;
 
 /// What is known of the signature.
@@ -33,7 +31,7 @@ pub enum SignatureState {
 }
 
 /// What a package is worth, best first.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Standing {
     /// Whole, and signed by a known key.
     Proven,
@@ -101,92 +99,59 @@ impl VerifyReport {
 /// report says.
 #[must_use]
 pub fn verify(dir: &Path, known: &[PublicKey]) -> VerifyReport {
-    let mut report = VerifyReport {
-        run_id: None,
-        intact: Vec::new(),
-        changed: Vec::new(),
-        missing: Vec::new(),
-        extra: Vec::new(),
-        chain: Err("not read".to_owned()),
-        torn_bytes: 0,
-        head_matches: false,
-        signature: SignatureState::Absent,
-        problems: Vec::new(),
-    };
-    check_manifest(dir, known, &mut report);
-    check_chain(dir, &mut report);
-    report
+    judge(look(dir, true), known)
 }
 
-fn check_manifest(dir: &Path, known: &[PublicKey], report: &mut VerifyReport) {
-    let text = fs::read(dir.join(MANIFEST)).unwrap_or_else(|error| {
-        report.problems.push(format!("read {MANIFEST}: {error}"));
-        Vec::new()
-    });
-    report.signature = signature_state(dir, &text, known);
-    let manifest = String::from_utf8(text)
-        .map_err(|error| error.to_string())
-        .and_then(|text| Manifest::parse(&text).map_err(|error| error.to_string()))
-        .unwrap_or_else(|problem| {
-            report.problems.push(problem);
-            Manifest::default()
-        });
+/// Like [`verify()`], without following the chain from line to line: whether the files are those that were sealed. For
+/// reports that show many runs; the history is one of these files, so nothing of it can have changed unseen.
+#[must_use]
+pub fn verify_seal(dir: &Path, known: &[PublicKey]) -> Standing {
+    judge(look(dir, false), known).standing()
+}
+
+/// What the signature `text` of a file is worth that has this content.
+#[must_use]
+pub fn verify_file(content: &[u8], text: &[u8], known: &[PublicKey]) -> SignatureState {
+    state_of(text, content, known)
+}
+
+/// Reads a run directory.
+fn look(dir: &Path, follow_chain: bool) -> Found {
+    let mut found = Found {
+        manifest: fs::read(dir.join(MANIFEST)).map_err(|error| error.to_string()),
+        head: fs::read_to_string(dir.join(HEAD)).ok(),
+        ..Found::default()
+    };
+    let signature = dir.join(MANIFEST_SIG);
+    if fs::symlink_metadata(&signature).is_ok() {
+        found.signature = Some(fs::read(&signature).unwrap_or_default());
+    }
     let present = list(dir).unwrap_or_else(|error| {
-        report.problems.push(error.to_string());
+        found.problems.push(error.to_string());
         BTreeMap::default()
     });
-    for (name, expected) in &manifest.files {
-        let outcome = match present.get(name) {
-            None => &mut report.missing,
-            Some(Kind::Foreign) => &mut report.changed,
-            Some(Kind::File) => match digest_of(&dir.join(name)) {
-                Ok(digest) if digest == *expected => &mut report.intact,
-                _ => &mut report.changed,
-            },
+    if !follow_chain {
+        found.chain = None;
+    }
+    for (name, kind) in present {
+        let digest = match kind {
+            Kind::Foreign => None,
+            Kind::File if follow_chain && name == EVENTS => {
+                let (digest, chain) = match File::open(dir.join(&name)) {
+                    Ok(file) => read_history(file),
+                    Err(error) => {
+                        let text = error.to_string();
+                        (Err(error), Err(text))
+                    }
+                };
+                found.chain = Some(chain);
+                digest.ok()
+            }
+            Kind::File => digest_of(&dir.join(&name)).ok(),
         };
-        outcome.push(name.clone());
+        found.files.insert(name, digest);
     }
-    report.extra = present.into_keys().filter(|name| !manifest.files.contains_key(name)).collect();
-}
-
-fn signature_state(dir: &Path, manifest: &[u8], known: &[PublicKey]) -> SignatureState {
-    let path = dir.join(MANIFEST_SIG);
-    let Ok(bytes) = fs::read(&path) else {
-        // A signature that is there and cannot be read is not the same as none.
-        let there = fs::symlink_metadata(&path).is_ok();
-        return if there { SignatureState::Wrong } else { SignatureState::Absent };
-    };
-    let key = str::from_utf8(&bytes).ok().and_then(|text| signature::signer_of(text, manifest));
-    match key {
-        None => SignatureState::Wrong,
-        Some(key) if known.contains(&key) => {
-            SignatureState::Known { fingerprint: key.fingerprint() }
-        }
-        Some(key) => SignatureState::Stranger { fingerprint: key.fingerprint() },
-    }
-}
-
-fn check_chain(dir: &Path, report: &mut VerifyReport) {
-    let head = fs::read_to_string(dir.join(HEAD)).ok().and_then(|text| parse_head(&text));
-    if head.is_none() {
-        report.problems.push(format!("{HEAD} is absent or malformed"));
-    }
-    let chain = File::open(dir.join(EVENTS))
-        .map_err(|error| error.to_string())
-        .and_then(|file| scan_chain(BufReader::new(file), drop).map_err(|error| error.to_string()));
-    match chain {
-        Ok(chain) => {
-            report.chain = Ok(chain.head.lines);
-            report.torn_bytes = chain.torn_bytes;
-            report.head_matches = head.as_ref().is_some_and(|file| ends_at(file, chain.head));
-        }
-        Err(problem) => report.chain = Err(problem),
-    }
-    report.run_id = head.map(|file| file.run_id);
-}
-
-fn ends_at(file: &HeadFile, head: Head) -> bool {
-    file.head == head
+    found
 }
 
 impl fmt::Display for VerifyReport {

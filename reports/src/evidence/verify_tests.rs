@@ -64,6 +64,21 @@ fn a_sealed_run_is_proven() {
 }
 
 #[test]
+fn where_an_environment_works_is_no_evidence() {
+    let package = Package::new("r");
+    fs::create_dir_all(package.path("lab/dr")).unwrap();
+    fs::write(package.path("lab/dr/server.log"), "it goes on").unwrap();
+    assert!(package.verify().is_proven(), "{}", package.verify());
+    // Only there, and only where it is a directory.
+    fs::create_dir(package.path("more/lab")).unwrap();
+    fs::write(package.path("more/lab/x"), "").unwrap();
+    assert!(!package.verify().is_proven());
+    let package = Package::new("r");
+    fs::write(package.path("lab"), "").unwrap();
+    assert!(!package.verify().is_proven());
+}
+
+#[test]
 fn every_single_flipped_bit_of_every_file_is_seen() {
     // Each file in a package of its own, side by side.
     std::thread::scope(|scope| {

@@ -60,7 +60,7 @@ pub struct Finding {
     pub notes: Vec<Said>,
     /// Who accepted it, also when that holds no more.
     pub accepted: Option<Accepted>,
-    /// The run that closed it.
+    /// What closed it.
     pub closed: Option<Closed>,
 }
 
@@ -115,15 +115,32 @@ pub struct Accepted {
     pub holds: bool,
 }
 
-/// The run that closed a finding.
+/// What closed a finding: a run that passed without it or, of what an exercise asked for, somebody's word.
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Closed {
-    /// Its id.
-    pub run_id: String,
-    /// When it began.
+    /// The id of the run.
+    pub run_id: Option<String>,
+    /// Who said that it is done, and how that is known.
+    pub said: Option<Said>,
+    /// When the run began, or the word was said.
     #[schemars(with = "String")]
     pub at: DateTime<Utc>,
 }
+
+impl Closed {
+    /// In words, after "closed by".
+    #[must_use]
+    pub fn words(&self) -> String {
+        match (&self.run_id, &self.said) {
+            (Some(run), _) => format!("run {run}, which passed without it"),
+            (None, Some(said)) => format!("{}: {}", said.by, said.text),
+            (None, None) => "nobody".to_owned(),
+        }
+    }
+}
+
+/// Begins the key of what an exercise asked somebody to do. The next exercise does not show whether that was done.
+pub const ACTION: &str = "action:";
 
 /// All findings.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -155,9 +172,14 @@ pub fn findings(rows: &[RunRow], words: &[Line], as_of: Date, retest: Every) -> 
             (row.scenario.name.as_str(), row.environment.name.as_str(), row.kind == Kind::Tabletop);
         if row.verdict == Verdict::Pass {
             let there = |key: &str| row.problems.iter().any(|problem| problem.key == key);
-            for ((of, key), at) in &latest {
-                if *of == track && !there(key) && all[*at].closed.is_none() {
-                    all[*at].closed = Some(Closed { run_id: row.run_id.clone(), at: row.started });
+            let of_track = latest.range((track, String::new())..);
+            for ((_, key), at) in of_track.take_while(|((of, _), _)| *of == track) {
+                if !there(key) && all[*at].closed.is_none() && shows(row, key) {
+                    all[*at].closed = Some(Closed {
+                        run_id: Some(row.run_id.clone()),
+                        said: None,
+                        at: row.started,
+                    });
                 }
             }
         }
@@ -183,13 +205,31 @@ pub fn findings(rows: &[RunRow], words: &[Line], as_of: Date, retest: Every) -> 
     Findings { all, orphans }
 }
 
+/// Whether a run that passed without a problem shows that it is over.
+fn shows(row: &RunRow, key: &str) -> bool {
+    if key.starts_with(ACTION) {
+        return false;
+    }
+    if let Some(service) = key.strip_prefix("recovery_time:") {
+        // One that did not watch the service, or asked nothing of it, shows nothing.
+        let of = row.services.iter().find(|one| one.name == service);
+        return of.is_some_and(|one| one.rto.target_ms.is_some() && one.rto.at_most_ms.is_some());
+    }
+    if let Some(service) = key.strip_prefix("recovery_point:") {
+        let of = row.services.iter().find(|one| one.name == service).and_then(|one| one.rpo);
+        return of.is_some_and(|rpo| rpo.target_ms.is_some() && rpo.is_measured());
+    }
+    if let Some(service) = key.strip_prefix("recovery_level:") {
+        let of = row.services.iter().find(|one| one.name == service);
+        return of.is_some_and(|one| one.rlo.target.is_some() && one.rlo.achieved.is_some());
+    }
+    true
+}
+
 fn opened(row: &RunRow, problem: &Problem, repeats: Option<String>) -> Finding {
     let tabletop = row.kind == Kind::Tabletop;
-    let named = [&row.scenario.name, &row.environment.name, &problem.key, &row.run_id];
-    let named = named.map(String::as_str).join("\n");
-    let digest = hex::encode(Sha256::digest(format!("{tabletop}\n{named}")));
-    Finding {
-        id: format!("F-{}", &digest[..8]),
+    let mut finding = Finding {
+        id: String::new(),
         scenario: row.scenario.name.clone(),
         environment: row.environment.name.clone(),
         tabletop,
@@ -212,7 +252,25 @@ fn opened(row: &RunRow, problem: &Problem, repeats: Option<String>) -> Finding {
         notes: Vec::new(),
         accepted: None,
         closed: None,
+    };
+    finding.id = id(&finding, &row.run_id);
+    finding
+}
+
+/// All ids of findings: an earlier run that comes to light later changes the first one, and what was said stays said.
+fn ids(all: &[Finding]) -> BTreeMap<String, usize> {
+    let mut ids = BTreeMap::new();
+    for (at, finding) in all.iter().enumerate() {
+        ids.extend(finding.runs.iter().map(|run| (id(finding, run), at)));
     }
+    ids
+}
+
+/// The id of a finding, had this run opened it.
+fn id(finding: &Finding, run: &str) -> String {
+    let named = [&finding.scenario, &finding.environment, &finding.key].map(String::as_str);
+    let named = format!("{}\n{}\n{run}", finding.tabletop, named.join("\n"));
+    format!("F-{}", &hex::encode(Sha256::digest(named))[..8])
 }
 
 fn seen_again(finding: &mut Finding, row: &RunRow, problem: &Problem) {
@@ -231,8 +289,9 @@ fn seen_again(finding: &mut Finding, row: &RunRow, problem: &Problem) {
 /// Adds what people said, the later word over the earlier.
 fn hear(all: &mut [Finding], words: &[Line], as_of: Date) -> Vec<Orphan> {
     let mut orphans: BTreeMap<&str, Orphan> = BTreeMap::new();
+    let ids = if words.is_empty() { BTreeMap::new() } else { ids(all) };
     for word in words.iter().filter(|word| word.at.date_naive() <= as_of.0) {
-        let Some(finding) = all.iter_mut().find(|finding| finding.id == word.finding) else {
+        let Some(finding) = ids.get(&word.finding).map(|at| &mut all[*at]) else {
             let orphan = orphans.entry(&word.finding).or_insert_with(|| Orphan {
                 finding: word.finding.clone(),
                 about: word.about.clone(),
@@ -256,6 +315,16 @@ fn hear(all: &mut [Finding], words: &[Line], as_of: Date) -> Vec<Orphan> {
                     because: because.clone(),
                     holds: true,
                 });
+            }
+            Say::Done { because } => {
+                // What an exercise asked for again later is not done.
+                let last_seen = finding.retest_due.is_none_or(|day| day.0 <= word.at.date_naive());
+                if finding.key.starts_with(ACTION) && last_seen {
+                    let said = Some(said(because.clone()));
+                    finding.closed = Some(Closed { run_id: None, said, at: word.at });
+                } else {
+                    finding.notes.push(said(format!("done: {because}")));
+                }
             }
             Say::Withdraw { because } => {
                 if let Some(accepted) = &mut finding.accepted {

@@ -62,6 +62,11 @@ pub enum Say {
         /// Why.
         because: String,
     },
+    /// What an exercise asked for is done.
+    Done {
+        /// How that is known.
+        because: String,
+    },
     /// The risk is accepted no more.
     Withdraw {
         /// Why.
@@ -118,7 +123,7 @@ pub fn read(path: &Path) -> io::Result<(Vec<Line>, Vec<Unreadable>)> {
 /// Adds a word to the file at `path`, and returns when it is durable. Others who add at the same time wait.
 ///
 /// # Errors
-/// When the file cannot be written. A part of the line may then be there, which spoils no other.
+/// When the file cannot be written. What was there stays; a part of the line that cannot be taken back spoils no other.
 pub fn append(path: &Path, line: &Line) -> io::Result<()> {
     let mut file = File::options().create(true).read(true).append(true).open(path)?;
     file.lock()?;
@@ -133,8 +138,12 @@ pub fn append(path: &Path, line: &Line) -> io::Result<()> {
             text.insert(0, b'\n');
         }
     }
-    file.write_all(&text)?;
-    file.sync_all()
+    let written = file.write_all(&text).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a word would be a gap in every report from now on.
+        let _ = file.set_len(length);
+    }
+    written
 }
 
 #[cfg(test)]

@@ -92,7 +92,8 @@ impl Changes {
 
     fn verdicts(&mut self, of: &str, what: &str, before: Option<Verdict>, after: Option<Verdict>) {
         let direction = match before.zip(after) {
-            Some((before, after)) if after < before => Direction::Better,
+            // What could not be told is no better than what failed: nothing was shown.
+            Some((before, Verdict::Pass)) if before != Verdict::Pass => Direction::Better,
             Some((before, after)) if after > before => Direction::Worse,
             _ => Direction::Other,
         };
@@ -169,8 +170,12 @@ fn services(before: &Record, after: &Record, changes: &mut Changes) {
         changes.verdicts(&of, "RLO verdict", Some(old.rlo.verdict), Some(new.rlo.verdict));
         let both = (Some(figures::outage(old.outage)), Some(figures::outage(new.outage)));
         let bounds = |service: &Service| {
-            let outage = service.outage;
-            (outage.map(|one| one.at_least_ms), outage.and_then(|one| one.at_most_ms))
+            match (service.outage, service.rto.at_least_ms) {
+                (Some(outage), _) => (Some(outage.at_least_ms), outage.at_most_ms),
+                // It was watched, and clients saw nothing.
+                (None, Some(_)) => (Some(0.0), Some(0.0)),
+                (None, None) => (None, None),
+            }
         };
         changes.note(&of, "outage", both, compare(bounds(old), bounds(new)));
     }
@@ -240,7 +245,10 @@ fn findings(before: &Record, after: &Record, changes: &mut Changes) {
                 changes.verdicts(&of, "verdict", Some(old.verdict), Some(new.verdict));
             }
             (Some(gone), None) => {
-                changes.note(&of, "finding", (gone.seen.first().cloned(), None), Direction::Better);
+                // A run that did not pass does not show that anything is over.
+                let better = after.verdict == Verdict::Pass;
+                let direction = if better { Direction::Better } else { Direction::Other };
+                changes.note(&of, "finding", (gone.seen.first().cloned(), None), direction);
             }
             (None, Some(came)) => {
                 changes.note(&of, "finding", (None, came.seen.first().cloned()), Direction::Worse);

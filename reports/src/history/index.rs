@@ -15,10 +15,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
 
 use super::filter::{Ended, Filter};
-use super::row::RunRow;
+use super::row::{Names, RunRow};
 
 /// Version of the tables (`user_version`). One with another number is made anew.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// `application_id` of the database: the letters `drdr`.
 const APPLICATION: i64 = 0x6472_6472;
@@ -254,18 +254,23 @@ impl Index {
         let sql = format!(
             "SELECT row FROM runs WHERE {condition} ORDER BY started_us DESC, run_id DESC LIMIT {limit}"
         );
-        let read = || {
-            let mut statement = self.connection.prepare(&sql)?;
-            let texts =
-                statement.query_map(rusqlite::params_from_iter(values), |row| row.get(0))?;
-            texts.collect::<rusqlite::Result<Vec<String>>>()
-        };
-        let texts = read().map_err(|error| failed(&self.path, &error))?;
-        let rows = texts.iter().rev().map(|text| serde_json::from_str(text));
-        rows.collect::<Result<_, _>>().map_err(|error| IndexError::Damaged {
-            path: self.path.clone(),
-            why: format!("a row of it: {error}"),
-        })
+        let failed = |error| failed(&self.path, &error);
+        let mut statement = self.connection.prepare(&sql).map_err(failed)?;
+        let mut found = statement.query(rusqlite::params_from_iter(values)).map_err(failed)?;
+        let (mut rows, mut names) = (Vec::new(), Names::default());
+        // Text by text: all of them at once take as much memory as what they say.
+        while let Some(row) = found.next().map_err(failed)? {
+            let text = row.get_ref(0).and_then(|text| Ok(text.as_str()?)).map_err(failed)?;
+            let mut row: RunRow =
+                serde_json::from_str(text).map_err(|error| IndexError::Damaged {
+                    path: self.path.clone(),
+                    why: format!("a row of it: {error}"),
+                })?;
+            names.share(&mut row);
+            rows.push(row);
+        }
+        rows.reverse();
+        Ok(rows)
     }
 
     /// How `SQLite` finds what is asked for, for whoever wonders whether it uses an index.

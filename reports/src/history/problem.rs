@@ -7,6 +7,7 @@ use drdrill_core::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
 use crate::figures;
+use crate::findings::ACTION;
 
 /// Something wrong with the system, its plans or the drill.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -52,7 +53,7 @@ pub fn problems(record: &Record) -> Vec<Problem> {
         }
     }
     for action in record.tabletop.iter().flat_map(|exercise| &exercise.conclusion.actions) {
-        let key = format!("action:{}", action.what);
+        let key = format!("{ACTION}{}", action.what);
         all.add(key, Severity::Warning, Verdict::Pass, action.what.clone());
         if let Some(last) = all.0.last_mut() {
             (last.owner, last.due) = (Some(action.owner.clone()), Some(action.due.clone()));

@@ -1,5 +1,8 @@
 //! What is kept of one run.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use drdrill_core::record::{
     EnvironmentRef, Interval, Record, Rlo, Rpo, Rto, SCHEMA, ScenarioRef, Service,
@@ -21,10 +24,10 @@ pub struct RunRow {
     pub started: DateTime<Utc>,
     /// Length in milliseconds.
     pub duration_ms: f64,
-    /// The scenario.
-    pub scenario: ScenarioRef,
-    /// The environment.
-    pub environment: EnvironmentRef,
+    /// The scenario; rows of the same one share it.
+    pub scenario: Arc<ScenarioRef>,
+    /// The environment; rows of the same one share it.
+    pub environment: Arc<EnvironmentRef>,
     /// Kind of drill.
     pub kind: Kind,
     /// Version of the drdrill that ran it.
@@ -48,6 +51,45 @@ pub struct RunRow {
     /// Whether the evidence came from another machine (`drdrill history import`).
     #[serde(default)]
     pub imported: bool,
+}
+
+/// Scenarios and environments that many rows share: of a hundred thousand runs there are some dozens.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    scenarios: BTreeMap<String, Vec<Arc<ScenarioRef>>>,
+    environments: BTreeMap<String, Vec<Arc<EnvironmentRef>>>,
+}
+
+impl Names {
+    /// Lets a row share what an earlier one has, and gives back the room for more that was made while it was read: most
+    /// have one service, and room for four.
+    pub(super) fn share(&mut self, row: &mut RunRow) {
+        row.services.shrink_to_fit();
+        row.problems.shrink_to_fit();
+        for problem in &mut row.problems {
+            problem.seen.shrink_to_fit();
+        }
+        share(&mut self.scenarios, &mut row.scenario, |one| &one.name);
+        share(&mut self.environments, &mut row.environment, |one| &one.name);
+    }
+}
+
+/// One that changes from run to run is not looked for further back than this.
+const VARIANTS: usize = 8;
+
+fn share<T: PartialEq>(
+    known: &mut BTreeMap<String, Vec<Arc<T>>>,
+    one: &mut Arc<T>,
+    name: impl Fn(&T) -> &String,
+) {
+    let Some(variants) = known.get_mut(name(one)) else {
+        known.insert(name(one).clone(), vec![one.clone()]);
+        return;
+    };
+    match variants.iter().rev().take(VARIANTS).find(|known| *known == one) {
+        Some(same) => *one = same.clone(),
+        None => variants.push(one.clone()),
+    }
 }
 
 /// What is kept of a service.
@@ -82,6 +124,9 @@ pub struct RpoRow {
     pub acknowledged: u64,
     /// Of those, lost.
     pub lost: u64,
+    /// Of those lost, acknowledged after the fault. They are no part of the recovery point.
+    #[serde(default)]
+    pub lost_after_fault: u64,
 }
 
 impl RpoRow {
@@ -139,8 +184,8 @@ impl RunRow {
             run_id: record.run_id.clone(),
             started,
             duration_ms: record.duration_ms,
-            scenario: record.scenario.clone(),
-            environment: record.environment.clone(),
+            scenario: Arc::new(record.scenario.clone()),
+            environment: Arc::new(record.environment.clone()),
             kind: record.kind,
             tool: record.tool.version.clone(),
             verdict: record.verdict,
@@ -202,6 +247,7 @@ fn rpo_row(rpo: &Rpo) -> RpoRow {
         verdict: rpo.verdict,
         acknowledged: rpo.writes.acknowledged,
         lost: rpo.writes.lost,
+        lost_after_fault: rpo.lost_after_fault,
     }
 }
 

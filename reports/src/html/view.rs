@@ -5,7 +5,7 @@ use drdrill_core::reporter::Run;
 use drdrill_core::verdict::Verdict;
 use minijinja::{Value, context};
 
-use crate::evidence::VERIFY_BY_HAND;
+use crate::evidence::{VERIFY_BY_HAND, VERIFY_REPORT_BY_HAND};
 use crate::sections::{Cell, Section, sections};
 use crate::svg::{self, Shape};
 use crate::timeline::timeline;
@@ -42,6 +42,8 @@ pub(super) fn view(run: Run<'_>, style: &str) -> Value {
         }).collect::<Vec<_>>(),
         sections => sections(run).iter().map(section).collect::<Vec<_>>(),
         commands => VERIFY_BY_HAND,
+        of_report => words::VERIFY_REPORT,
+        report_command => VERIFY_REPORT_BY_HAND,
     }
 }
 

@@ -1,24 +1,63 @@
 //! A quarter, put together.
 
+use std::collections::{BTreeSet, HashSet};
+
 use drdrill_core::program::{Date, Program};
+use drdrill_core::record::Record;
 
 use super::kpis::kpis;
 use super::{
-    CutOff, FunctionFacts, Inputs, Period, ProgramFacts, Quarter, SCHEMA, controls, costs,
-    coverage, day_of, drills, standing, trends,
+    CutOff, EvidenceState, FunctionFacts, Inputs, Period, ProgramFacts, Quarter, SCHEMA, controls,
+    costs, coverage, day_of, drills, standing, trends,
 };
 use crate::findings::{Finding, Status, findings};
 use crate::history::RunRow;
 use crate::recommend::recommend_for;
 
-/// The data of a quarterly report.
+/// The data of a quarterly report. A run whose evidence is damaged is one without a record: nothing is told from it.
 #[must_use]
 pub fn quarter(inputs: &Inputs<'_>) -> Quarter {
+    of_believed(inputs, of_inputs)
+}
+
+/// Ids of the runs that a quarter shows, or relies on: those whose evidence has to be looked at. What is known to be damaged is
+/// none of them.
+#[must_use]
+pub fn relied_on(inputs: &Inputs<'_>) -> BTreeSet<String> {
+    of_believed(inputs, |inputs| {
+        let period = inputs.quarter.period(inputs.today);
+        let drills = drills::of_quarter(inputs, &period).into_iter().map(|row| row.run_id.clone());
+        let cells = coverage::coverage(inputs, &period);
+        let passes = cells.into_iter().filter_map(|cell| cell.last_pass).map(|run| run.run_id);
+        // A finding that was over in the quarter was closed by one of its drills.
+        drills.chain(passes).collect()
+    })
+}
+
+/// What is made of the inputs without the runs whose evidence is damaged.
+fn of_believed<T>(inputs: &Inputs<'_>, make: impl Fn(&Inputs<'_>) -> T) -> T {
+    let damaged = |row: &&RunRow| inputs.evidence.get(&row.run_id) == Some(&EvidenceState::Damaged);
+    if !inputs.rows.iter().any(|row| damaged(&row)) {
+        return make(inputs);
+    }
+    let mut cut_off = inputs.cut_off.to_vec();
+    cut_off.extend(inputs.rows.iter().filter(damaged).map(CutOff::damaged));
+    let rows: Vec<RunRow> = inputs.rows.iter().filter(|row| !damaged(row)).cloned().collect();
+    let believed: HashSet<&str> = rows.iter().map(|row| row.run_id.as_str()).collect();
+    let records = inputs.records.iter().filter(|one| believed.contains(one.run_id.as_str()));
+    let records: Vec<Record> = records.cloned().collect();
+    make(&Inputs { rows: &rows, records: &records, cut_off: &cut_off, ..*inputs })
+}
+
+fn of_inputs(inputs: &Inputs<'_>) -> Quarter {
     let period = inputs.quarter.period(inputs.today);
     let all = findings(inputs.rows, inputs.words, period.as_of, inputs.program.cadence.retest);
     let rows = drills::of_quarter(inputs, &period);
     let cut_off = cut_off(inputs, &period);
-    let lines: Vec<_> = rows.iter().map(|row| drills::line(inputs, row, &all.all)).collect();
+    let lines: Vec<_> = {
+        let shown = drills::shown(&all.all);
+        rows.iter().map(|row| drills::line(inputs, row, &shown)).collect()
+    };
     let cells = coverage::coverage(inputs, &period);
     let of_quarter: Vec<Finding> =
         all.all.into_iter().filter(|finding| was_open_in(finding, &period)).collect();
@@ -26,27 +65,33 @@ pub fn quarter(inputs: &Inputs<'_>) -> Quarter {
         let (scenario, environment) = (&finding.scenario, &finding.environment);
         coverage::is_asked_for(inputs, scenario, environment, finding.tabletop)
     };
-    let facts = standing::facts(&cells, &lines, &cut_off, &of_quarter, &period, asked_for);
+    let facts = standing::facts(inputs, &cells, &lines, &cut_off, &of_quarter, &period, asked_for);
     let accepted_risks = standing::accepted(inputs, &of_quarter, period.as_of);
     let counted: Vec<&RunRow> = rows.iter().copied().filter(|row| row.counts()).collect();
     let (emulated, real): (Vec<&RunRow>, Vec<&RunRow>) =
         counted.iter().copied().partition(|row| row.environment.emulated);
-    let records =
-        || inputs.records.iter().filter(|one| rows.iter().any(|row| row.run_id == one.run_id));
+    // One of which it is not known where it took place did not pass on a real environment.
+    let of_place = |emulated: bool| -> Vec<&CutOff> {
+        let of = |run: &&CutOff| run.emulated.unwrap_or(false) == emulated;
+        cut_off.iter().filter(|run| run.counts != Some(false)).filter(of).collect()
+    };
+    let ids: HashSet<&str> = rows.iter().map(|row| row.run_id.as_str()).collect();
+    let records = || inputs.records.iter().filter(|one| ids.contains(one.run_id.as_str()));
     let mut quarter = Quarter {
         schema: SCHEMA.to_owned(),
         tool: inputs.tool.clone(),
         program: program(inputs.program),
         standing: standing::standing(&facts, &accepted_risks),
         facts,
-        // Where a run that was cut off took place is not always known; it did not pass anywhere.
-        kpis: kpis(&real, cut_off.len() as u64),
-        emulated_kpis: (!emulated.is_empty()).then(|| kpis(&emulated, 0)),
+        kpis: kpis(&real, &of_place(false)),
+        emulated_kpis: (!emulated.is_empty() || !of_place(true).is_empty())
+            .then(|| kpis(&emulated, &of_place(true))),
         outside: coverage::outside(inputs, &period),
         trends: trends::trends(inputs, &period),
         drills: lines,
         deviations: records().flat_map(drills::deviations).collect(),
         interventions: records().flat_map(drills::interventions).collect(),
+        restores: counted.iter().filter_map(|row| drills::restore(inputs, row)).collect(),
         participation: counted
             .iter()
             .filter_map(|row| drills::participation(inputs, row))
@@ -87,8 +132,9 @@ fn cut_off(inputs: &Inputs<'_>, period: &Period) -> Vec<CutOff> {
 
 fn gaps(inputs: &Inputs<'_>, rows: &[&RunRow]) -> Vec<String> {
     let mut gaps = inputs.gaps.to_vec();
+    let known: HashSet<&str> = inputs.records.iter().map(|one| one.run_id.as_str()).collect();
     for row in rows {
-        if !inputs.records.iter().any(|record| record.run_id == row.run_id) {
+        if !known.contains(row.run_id.as_str()) {
             let (id, day) = (&row.run_id, day_of(row));
             gaps.push(format!("the record of run {id} of {day} is not here: its deviations and participants are not known"));
         }

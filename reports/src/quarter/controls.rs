@@ -25,8 +25,10 @@ pub struct ControlLine {
     pub verified: u64,
     /// How many there are, without those that are excluded.
     pub cells: u64,
-    /// Whether all that is verified is so on emulated environments alone.
+    /// Whether all drills of what is verified were on emulated environments; what was walked through on paper is no drill.
     pub emulated_only: bool,
+    /// Whether all that is verified was only walked through on paper, where nothing is tried.
+    pub on_paper_only: bool,
     /// The drills that are evidence of it.
     pub evidence: Vec<RunRef>,
 }
@@ -76,6 +78,7 @@ pub(super) fn controls(inputs: &Inputs<'_>, cells: &[Cell]) -> Vec<ControlLine> 
         let asked: Vec<&Cell> = asked.collect();
         let good: Vec<&&Cell> =
             asked.iter().filter(|cell| cell.status == Status::Verified && !cell.overdue).collect();
+        let paper = good.iter().filter(|cell| cell.class == Class::Tabletop).count();
         let mut evidence: Vec<RunRef> =
             good.iter().filter_map(|cell| cell.last_pass.clone()).collect();
         evidence.sort_by(|a, b| a.run_id.cmp(&b.run_id));
@@ -92,7 +95,10 @@ pub(super) fn controls(inputs: &Inputs<'_>, cells: &[Cell]) -> Vec<ControlLine> 
             },
             verified: good.len() as u64,
             cells: asked.len() as u64,
-            emulated_only: !good.is_empty() && good.iter().all(|cell| cell.emulated),
+            emulated_only: good.len() > paper
+                && good.iter().all(|cell| cell.emulated || cell.class == Class::Tabletop),
+            on_paper_only: !good.is_empty()
+                && good.iter().all(|cell| cell.class == Class::Tabletop),
             evidence,
         }
     };

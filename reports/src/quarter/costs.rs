@@ -26,8 +26,8 @@ pub struct Cost {
     pub hypothetical: bool,
     /// Whether the environment only imitates the real thing.
     pub emulated: bool,
-    /// How long the function was out: as long as the service of it that was out longest. 0 to 0 when clients saw nothing of the
-    /// fault; absent when it was not measured for each of its services.
+    /// How long the function was out: at least as long as the service of it that was out longest, and at most as long as all of
+    /// them one after the other. Absent when it was not measured for each of its services.
     pub outage: Option<Interval>,
     /// What that costs at least; absent when the outage was not measured, or nobody said what an hour costs.
     pub at_least: Option<Amount>,
@@ -95,25 +95,26 @@ fn cost(row: &RunRow, function: &BusinessFunction) -> Cost {
     }
 }
 
-/// How long a function was out; nothing when that is not known of one of its services.
+/// How long a function was out, which is down while one of its services is; nothing when that is not known of one of them.
 fn outage(row: &RunRow, function: &BusinessFunction) -> Option<Interval> {
     let of = |name: &String| row.services.iter().find(|service| service.name == *name);
-    let mut longest = Interval { at_least_ms: 0.0, at_most_ms: Some(0.0) };
+    let mut all = Interval { at_least_ms: 0.0, at_most_ms: Some(0.0) };
     for name in &function.services {
         let outage = of_service(of(name)?)?;
-        longest = Interval {
-            at_least_ms: longest.at_least_ms.max(outage.at_least_ms),
-            at_most_ms: longest.at_most_ms.zip(outage.at_most_ms).map(|(a, b)| a.max(b)),
+        // Whether they were out together or one after the other, a record does not say.
+        all = Interval {
+            at_least_ms: all.at_least_ms.max(outage.at_least_ms),
+            at_most_ms: all.at_most_ms.zip(outage.at_most_ms).map(|(a, b)| a + b),
         };
     }
-    Some(longest)
+    Some(all)
 }
 
 fn of_service(service: &ServiceRow) -> Option<Interval> {
     match (service.outage, service.rto.at_least_ms) {
         (Some(outage), _) => Some(outage),
-        // The recovery was measured, and clients saw nothing of the fault.
-        (None, Some(_)) => Some(Interval { at_least_ms: 0.0, at_most_ms: Some(0.0) }),
+        // Probes saw nothing; a function that did not work may have, for as long as the recovery took.
+        (None, Some(_)) => Some(Interval { at_least_ms: 0.0, at_most_ms: service.rto.at_most_ms }),
         (None, None) => None,
     }
 }

@@ -8,7 +8,7 @@ use drdrill_core::verdict::Verdict;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{EvidenceState, Inputs, Period, PresentDrill, PresentPlace, RunRef, day_of};
+use super::{CutOff, EvidenceState, Inputs, Period, PresentDrill, PresentPlace, RunRef, day_of};
 use crate::figures;
 use crate::history::{RpoRow, RunRow, ServiceRow};
 
@@ -47,6 +47,8 @@ pub struct Cell {
     pub last: Option<RunRef>,
     /// The last drill that passed.
     pub last_pass: Option<RunRef>,
+    /// What the evidence of that is worth.
+    pub evidence: Option<EvidenceState>,
     /// What the last drill achieved; absent when it never was or nothing was measured, as in an exercise.
     pub achieved: Option<Achieved>,
 }
@@ -110,6 +112,8 @@ pub struct AchievedRpo {
     pub acknowledged: u64,
     /// Of those, lost; absent when it is not known.
     pub lost: Option<u64>,
+    /// Of those lost, acknowledged after the fault, which is no part of the recovery point.
+    pub lost_after_fault: Option<u64>,
 }
 
 impl Achieved {
@@ -127,6 +131,7 @@ impl AchievedRpo {
             verdict: rpo.verdict,
             acknowledged: rpo.acknowledged,
             lost: rpo.is_measured().then_some(rpo.lost),
+            lost_after_fault: rpo.is_measured().then_some(rpo.lost_after_fault),
         }
     }
 }
@@ -177,7 +182,9 @@ pub(super) fn coverage(inputs: &Inputs<'_>, period: &Period) -> Vec<Cell> {
             let wanted = |service: &&ServiceFacts| {
                 entry.services.as_ref().is_none_or(|names| names.contains(&service.name))
             };
-            cells.extend(place.services.iter().filter(wanted).map(|one| asked.cell(&rows, one)));
+            let mine: Vec<&RunRow> =
+                rows.iter().rev().copied().filter(|row| asked.is_of(row)).collect();
+            cells.extend(place.services.iter().filter(wanted).map(|one| asked.cell(&mine, one)));
         }
     }
     cells
@@ -211,14 +218,19 @@ impl Asked<'_> {
             && (row.kind == Kind::Tabletop) == (self.entry.class == Class::Tabletop)
     }
 
+    /// What stands in the cell of a service; `rows` are the runs of this drill, the newest first.
     fn cell(&self, rows: &[&RunRow], service: &ServiceFacts) -> Cell {
         let of_service = |row: &RunRow| row.services.iter().any(|one| one.name == service.name);
-        let mine = rows.iter().rev().filter(|row| self.is_of(row) && of_service(row));
+        let mine = rows.iter().filter(|row| of_service(row));
         let (mine, experiments): (Vec<&RunRow>, Vec<&RunRow>) =
             mine.copied().partition(|row| row.counts());
         let last = mine.first().copied();
+        let cut_off = self.cut_off_after(last);
         let last_pass = mine.iter().find(|row| row.verdict == Verdict::Pass).copied();
-        let (status, mut because, next) = self.judge(last, service);
+        let (status, mut because, next) = self.judge(last, cut_off, service);
+        because.extend(
+            last_pass.filter(|_| status == Status::Verified).and_then(|row| self.doubt(row)),
+        );
         let later =
             experiments.first().filter(|row| last.is_none_or(|last| row.started > last.started));
         if let Some(row) = later {
@@ -253,8 +265,44 @@ impl Asked<'_> {
             next,
             last: last.map(RunRef::of),
             last_pass: last_pass.map(RunRef::of),
+            evidence: last_pass.map(|row| self.evidence(row)),
             achieved: of_last.map(Achieved::of),
         }
+    }
+
+    /// The newest run of this drill that has no record and is later than the last one that has. It was one of all services.
+    fn cut_off_after(&self, last: Option<&RunRow>) -> Option<(&CutOff, Date)> {
+        let tabletop = self.entry.class == Class::Tabletop;
+        let mine = |run: &&CutOff| {
+            run.scenario.as_ref() == Some(&self.present.scenario)
+                && run.environment.as_ref() == Some(&self.place.environment)
+                && run.tabletop.is_none_or(|one| one == tabletop)
+                && run.counts != Some(false)
+        };
+        let runs = self.inputs.cut_off.iter().filter(mine);
+        let later = runs.filter_map(|run| {
+            let at = run.started?;
+            let day = Date(at.date_naive());
+            let is = day <= self.period.as_of && last.is_none_or(|last| at > last.started);
+            is.then_some((at, run, day))
+        });
+        later.max_by_key(|(at, ..)| *at).map(|(_, run, day)| (run, day))
+    }
+
+    fn evidence(&self, row: &RunRow) -> EvidenceState {
+        self.inputs.evidence.get(&row.run_id).copied().unwrap_or(EvidenceState::NotChecked)
+    }
+
+    /// Why somebody may doubt a pass, though nothing is wrong with it.
+    fn doubt(&self, pass: &RunRow) -> Option<String> {
+        let why = match self.evidence(pass) {
+            EvidenceState::Proven | EvidenceState::Damaged => return None,
+            EvidenceState::SignedByStranger => "is signed by a key that nobody vouched for",
+            EvidenceState::Unsigned => "is not signed",
+            EvidenceState::RecordAlone => "is a record alone, which nothing proves",
+            EvidenceState::NotChecked => "was not checked",
+        };
+        Some(format!("its evidence {why}"))
     }
 
     /// When it is due again, had nothing changed since the last one.
@@ -269,12 +317,19 @@ impl Asked<'_> {
     fn judge(
         &self,
         last: Option<&RunRow>,
+        cut_off: Option<(&CutOff, Date)>,
         service: &ServiceFacts,
     ) -> (Status, Vec<String>, Option<Date>) {
         if let Some(because) = self.excluded(service) {
             return (Status::Excluded, vec![because], None);
         }
         let as_of = self.period.as_of;
+        if let Some((run, day)) = cut_off {
+            // It may have shown anything; what passed before is no longer the last word.
+            let because = format!("the last drill, on {day}, {}", run.word());
+            let retest = day.after(self.inputs.program.cadence.retest);
+            return (Status::Unknown, vec![because], Some(retest.min(day.after(self.every()))));
+        }
         let Some(last) = last else {
             return (Status::NeverTested, vec!["it was never tested".to_owned()], Some(as_of));
         };
@@ -341,11 +396,9 @@ impl Asked<'_> {
             self.entry.plan.as_ref().and_then(|name| plans.iter().find(|one| one.name == *name));
         if let Some(plan) = plan {
             let (name, version, since) = (&plan.name, &plan.version, plan.since);
-            let before = day_of(pass) < since;
+            let before = since <= self.period.as_of && day_of(pass) < since;
             say(before, format!("version {version} of the plan {name} is in force since {since}"));
         }
-        let evidence = self.inputs.evidence.get(&pass.run_id);
-        say(evidence == Some(&EvidenceState::Damaged), "its evidence is damaged".to_owned());
         let Some(then) = pass.services.iter().find(|one| one.name == service.name) else {
             return why;
         };
@@ -428,6 +481,15 @@ pub(super) fn is_asked_for(
         present.scenario == scenario
             && (entry.class == Class::Tabletop) == tabletop
             && present.places.iter().any(|place| place.environment == environment)
+    })
+}
+
+/// Whether there is a cell for drills of a scenario on an environment, or for exercises.
+pub(crate) fn has(cells: &[Cell], scenario: &str, environment: &str, tabletop: bool) -> bool {
+    cells.iter().any(|cell| {
+        cell.scenario == scenario
+            && cell.environment == environment
+            && (cell.class == Class::Tabletop) == tabletop
     })
 }
 

@@ -1,5 +1,7 @@
 //! Each drill of the quarter, what deviated from its plan, and who took part.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use drdrill_core::event::StepOutcome;
 use drdrill_core::program::{Class, DrillEntry};
@@ -159,6 +161,25 @@ pub struct Intervention {
     pub note: String,
 }
 
+/// What a drill did with backups.
+#[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct RestoreLine {
+    /// The run.
+    pub run_id: String,
+    /// The scenario.
+    pub scenario: String,
+    /// The environment.
+    pub environment: String,
+    /// How the verification of the backups ended, with a test restore; absent when it did not come to that.
+    pub verified: Option<StepOutcome>,
+    /// How the restore ended.
+    pub restored: Option<StepOutcome>,
+    /// How the look at what was restored ended.
+    pub consistent: Option<StepOutcome>,
+    /// What was seen in the last of these steps: which backup is clean, which are not usable, and why.
+    pub detail: String,
+}
+
 /// Who was to take part in a run, and who did.
 #[derive(Clone, Debug, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct Participation {
@@ -211,7 +232,22 @@ fn record_of<'a>(inputs: &Inputs<'a>, row: &RunRow) -> Option<&'a Record> {
     inputs.records.iter().find(|record| record.run_id == row.run_id)
 }
 
-pub(super) fn line(inputs: &Inputs<'_>, row: &RunRow, findings: &[Finding]) -> DrillLine {
+/// Ids of the findings that each run shows, by the ids of the runs.
+pub(super) fn shown(findings: &[Finding]) -> HashMap<&str, Vec<&str>> {
+    let mut shown: HashMap<&str, Vec<&str>> = HashMap::new();
+    for finding in findings {
+        for run in &finding.runs {
+            shown.entry(run).or_default().push(&finding.id);
+        }
+    }
+    shown
+}
+
+pub(super) fn line(
+    inputs: &Inputs<'_>,
+    row: &RunRow,
+    shown: &HashMap<&str, Vec<&str>>,
+) -> DrillLine {
     let exercise = row.kind == Kind::Tabletop;
     let services = row.services.iter().map(|service| ServiceLine {
         name: service.name.clone(),
@@ -219,7 +255,7 @@ pub(super) fn line(inputs: &Inputs<'_>, row: &RunRow, findings: &[Finding]) -> D
         achieved: (!exercise).then(|| Achieved::of(service)),
         outage: service.outage,
     });
-    let shown = findings.iter().filter(|finding| finding.runs.contains(&row.run_id));
+    let shown = shown.get(row.run_id.as_str()).into_iter().flatten();
     DrillLine {
         run_id: row.run_id.clone(),
         started: row.started,
@@ -242,7 +278,7 @@ pub(super) fn line(inputs: &Inputs<'_>, row: &RunRow, findings: &[Finding]) -> D
         services: services.collect(),
         functions: row.functions,
         leftovers: row.leftovers,
-        findings: shown.map(|finding| finding.id.clone()).collect(),
+        findings: shown.map(|id| (*id).to_owned()).collect(),
         imported: row.imported,
         evidence: inputs.evidence.get(&row.run_id).copied().unwrap_or(EvidenceState::NotChecked),
         tool: row.tool.clone(),
@@ -332,6 +368,24 @@ pub(super) fn interventions(record: &Record) -> Vec<Intervention> {
     by_people.map(line).collect()
 }
 
+/// What a run did with backups; nothing where it did not touch them.
+pub(super) fn restore(inputs: &Inputs<'_>, row: &RunRow) -> Option<RestoreLine> {
+    let record = record_of(inputs, row)?;
+    let of = |action: &str| record.steps.iter().find(|step| step.action == action);
+    let steps = ["verify_backups", "restore", "check_consistency"].map(of);
+    let last = steps.iter().copied().flatten().last()?;
+    let [verified, restored, consistent] = steps.map(|step| step.map(|step| step.outcome));
+    Some(RestoreLine {
+        run_id: row.run_id.clone(),
+        scenario: row.scenario.name.clone(),
+        environment: row.environment.name.clone(),
+        verified,
+        restored,
+        consistent,
+        detail: format!("{}: {}", last.name, last.detail),
+    })
+}
+
 /// Who took part in a run, as it wrote down.
 fn participants(record: &Record) -> &[Participant] {
     let walked = record.tabletop.as_ref().map(|exercise| exercise.participants.as_slice());
@@ -343,11 +397,11 @@ fn participants(record: &Record) -> &[Participant] {
 pub(super) fn participation(inputs: &Inputs<'_>, row: &RunRow) -> Option<Participation> {
     let roles =
         entry_of(inputs, row).map(|entry| entry.participants.as_slice()).unwrap_or_default();
-    let people = inputs.program.people.iter().filter(|person| roles.contains(&person.role));
-    let mut planned: Vec<String> =
-        people.map(|person| format!("{} ({})", person.name, person.role)).collect();
+    let people = || inputs.program.people.iter().filter(|person| roles.contains(&person.role));
     let name = |one: &Participant| format!("{} ({})", one.name, one.role);
     let noted = record_of(inputs, row).map(participants).unwrap_or_default();
+    let mut planned: Vec<String> =
+        people().map(|person| format!("{} ({})", person.name, person.role)).collect();
     planned.extend(noted.iter().filter(|one| one.planned).map(name));
     planned.sort();
     planned.dedup();
@@ -356,9 +410,20 @@ pub(super) fn participation(inputs: &Inputs<'_>, row: &RunRow) -> Option<Partici
     if planned.is_empty() && present.is_none() {
         return None;
     }
-    let absent = present
-        .as_ref()
-        .map(|present| planned.iter().filter(|one| !present.contains(one)).cloned().collect());
+    let came = |name: &str, role: &str| {
+        noted.iter().any(|one| one.present && one.name == name && one.role == role)
+    };
+    // The program names who has a role, and who stands in; who came is written down by name.
+    let represented = |planned: &str| {
+        people().any(|person| {
+            format!("{} ({})", person.name, person.role) == planned
+                && person.deputy.as_ref().is_some_and(|deputy| came(deputy, &person.role))
+        })
+    };
+    let absent = present.as_ref().map(|present| {
+        let missing = |one: &&String| !present.contains(one) && !represented(one);
+        planned.iter().filter(missing).cloned().collect()
+    });
     let (run_id, scenario) = (row.run_id.clone(), row.scenario.name.clone());
     Some(Participation { run_id, scenario, planned, present, absent })
 }

@@ -5,6 +5,7 @@ use drdrill_core::verdict::Verdict;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::CutOff;
 use crate::history::{RunRow, ServiceRow};
 
 /// Rates and times of the drills of a quarter.
@@ -120,7 +121,9 @@ pub(super) fn recoveries<'a>(services: impl IntoIterator<Item = &'a ServiceRow>)
 }
 
 /// Rates and times of runs, all of which count.
-pub(super) fn kpis(rows: &[&RunRow], cut_off: u64) -> Kpis {
+pub(super) fn kpis(rows: &[&RunRow], cut_off: &[&CutOff]) -> Kpis {
+    let exercises_cut_off = cut_off.iter().filter(|run| run.tabletop == Some(true)).count() as u64;
+    let drills_cut_off = cut_off.len() as u64 - exercises_cut_off;
     let drills = || rows.iter().filter(|row| row.kind != Kind::Tabletop);
     let exercises = rows.iter().filter(|row| row.kind == Kind::Tabletop);
     // Without a fault there was nothing to recover from, and no objective to meet.
@@ -134,8 +137,8 @@ pub(super) fn kpis(rows: &[&RunRow], cut_off: u64) -> Kpis {
         (!read_back.is_empty()).then(|| read_back.iter().map(|rpo| of(rpo)).sum())
     };
     Kpis {
-        drills: Outcomes::of(drills().map(|row| row.verdict), cut_off),
-        exercises: Outcomes::of(exercises.map(|row| row.verdict), 0),
+        drills: Outcomes::of(drills().map(|row| row.verdict), drills_cut_off),
+        exercises: Outcomes::of(exercises.map(|row| row.verdict), exercises_cut_off),
         rto: Outcomes::of(rto, 0),
         rpo: Outcomes::of(rpo_with_target, 0),
         rlo: Outcomes::of(rlo, 0),

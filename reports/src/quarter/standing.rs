@@ -1,7 +1,7 @@
 //! What all of it comes to, and the counts for whoever reads one page.
 
 use drdrill_core::checker::Severity;
-use drdrill_core::program::Date;
+use drdrill_core::program::{Class, Date};
 use drdrill_core::scenario::Kind;
 use drdrill_core::verdict::Verdict;
 use schemars::JsonSchema;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::coverage::{self, Cell};
 use super::drills::DrillLine;
-use super::{CutOff, Inputs, Period};
+use super::{CutOff, EvidenceState, Inputs, Period};
 use crate::figures;
 use crate::findings::{Finding, Status};
 
@@ -56,6 +56,10 @@ pub struct Facts {
     pub asked: u64,
     /// Of that, verified and in time.
     pub verified_in_time: u64,
+    /// Of those, by a drill: what was walked through on paper is not among them.
+    pub proved_in_time: u64,
+    /// Of those, on an emulated environment alone.
+    pub proved_in_time_emulated: u64,
     /// Verified.
     pub verified: u64,
     /// No longer verified.
@@ -84,6 +88,12 @@ pub struct Facts {
     pub exercises: u64,
     /// Runs that were cut off.
     pub cut_off: u64,
+    /// Records, of any time, that cannot be read and of which it is not known what was drilled.
+    pub unreadable: u64,
+    /// Verified by a drill whose evidence is not proven: it is not signed by a known key.
+    pub doubted: u64,
+    /// Risks of the program that were accepted until a day that has passed.
+    pub risks_expired: u64,
     /// Runs of scenarios that must fail.
     pub must_fail: u64,
     /// Runs with settings of their own, which count nowhere.
@@ -151,6 +161,7 @@ pub struct ExclusionLine {
 }
 
 pub(super) fn facts(
+    inputs: &Inputs<'_>,
     cells: &[Cell],
     drills: &[DrillLine],
     cut_off: &[CutOff],
@@ -170,9 +181,13 @@ pub(super) fn facts(
     let open = || findings.iter().filter(is_open);
     let in_quarter = |at: chrono::DateTime<chrono::Utc>| period.has(Date(at.date_naive()));
     let verified = |cell: &&Cell| cell.status == coverage::Status::Verified;
+    let proved =
+        || asked().filter(verified).filter(|cell| !cell.overdue && cell.class != Class::Tabletop);
     Facts {
         asked: count(asked().count()),
         verified_in_time: count(asked().filter(verified).filter(|cell| !cell.overdue).count()),
+        proved_in_time: count(proved().count()),
+        proved_in_time_emulated: count(proved().filter(|cell| cell.emulated).count()),
         verified: of(coverage::Status::Verified),
         not_verified: of(coverage::Status::NotVerified),
         unknown: of(coverage::Status::Unknown),
@@ -187,6 +202,22 @@ pub(super) fn facts(
         drills_unknown: with(Verdict::Unknown),
         exercises: count(counting().filter(|one| one.kind == Kind::Tabletop).count()),
         cut_off: count(cut_off.len()),
+        unreadable: count(
+            inputs
+                .cut_off
+                .iter()
+                .filter(|run| run.unreadable.is_some() && run.scenario.is_none())
+                .count(),
+        ),
+        doubted: count(
+            asked()
+                .filter(verified)
+                .filter(|cell| cell.evidence != Some(EvidenceState::Proven))
+                .count(),
+        ),
+        risks_expired: count(
+            inputs.program.accepted_risks.iter().filter(|risk| risk.until < period.as_of).count(),
+        ),
         must_fail: count(drills.iter().filter(|one| one.must_fail).count()),
         experiments: count(
             drills.iter().filter(|one| !one.must_fail && !one.settings.is_empty()).count(),
@@ -212,24 +243,30 @@ pub(super) fn facts(
     }
 }
 
-pub(super) fn standing(facts: &Facts, accepted: &[AcceptedRiskLine]) -> Standing {
-    let cells = |number: u64, what: &str| {
-        let of = format!(
-            "{} of {}",
-            figures::count(number),
-            figures::counted(facts.asked, "cell", "cells")
-        );
-        (number > 0).then(|| format!("{of} {what}"))
+/// What speaks against each verdict that is better, the gravest first.
+fn reasons(
+    facts: &Facts,
+    accepted: &[AcceptedRiskLine],
+) -> [(StandingVerdict, Vec<Option<String>>); 3] {
+    // What the program asks for is that so many recoveries are proved: a scenario, for a service, on an environment.
+    let recoveries = |number: u64, one: &str, many: &str| {
+        let of = figures::counted(facts.asked, "recovery", "recoveries");
+        let what = if number == 1 { one } else { many };
+        (number > 0).then(|| format!("{} of {of} {what}", figures::count(number)))
     };
     let some = |number: u64, one: &str, many: &str| {
         (number > 0).then(|| figures::counted(number, one, many))
     };
     let risks = accepted.iter().filter(|risk| risk.holds).count() as u64;
-    let levels = [
+    [
         (
             StandingVerdict::NotMet,
             vec![
-                cells(facts.failed, "failed"),
+                recoveries(
+                    facts.failed,
+                    "failed when it was last drilled",
+                    "failed when they were last drilled",
+                ),
                 some(
                     facts.leftovers,
                     "fault could not be taken back",
@@ -246,16 +283,38 @@ pub(super) fn standing(facts: &Facts, accepted: &[AcceptedRiskLine]) -> Standing
             StandingVerdict::Inconclusive,
             vec![
                 (facts.asked == 0).then(|| "nothing is asked for, so nothing was shown".to_owned()),
-                cells(facts.never_tested, "never tested"),
-                cells(facts.not_verified, "not verified any more"),
-                cells(facts.unknown, "could not be told"),
-                cells(facts.overdue, "overdue"),
+                recoveries(facts.never_tested, "was never drilled", "were never drilled"),
+                recoveries(
+                    facts.not_verified,
+                    "worked, but something has changed since",
+                    "worked, but something has changed since",
+                ),
+                recoveries(
+                    facts.unknown,
+                    "was drilled without a clear result",
+                    "were drilled without a clear result",
+                ),
+                some(
+                    facts.unreadable,
+                    "record cannot be read, and nobody knows of which drill it is",
+                    "records cannot be read, and nobody knows of which drills they are",
+                ),
+                recoveries(facts.overdue, "is overdue for a drill", "are overdue for a drill"),
             ],
         ),
         (
             StandingVerdict::MetWithConditions,
             vec![
-                cells(facts.verified_on_emulated, "verified on emulated environments"),
+                recoveries(
+                    facts.verified_on_emulated,
+                    "is proved on an emulated environment alone",
+                    "are proved on emulated environments alone",
+                ),
+                recoveries(
+                    facts.doubted,
+                    "is proved by evidence that is not signed by a known key",
+                    "are proved by evidence that is not signed by a known key",
+                ),
                 some(facts.findings_open, "finding is open", "findings are open"),
                 some(
                     facts.findings_outside,
@@ -263,13 +322,25 @@ pub(super) fn standing(facts: &Facts, accepted: &[AcceptedRiskLine]) -> Standing
                     "findings are open of what is not in the program",
                 ),
                 some(risks, "risk was accepted", "risks were accepted"),
-                some(facts.excluded, "cell is excluded", "cells are excluded"),
+                some(
+                    facts.risks_expired,
+                    "risk of the program is accepted by nobody any more",
+                    "risks of the program are accepted by nobody any more",
+                ),
+                some(
+                    facts.excluded,
+                    "recovery is left out on purpose",
+                    "recoveries are left out on purpose",
+                ),
             ],
         ),
-    ];
+    ]
+}
+
+pub(super) fn standing(facts: &Facts, accepted: &[AcceptedRiskLine]) -> Standing {
     let mut because = Vec::new();
     let mut verdict = StandingVerdict::Met;
-    for (level, reasons) in levels {
+    for (level, reasons) in reasons(facts, accepted) {
         let reasons: Vec<String> = reasons.into_iter().flatten().collect();
         if !reasons.is_empty() && verdict == StandingVerdict::Met {
             verdict = level;
@@ -278,8 +349,9 @@ pub(super) fn standing(facts: &Facts, accepted: &[AcceptedRiskLine]) -> Standing
     }
     if verdict == StandingVerdict::Met {
         because.push(format!(
-            "all {} verified in time",
-            figures::counted(facts.asked, "cell", "cells")
+            "{} of {} proved in time",
+            figures::count(facts.asked),
+            figures::counted(facts.asked, "recovery", "recoveries")
         ));
     }
     Standing { verdict, because }

@@ -1,7 +1,9 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use drdrill_core::event::StepOutcome;
 use drdrill_core::program::{ProgramNames, parse_program};
-use drdrill_core::record::Interval;
+use drdrill_core::record::{Interval, Step};
 use drdrill_core::scenario::{Kind, Targets};
 use drdrill_core::units::{Share, Span};
 use drdrill_core::verdict::Verdict;
@@ -67,8 +69,8 @@ fn row(id: &str, on: &str) -> RunRow {
     let mut row = RunRow::of(&Fixture::build(Case::Passed).record).unwrap();
     row.run_id = id.to_owned();
     row.started = format!("{on}T12:00:00Z").parse().unwrap();
-    row.scenario.sha256 = SHA.to_owned();
-    row.environment.definition = Some(DEFINITION.to_owned());
+    Arc::make_mut(&mut row.scenario).sha256 = SHA.to_owned();
+    Arc::make_mut(&mut row.environment).definition = Some(DEFINITION.to_owned());
     row.problems.clear();
     let service = &mut row.services[0];
     service.rto.target_ms = Some(5_000.0);
@@ -142,6 +144,9 @@ impl World {
 
     fn quarter(&self) -> Quarter {
         let tool = Tool { version: "0".to_owned(), commit: None };
+        let proven = self.rows.iter().map(|row| (row.run_id.clone(), EvidenceState::Proven));
+        let mut evidence: BTreeMap<String, EvidenceState> = proven.collect();
+        evidence.extend(self.evidence.clone());
         quarter(&Inputs {
             quarter: "2026-Q4".parse().unwrap(),
             today: self.today,
@@ -151,7 +156,7 @@ impl World {
             rows: &self.rows,
             records: &self.records,
             cut_off: &self.cut_off,
-            evidence: &self.evidence,
+            evidence: &evidence,
             words: &self.words,
             unreadable: &[],
             gaps: &[],
@@ -205,13 +210,16 @@ fn what_passed_on_what_is_there_today_is_verified_until_its_time_comes_again() {
 #[test]
 fn a_pass_on_something_else_is_not_verified() {
     type Change = fn(&mut World);
-    let changes: [(Change, &str); 11] = [
+    let changes: [(Change, &str); 10] = [
         (|world| world.present[0].sha256 = "other".to_owned(), "the scenario has changed"),
         (
             |world| world.present[0].places[0].definition = "other".to_owned(),
             "the environment has changed",
         ),
-        (|world| world.rows[0].environment.definition = None, "was not recorded"),
+        (
+            |world| Arc::make_mut(&mut world.rows[0].environment).definition = None,
+            "was not recorded",
+        ),
         (
             |world| {
                 world.present[0].places[0].services[0].targets.rto =
@@ -228,12 +236,6 @@ fn a_pass_on_something_else_is_not_verified() {
         (
             |world| world.rows[0].runbook = Some(("site".to_owned(), "old".to_owned())),
             "the runbook site has changed",
-        ),
-        (
-            |world| {
-                world.evidence.insert("a".to_owned(), EvidenceState::Damaged);
-            },
-            "its evidence is damaged",
         ),
         (
             |world| world.program.services[0].targets.rto = Some(Span(Duration::from_secs(1))),
@@ -318,7 +320,7 @@ fn an_exercise_is_no_drill_and_a_drill_no_exercise() {
 #[test]
 fn what_must_fail_counts_nowhere() {
     let mut twin = failed("a", "2026-11-01");
-    twin.scenario.must_fail = true;
+    Arc::make_mut(&mut twin.scenario).must_fail = true;
     let quarter = World::new([twin]).quarter();
     assert_eq!((quarter.kpis.drills.n, quarter.facts.must_fail, quarter.drills.len()), (0, 1, 1));
     assert!(quarter.findings.is_empty() && quarter.costs.is_empty() && quarter.trends.is_empty());
@@ -328,7 +330,7 @@ fn what_must_fail_counts_nowhere() {
 #[test]
 fn an_experiment_is_listed_and_counts_nowhere() {
     let tried = |mut row: RunRow| {
-        row.scenario.settings = vec!["targets.rto=10h".to_owned()];
+        Arc::make_mut(&mut row.scenario).settings = vec!["targets.rto=10h".to_owned()];
         row
     };
     let both = [tried(row("a", "2026-11-01")), tried(failed("b", "2026-11-02"))];
@@ -350,11 +352,11 @@ fn an_experiment_is_listed_and_counts_nowhere() {
 #[test]
 fn emulated_figures_are_kept_apart_and_marked() {
     let mut emulated = row("a", "2026-11-01");
-    emulated.environment.emulated = true;
+    Arc::make_mut(&mut emulated.environment).emulated = true;
     let mut world = World::new([emulated, exercise("b", "2026-11-02")]);
     world.present[0].places[0].emulated = true;
     let mut zone = row("c", "2026-11-03");
-    zone.scenario.name = "az_failure".to_owned();
+    Arc::make_mut(&mut zone.scenario).name = "az_failure".to_owned();
     world.rows.push(zone);
     let quarter = world.quarter();
     assert!(quarter.coverage[0].emulated && quarter.trends.iter().any(|trend| trend.emulated));
@@ -365,14 +367,15 @@ fn emulated_figures_are_kept_apart_and_marked() {
         "{:?}",
         quarter.standing
     );
-    assert!(quarter.controls[0].emulated_only || quarter.coverage[1].status == Status::Verified);
+    // The exercise is about the same place.
+    assert!(quarter.controls[0].emulated_only && !quarter.controls[1].emulated_only);
     assert_eq!(quarter.facts.verified_on_emulated, 1);
 }
 
 #[test]
 fn a_quarter_in_which_all_is_shown_is_met() {
     let mut zone = row("c", "2026-11-03");
-    zone.scenario.name = "az_failure".to_owned();
+    Arc::make_mut(&mut zone.scenario).name = "az_failure".to_owned();
     let quarter = World::new([row("a", "2026-11-01"), exercise("b", "2026-11-02"), zone]).quarter();
     assert_eq!(quarter.standing.verdict, StandingVerdict::Met, "{:?}", quarter.standing);
     assert_eq!(quarter.controls[0].verified, 2);
@@ -414,7 +417,8 @@ fn an_outage_costs_what_the_analysis_says_between_its_bounds() {
     // More than five seconds, and no end: a penalty, and no upper bound.
     assert_eq!(totals(&costs[1]), (Some(111.0), None));
     assert_eq!(costs[1].tolerated, None);
-    assert_eq!(totals(&costs[2]), (Some(0.0), Some(0.0)));
+    // Probes saw nothing; what did not work may have been out until the recovery.
+    assert_eq!(totals(&costs[2]), (Some(0.0), Some(1.65)));
     assert_eq!((totals(&costs[3]), costs[3].outage), ((None, None), None));
 }
 
@@ -432,6 +436,20 @@ fn trends_show_each_quarter_and_what_their_drills_allow_to_say() {
     assert_eq!(trend.quarters[3].rto.median_ms, Some(2_750.0));
     assert_eq!((trend.quarters[0].rto.median_ms, trend.quarters[0].lost_writes), (None, None));
     assert_eq!(trend.claim.unwrap().n, 3);
+    // Under another objective, another scenario or on another environment it was another drill.
+    let changes: [fn(&mut RunRow); 3] = [
+        |row| row.services[0].rto.target_ms = Some(28_800_000.0),
+        |row| Arc::make_mut(&mut row.scenario).sha256 = "older".to_owned(),
+        |row| Arc::make_mut(&mut row.environment).definition = Some("older".to_owned()),
+    ];
+    for change in changes {
+        let mut older = World::new([row("a", "2026-08-01"), row("b", "2026-11-01")]);
+        change(&mut older.rows[0]);
+        assert_eq!(older.quarter().trends[0].claim.unwrap().n, 1);
+    }
+    let mut cut = World::new([row("a", "2026-08-01"), row("b", "2026-11-01")]);
+    cut.cut_off = vec![site_cut_off("c", "2026-09-01")];
+    assert_eq!(cut.quarter().trends[0].claim, None);
     // One miss, and nothing can be claimed of the next.
     let missed = World::new([row("a", "2026-11-01"), failed("b", "2026-11-02")]).quarter();
     assert_eq!(missed.trends[0].claim, None);
@@ -442,6 +460,29 @@ fn who_was_to_take_part_is_compared_with_who_did() {
     let quarter = World::new([row("a", "2026-11-01")]).quarter();
     let [nobody] = quarter.participation.as_slice() else { panic!("{:?}", quarter.participation) };
     assert_eq!(nobody.planned, ["Ada (commander)", "Bob (database)"]);
+    // Somebody who stands in for another is there for them; another of the same role is not.
+    let text = PROGRAM.replace("role: commander }", "role: commander, deputy: Eve }");
+    let mut world = World::of(&text, [exercise("a", "2026-11-01")]);
+    world.program.drills[1].participants = vec!["commander".to_owned(), "database".to_owned()];
+    let mut record = Fixture::build(Case::Passed).record;
+    record.run_id = "a".to_owned();
+    let came = |name: &str, role: &str| drdrill_core::tabletop::Participant {
+        name: name.to_owned(),
+        role: role.to_owned(),
+        planned: false,
+        present: true,
+    };
+    record.runbook = Some(drdrill_core::record::FollowedRunbook {
+        name: "site".to_owned(),
+        sha256: "rr".to_owned(),
+        scripted: false,
+        participants: vec![came("Eve", "commander"), came("Zoe", "database")],
+        steps: Vec::new(),
+        by_people_ms: 0.0,
+        to_take_back: Vec::new(),
+    });
+    world.records = vec![record];
+    assert_eq!(world.quarter().participation[0].absent, Some(vec!["Bob (database)".to_owned()]));
     // Nobody wrote it down: that is not the same as nobody was there.
     assert_eq!((&nobody.present, &nobody.absent), (&None, &None));
     assert!(
@@ -467,20 +508,152 @@ fn deviations_come_from_the_records() {
     assert_eq!(quarter.drills[0].conclusion, Conclusion::Failed);
 }
 
-#[test]
-fn what_was_cut_off_did_not_pass_and_what_has_no_time_is_a_gap() {
-    let cut = |id: &str, started: Option<&str>| CutOff {
+/// A run of which nothing is known but when it was.
+fn cut_off(id: &str, on: Option<&str>) -> CutOff {
+    CutOff {
         run_id: id.to_owned(),
         scenario: None,
         environment: None,
-        started: started.map(|text| text.parse().unwrap()),
+        started: on.map(|on| format!("{on}T13:00:00Z").parse().unwrap()),
         unreadable: None,
+        tabletop: None,
+        emulated: None,
+        counts: None,
+    }
+}
+
+/// The same of the drill of the whole site.
+fn site_cut_off(id: &str, on: &str) -> CutOff {
+    CutOff {
+        scenario: Some("complete_site_failure".to_owned()),
+        environment: Some("lab".to_owned()),
+        tabletop: Some(false),
+        emulated: Some(false),
+        counts: Some(true),
+        ..cut_off(id, Some(on))
+    }
+}
+
+#[test]
+fn a_later_drill_that_was_cut_off_takes_a_pass_away_until_the_next_one() {
+    let mut world = World::new([row("a", "2026-11-01")]);
+    world.cut_off = vec![site_cut_off("b", "2026-11-10")];
+    let cell = world.site();
+    assert_eq!((cell.status, cell.next), (Status::Unknown, Some(day("2026-12-10"))));
+    assert!(cell.because[0].contains("on 2026-11-10, was cut off"), "{:?}", cell.because);
+    assert_eq!(cell.last_pass.unwrap().run_id, "a");
+    world.rows.push(row("c", "2026-11-11"));
+    assert_eq!(world.site().status, Status::Verified);
+    // One that was an experiment, an exercise, somewhere else or earlier says nothing.
+    let others: [fn(&mut CutOff); 4] = [
+        |run| run.counts = Some(false),
+        |run| run.tabletop = Some(true),
+        |run| run.environment = Some("elsewhere".to_owned()),
+        |run| run.started = Some("2026-10-30T12:00:00Z".parse().unwrap()),
+    ];
+    for change in others {
+        let mut other = site_cut_off("b", "2026-11-10");
+        change(&mut other);
+        let mut world = World::new([row("a", "2026-11-01")]);
+        world.cut_off = vec![other];
+        assert_eq!(world.site().status, Status::Verified, "{:?}", world.cut_off);
+    }
+    // What was emulated is counted there, and an experiment nowhere.
+    let mut world = World::new([row("a", "2026-11-01")]);
+    let emulated = CutOff { emulated: Some(true), ..site_cut_off("b", "2026-11-02") };
+    let tried = CutOff { counts: Some(false), ..site_cut_off("c", "2026-11-02") };
+    world.cut_off = vec![emulated, tried];
+    let quarter = world.quarter();
+    assert_eq!((quarter.kpis.drills.n, quarter.kpis.drills.rate), (1, Some(1.0)));
+    assert_eq!(quarter.emulated_kpis.unwrap().drills.cut_off, 1);
+}
+
+#[test]
+fn nothing_is_told_from_damaged_evidence() {
+    let mut world =
+        World::new([failed("a", "2026-10-05"), row("b", "2026-11-01"), row("c", "2026-11-10")]);
+    let whole = world.quarter();
+    assert_eq!((whole.facts.findings_open, whole.kpis.drills.passed), (0, 2));
+    for id in ["b", "c"] {
+        world.evidence.insert(id.to_owned(), EvidenceState::Damaged);
+    }
+    let quarter = world.quarter();
+    assert_eq!(quarter.coverage[0].status, Status::Unknown, "{:?}", quarter.coverage[0].because);
+    assert_eq!((quarter.kpis.drills.passed, quarter.kpis.drills.cut_off), (0, 2));
+    assert_eq!(quarter.facts.findings_open, 1);
+    assert_eq!((quarter.drills.len(), quarter.kpis.rto.n), (1, 1));
+    assert!(
+        quarter.gaps.iter().any(|gap| gap.contains("evidence is damaged")),
+        "{:?}",
+        quarter.gaps
+    );
+}
+
+#[test]
+fn a_pass_that_nothing_proves_is_a_condition() {
+    let mut zone = row("c", "2026-11-03");
+    Arc::make_mut(&mut zone.scenario).name = "az_failure".to_owned();
+    let mut world = World::new([row("a", "2026-08-24"), exercise("b", "2026-11-02"), zone]);
+    world.program.plans.clear();
+    assert_eq!(world.quarter().standing.verdict, StandingVerdict::Met);
+    world.evidence.insert("a".to_owned(), EvidenceState::RecordAlone);
+    let quarter = world.quarter();
+    assert_eq!(quarter.standing.verdict, StandingVerdict::MetWithConditions);
+    assert_eq!(
+        (quarter.facts.doubted, quarter.coverage[0].evidence),
+        (1, Some(EvidenceState::RecordAlone))
+    );
+    // A record that nobody can read may be of any of them.
+    world.evidence.clear();
+    world.cut_off = vec![CutOff { unreadable: Some("torn".to_owned()), ..cut_off("x", None) }];
+    assert_eq!(world.quarter().standing.verdict, StandingVerdict::Inconclusive);
+}
+
+#[test]
+fn what_is_not_in_force_yet_makes_nothing_stale_and_what_expired_is_a_condition() {
+    let mut zone = row("c", "2026-11-03");
+    Arc::make_mut(&mut zone.scenario).name = "az_failure".to_owned();
+    let mut world = World::new([row("a", "2026-11-01"), exercise("b", "2026-11-02"), zone]);
+    world.program.plans[0].since = day("2027-01-01");
+    assert_eq!(world.quarter().standing.verdict, StandingVerdict::Met);
+    let risk = |until: &str| {
+        let text = format!(
+            "{PROGRAM}accepted_risks: [{{ risk: one router, because: dear, by: Ada, on: 2026-01-01, until: {until} }}]\n"
+        );
+        let mut with = World::of(&text, world.rows.clone());
+        with.program.plans.clear();
+        with.quarter().standing
     };
+    for until in ["2026-11-22", "2026-11-21"] {
+        assert_eq!(risk(until).verdict, StandingVerdict::MetWithConditions, "{until}");
+    }
+    assert!(risk("2026-11-21").because[0].contains("accepted by nobody any more"));
+}
+
+#[test]
+fn services_may_have_been_out_one_after_the_other() {
+    let text = PROGRAM
+        .replace(
+            "services: [{ name: orders,",
+            "services: [{ name: mail, tier: 2 }, { name: orders,",
+        )
+        .replace("services: [orders]", "services: [orders, mail]");
+    let mut two = row("a", "2026-11-01");
+    let mut mail = two.services[0].clone();
+    mail.name = "mail".to_owned();
+    mail.outage = Some(Interval { at_least_ms: 500.0, at_most_ms: Some(1_500.0) });
+    two.services.push(mail);
+    let costs = World::of(&text, [two]).quarter().costs;
+    assert_eq!(costs[0].outage, Some(Interval { at_least_ms: 1_000.0, at_most_ms: Some(3_500.0) }));
+}
+
+#[test]
+fn what_was_cut_off_did_not_pass_and_what_has_no_time_is_a_gap() {
     let mut world = World::new([row("a", "2026-11-01")]);
     world.cut_off = vec![
-        cut("b", Some("2026-11-02T12:00:00Z")),
-        cut("c", Some("2026-08-02T12:00:00Z")),
-        cut("d", None),
+        cut_off("b", Some("2026-11-02")),
+        cut_off("c", Some("2026-08-02")),
+        cut_off("d", None),
     ];
     let quarter = world.quarter();
     assert_eq!((quarter.facts.cut_off, quarter.kpis.drills.rate), (1, Some(0.5)));
@@ -500,7 +673,7 @@ fn a_quarter_that_is_over_knows_nothing_of_what_came_after() {
 #[test]
 fn a_risk_that_was_accepted_is_a_condition() {
     let mut zone = row("c", "2026-11-03");
-    zone.scenario.name = "az_failure".to_owned();
+    Arc::make_mut(&mut zone.scenario).name = "az_failure".to_owned();
     let mut warned = row("a", "2026-11-01");
     warned.problems = vec![Problem {
         key: "blip".to_owned(),
@@ -537,7 +710,7 @@ fn a_risk_that_was_accepted_is_a_condition() {
 #[test]
 fn what_is_not_in_the_program_is_told_apart() {
     let mut other = failed("a", "2026-11-01");
-    other.environment.name = "elsewhere".to_owned();
+    Arc::make_mut(&mut other.environment).name = "elsewhere".to_owned();
     let quarter = World::new([other]).quarter();
     assert_eq!(quarter.outside.len(), 1);
     assert_eq!(
@@ -586,7 +759,7 @@ fn rules(quarter: &Quarter) -> Vec<&str> {
 #[test]
 fn every_rule_over_the_history_applies_when_it_says_and_not_otherwise() {
     let mut zone = row("c", "2026-11-03");
-    zone.scenario.name = "az_failure".to_owned();
+    Arc::make_mut(&mut zone.scenario).name = "az_failure".to_owned();
     let good = [row("a", "2026-11-01"), exercise("b", "2026-11-02"), zone];
     assert_eq!(rules(&World::new(good.clone()).quarter()), [""; 0]);
     let changed = |change: &dyn Fn(&mut World)| {
@@ -612,6 +785,21 @@ fn every_rule_over_the_history_applies_when_it_says_and_not_otherwise() {
         }),
         ["finding_repeats", "critical_finding_unowned"]
     );
+    // What is not in the program is counted, and not told at length.
+    let with_outside = |ids: &[&str]| {
+        let mut world = World::new(good.clone());
+        for id in ids {
+            let mut outside = failed(id, "2026-11-04");
+            Arc::make_mut(&mut outside.scenario).name = format!("other_{id}");
+            world.rows.push(outside);
+        }
+        world.rows.push(failed("z", "2026-11-05"));
+        world.quarter().recommendations.remove(0).evidence
+    };
+    assert_eq!(with_outside(&[]).len(), 1);
+    let told = with_outside(&["d", "e"]);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1].starts_with("2 findings more of what is not in the program"), "{told:?}");
     // Slower than every one of the quarter before; one that overlaps is not.
     let slower = |before: f64| {
         changed(&|world| {
@@ -629,7 +817,7 @@ fn every_rule_over_the_history_applies_when_it_says_and_not_otherwise() {
             for id in drills {
                 let mut fast = row(id, "2026-11-04");
                 fast.services[0].rto.at_most_ms = Some(499.0);
-                fast.environment.emulated = emulated;
+                Arc::make_mut(&mut fast.environment).emulated = emulated;
                 world.rows.push(fast);
             }
         })
@@ -637,4 +825,58 @@ fn every_rule_over_the_history_applies_when_it_says_and_not_otherwise() {
     assert_eq!(roomy(&["d", "e", "f"], false), ["targets_have_room"]);
     assert_eq!(roomy(&["d", "e"], false), [""; 0]);
     assert_eq!(roomy(&["d", "e", "f"], true), [""; 0]);
+}
+
+/// A record of a run that restored, whose steps ended so.
+fn restored(id: &str, on: &str, outcomes: &[StepOutcome]) -> (RunRow, Record) {
+    let mut record = Fixture::build(Case::Passed).record;
+    record.run_id = id.to_owned();
+    let step = record.steps[0].clone();
+    let actions = ["verify_backups", "restore", "check_consistency"];
+    record.steps = actions
+        .iter()
+        .zip(outcomes)
+        .map(|(action, outcome)| Step {
+            action: (*action).to_owned(),
+            outcome: *outcome,
+            detail: "what was seen".to_owned(),
+            ..step.clone()
+        })
+        .collect();
+    (row(id, on), record)
+}
+
+#[test]
+fn backups_that_failed_or_that_nobody_restored_are_told() {
+    use StepOutcome::{Done, Failed};
+    let rules_of = |runs: Vec<(RunRow, Record)>, change: &dyn Fn(&mut World)| {
+        let mut world = World::new(runs.iter().map(|(row, _)| row.clone()).collect::<Vec<_>>());
+        world.records = runs.into_iter().map(|(_, record)| record).collect();
+        change(&mut world);
+        let quarter = world.quarter();
+        let backups = rules(&quarter).into_iter().filter(|rule| rule.starts_with("backups_"));
+        backups.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let good = || restored("a", "2026-11-01", &[Done, Done, Done]);
+    assert_eq!(rules_of(vec![good()], &|_| ()), [""; 0]);
+    for outcomes in [vec![Failed], vec![Done, Failed], vec![Done, Done, Failed]] {
+        let failed = restored("b", "2026-11-02", &outcomes);
+        assert_eq!(rules_of(vec![good(), failed.clone()], &|_| ()), ["backups_failed"]);
+        // What failed before and works now is mended; what must fail shows nothing of backups.
+        let later = restored("c", "2026-11-03", &[Done, Done, Done]);
+        assert_eq!(rules_of(vec![failed.clone(), later], &|_| ()), [""; 0]);
+        let must_fail =
+            |world: &mut World| Arc::make_mut(&mut world.rows[1].scenario).must_fail = true;
+        assert_eq!(rules_of(vec![good(), failed], &must_fail), [""; 0]);
+    }
+    let without = restored("a", "2026-11-01", &[]);
+    assert_eq!(rules_of(vec![without.clone()], &|_| ()), ["backups_untested"]);
+    // Of what has no record nobody can tell, and where nothing was drilled it goes without saying.
+    assert_eq!(rules_of(vec![without.clone()], &|world| world.records.clear()), [""; 0]);
+    assert_eq!(rules_of(vec![without], &|world| world.rows.clear()), [""; 0]);
+    let (row, record) = restored("a", "2026-11-01", &[Done, Done, Done]);
+    let mut world = World::new([row]);
+    world.records = vec![record];
+    let quarter = world.quarter();
+    assert_eq!(quarter.restores[0].consistent, Some(Done));
 }

@@ -32,8 +32,8 @@ pub struct Trend {
     pub in_program: bool,
     /// The last quarters, oldest first; one without a drill has `n` 0.
     pub quarters: Vec<Point>,
-    /// What all drills in these quarters allow to say of the next; absent when one of them did not meet its recovery time
-    /// objective, or there was none.
+    /// What the drills in these quarters since the last change of scenario, environment or objective allow to say of the next;
+    /// absent when one of them did not meet its recovery time objective or was cut off, or there was none.
     pub claim: Option<Claim>,
 }
 
@@ -130,17 +130,33 @@ pub(super) fn trends(inputs: &Inputs<'_>, period: &Period) -> Vec<Trend> {
             emulated: drills.iter().any(|(row, _)| row.environment.emulated),
             in_program: is_asked_for(inputs, scenario, environment, false),
             quarters: quarters.iter().map(|quarter| point(*quarter, &drills)).collect(),
-            claim: claim(&drills),
+            claim: claim(inputs, &drills),
         });
     }
     all
 }
 
-fn claim(drills: &[Drilled<'_>]) -> Option<Claim> {
-    let met = |service: &ServiceRow| {
-        service.rto.target_ms.is_some() && service.rto.verdict == Verdict::Pass
+/// What the drills since the last change of conditions allow to say: of scenario, environment or objective.
+fn claim(inputs: &Inputs<'_>, drills: &[Drilled<'_>]) -> Option<Claim> {
+    let (last, service) = drills.last()?;
+    let same = |(row, one): &&Drilled<'_>| {
+        row.scenario.sha256 == last.scenario.sha256
+            && row.environment.definition == last.environment.definition
+            && one.rto.target_ms == service.rto.target_ms
     };
-    drills.iter().all(|(_, service)| met(service)).then(|| Claim::of(drills.len() as u64)).flatten()
+    let alike: Vec<&Drilled<'_>> = drills.iter().rev().take_while(same).collect();
+    let first = alike.last()?.0.started;
+    // How one that was cut off would have ended, nobody knows.
+    let cut_off = inputs.cut_off.iter().any(|run| {
+        run.scenario.as_ref() == Some(&last.scenario.name)
+            && run.environment.as_ref() == Some(&last.environment.name)
+            && run.counts != Some(false)
+            && run.started.is_none_or(|at| at >= first)
+    });
+    let all_met = alike.iter().all(|(_, service)| {
+        service.rto.target_ms.is_some() && service.rto.verdict == Verdict::Pass
+    });
+    (all_met && !cut_off).then(|| Claim::of(alike.len() as u64)).flatten()
 }
 
 fn point(quarter: QuarterOf, drills: &[Drilled<'_>]) -> Point {

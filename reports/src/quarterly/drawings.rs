@@ -32,7 +32,10 @@ fn coverage(quarter: &Quarter) -> Vec<Block> {
         blocks.push(Block::Text("The program asks for nothing.".to_owned()));
         return blocks;
     }
-    let key = |cell: &Covered| format!("{} · {}", cell.environment, cell.service);
+    let key = |cell: &Covered| {
+        let emulated = if cell.emulated { " (emulated)" } else { "" };
+        format!("{} · {}{emulated}", cell.environment, cell.service)
+    };
     let mut columns: Vec<String> = Vec::new();
     let mut rows: Vec<String> = Vec::new();
     let mut cells: BTreeMap<(String, String), &Covered> = BTreeMap::new();
@@ -150,7 +153,13 @@ fn targets(quarter: &Quarter) -> Vec<Block> {
     let mut bars = Vec::new();
     for cell in &quarter.coverage {
         let Some(achieved) = &cell.achieved else { continue };
-        let of = |objective: &str| format!("{}: {} {objective}", cell.scenario, cell.service);
+        let emulated = if cell.emulated { " (emulated)" } else { "" };
+        let of = |objective: &str| {
+            format!(
+                "{} on {}{emulated}: {} {objective}",
+                cell.scenario, cell.environment, cell.service
+            )
+        };
         let rto = &achieved.rto;
         bars.push(Bar {
             label: of("RTO"),
@@ -190,6 +199,10 @@ fn targets(quarter: &Quarter) -> Vec<Block> {
     blocks
 }
 
+const fn emulated(trend: &Trend) -> &'static str {
+    if trend.emulated { " (emulated)" } else { "" }
+}
+
 fn trends(quarter: &Quarter) -> Vec<Block> {
     let mut blocks = vec![heading("trends", "Trends")];
     let drawn: Vec<&Trend> = quarter
@@ -206,8 +219,11 @@ fn trends(quarter: &Quarter) -> Vec<Block> {
     for (number, trend) in drawn.iter().take(MOST_TRENDS).enumerate() {
         let line = Line {
             title: format!(
-                "Recovery time of {}: {} on {}",
-                trend.service, trend.scenario, trend.environment
+                "Recovery time of {}: {} on {}{}",
+                trend.service,
+                trend.scenario,
+                trend.environment,
+                emulated(trend)
             ),
             points: trend
                 .quarters
@@ -225,8 +241,8 @@ fn trends(quarter: &Quarter) -> Vec<Block> {
         blocks.push(Block::Drawing(svg::trend(&line, &format!("trend-{number}"))));
         if let Some(claim) = &trend.claim {
             blocks.push(Block::Text(format!(
-                "The objective was met in each of {}: of recoveries under the same conditions at least {} meet it ({} \
-                 confidence).",
+                "The objective was met in each of the last {} under the same conditions: of such recoveries at least {} meet \
+                 it ({} confidence).",
                 figures::counted(claim.n, "drill", "drills"),
                 figures::percent(claim.share),
                 figures::percent(claim.confidence)
@@ -242,7 +258,12 @@ fn trends(quarter: &Quarter) -> Vec<Block> {
                 Cell::Figure(ms.map_or_else(|| "–".to_owned(), figures::duration))
             };
             vec![
-                Cell::Code(format!("{} on {}", trend.scenario, trend.environment)),
+                Cell::Code(format!(
+                    "{} on {}{}",
+                    trend.scenario,
+                    trend.environment,
+                    emulated(trend)
+                )),
                 Cell::Code(trend.service.clone()),
                 Cell::Text(point.quarter.clone()),
                 Cell::Figure(point.n.to_string()),

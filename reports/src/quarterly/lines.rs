@@ -6,12 +6,14 @@ use crate::quarter::Quarter;
 use crate::spreadsheet::{Field, Table};
 use crate::words;
 
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 20] = [
     "quarter",
     "what",
     "id",
     "scenario",
     "environment",
+    "emulated",
+    "counts",
     "of",
     "status",
     "owner",
@@ -34,6 +36,10 @@ struct Line {
     id: String,
     scenario: String,
     environment: String,
+    /// Whether the environment only imitates the real thing, where that is known.
+    emulated: Option<bool>,
+    /// Whether it counts: not what must fail, nor what had settings of its own.
+    counts: Option<bool>,
     of: String,
     status: String,
     owner: String,
@@ -58,6 +64,8 @@ pub(super) fn csv(quarter: &Quarter) -> io::Result<Vec<u8>> {
             Field::Text(&line.id),
             Field::Text(&line.scenario),
             Field::Text(&line.environment),
+            Field::Text(yes_or_no(line.emulated)),
+            Field::Text(yes_or_no(line.counts)),
             Field::Text(&line.of),
             Field::Text(&line.status),
             Field::Text(&line.owner),
@@ -75,6 +83,14 @@ pub(super) fn csv(quarter: &Quarter) -> io::Result<Vec<u8>> {
     }
     table.finish()?;
     Ok(out)
+}
+
+const fn yes_or_no(fact: Option<bool>) -> &'static str {
+    match fact {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "",
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of writes")]
@@ -99,6 +115,8 @@ fn lines(quarter: &Quarter) -> Vec<Line> {
             id: cell.last.as_ref().map(|run| run.run_id.clone()).unwrap_or_default(),
             scenario: cell.scenario.clone(),
             environment: cell.environment.clone(),
+            emulated: Some(cell.emulated),
+            counts: Some(true),
             of: cell.service.clone(),
             status: format!(
                 "{}{}",
@@ -116,12 +134,28 @@ fn lines(quarter: &Quarter) -> Vec<Line> {
             ..Line::default()
         }
     }));
+    all.extend(quarter.cut_off.iter().map(|run| Line {
+        what: "cut off",
+        id: run.run_id.clone(),
+        scenario: run.scenario.clone().unwrap_or_default(),
+        environment: run.environment.clone().unwrap_or_default(),
+        emulated: run.emulated,
+        counts: run.counts,
+        status: run.word().to_owned(),
+        on: run.started.map(|at| at.to_rfc3339()).unwrap_or_default(),
+        text: run.unreadable.clone().unwrap_or_default(),
+        ..Line::default()
+    }));
     for drill in &quarter.drills {
+        let (emulated, counts) =
+            (Some(drill.emulated), Some(!drill.must_fail && drill.settings.is_empty()));
         all.push(Line {
             what: "drill",
             id: drill.run_id.clone(),
             scenario: drill.scenario.clone(),
             environment: drill.environment.clone(),
+            emulated,
+            counts,
             status: drill.conclusion.word().to_owned(),
             on: drill.started.to_rfc3339(),
             text: drill.reasons.clone().unwrap_or_default().join(" "),
@@ -134,6 +168,8 @@ fn lines(quarter: &Quarter) -> Vec<Line> {
                 id: drill.run_id.clone(),
                 scenario: drill.scenario.clone(),
                 environment: drill.environment.clone(),
+                emulated,
+                counts,
                 of: service.name.clone(),
                 status: achieved.map_or("not measured", |one| one.rto.verdict.word()).to_owned(),
                 on: drill.started.to_rfc3339(),
@@ -180,6 +216,8 @@ fn people(quarter: &Quarter) -> Vec<Line> {
         id: one.run_id.clone(),
         scenario: one.scenario.clone(),
         environment: one.environment.clone(),
+        emulated: Some(one.emulated),
+        counts: Some(true),
         of: one.function.clone(),
         status: if one.hypothetical { "would have cost" } else { "cost" }.to_owned(),
         target: one.tolerable_ms,

@@ -21,10 +21,19 @@ pub(super) fn lead(quarter: &Quarter) -> String {
         say.push(format!("In {}{until} the program asked for nothing.", period.quarter));
     } else {
         say.push(format!(
-            "Of {} that the program asks for, {} proved to work and drilled in time at the end of {}{until}.",
+            "Of {} that the program asks for, {} proved to work and drilled in time at the end of {}{until}{}{}.",
             counted(facts.asked, "recovery", "recoveries"),
-            if facts.verified_in_time == 1 { "1 is".to_owned() } else { format!("{} are", facts.verified_in_time) },
+            if facts.proved_in_time == 1 { "1 is".to_owned() } else { format!("{} are", facts.proved_in_time) },
             period.quarter,
+            match facts.proved_in_time_emulated {
+                0 => String::new(),
+                emulated => format!(", {emulated} of them on emulated environments alone"),
+            },
+            match facts.verified_in_time - facts.proved_in_time {
+                0 => String::new(),
+                1 => "; 1 more was walked through on paper, where nothing is tried".to_owned(),
+                paper => format!("; {paper} more were walked through on paper, where nothing is tried"),
+            },
         ));
     }
     if facts.drills + facts.cut_off == 0 {
@@ -57,7 +66,8 @@ pub(super) fn lead(quarter: &Quarter) -> String {
         ));
     }
     say.push(match facts.findings_open {
-        0 => "No finding is open.".to_owned(),
+        0 if facts.findings_outside == 0 => "No finding is open.".to_owned(),
+        0 => "No finding is open of what the program asks for.".to_owned(),
         open => format!(
             "{} open, {} of them critical, {} overdue and {} without an owner.",
             counted(open, "finding is", "findings are"),
@@ -66,6 +76,12 @@ pub(super) fn lead(quarter: &Quarter) -> String {
             facts.findings_unowned
         ),
     });
+    if facts.findings_outside > 0 {
+        say.push(format!(
+            "{} open of what is not in the program.",
+            counted(facts.findings_outside, "finding is", "findings are")
+        ));
+    }
     say.join(" ")
 }
 
@@ -103,10 +119,21 @@ pub(super) fn blocks(quarter: &Quarter) -> Vec<Block> {
         blocks.push(heading("recommendations", "Recommendations"));
         for advice in &quarter.recommendations {
             blocks.push(Block::Text(advice.text.clone()));
-            blocks.push(Block::List(advice.evidence.clone()));
+            blocks.push(Block::List(shortened(&advice.evidence)));
         }
     }
     blocks
+}
+
+/// So many lines stand below a recommendation; all are in the data, and in the tables below.
+const MOST_EVIDENCE: usize = 5;
+
+fn shortened(evidence: &[String]) -> Vec<String> {
+    let mut lines: Vec<String> = evidence.iter().take(MOST_EVIDENCE).cloned().collect();
+    if evidence.len() > MOST_EVIDENCE {
+        lines.push(format!("and {} more, in the tables below", evidence.len() - MOST_EVIDENCE));
+    }
+    lines
 }
 
 fn kpis(title: &str, kpis: &Kpis) -> Vec<Block> {

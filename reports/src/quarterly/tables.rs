@@ -1,7 +1,7 @@
 //! What auditors read, as tables. Those whose emptiness says something say it.
 
 use crate::doc::{Block, Table, heading};
-use crate::evidence::VERIFY_BY_HAND;
+use crate::evidence::{VERIFY_BY_HAND, VERIFY_REPORT_BY_HAND};
 use crate::figures;
 use crate::quarter::controls::ControlStatus;
 use crate::quarter::{EvidenceState, Quarter};
@@ -40,6 +40,7 @@ pub(super) fn blocks(quarter: &Quarter) -> Vec<Block> {
     let all = [
         deviations(quarter),
         interventions(quarter),
+        backups(quarter),
         participants(quarter),
         third_parties(quarter),
         findings(quarter),
@@ -86,6 +87,25 @@ fn interventions(quarter: &Quarter) -> Vec<Block> {
     section("interventions", "What people did by hand", &columns, rows.collect(), "Nothing.")
 }
 
+fn backups(quarter: &Quarter) -> Vec<Block> {
+    let word = |outcome: Option<drdrill_core::event::StepOutcome>| {
+        text(outcome.map_or("not reached", words::step))
+    };
+    let rows = quarter.restores.iter().map(|one| {
+        vec![
+            code(&one.run_id),
+            code(&format!("{} on {}", one.scenario, one.environment)),
+            word(one.verified),
+            word(one.restored),
+            word(one.consistent),
+            text(&one.detail),
+        ]
+    });
+    let columns = ["Run", "Drill", "Verified", "Restored", "Holds together", "What was seen last"];
+    let none = "No drill of the quarter restored anything, as far as the records say.";
+    section("backups", "Restores from backups", &columns, rows.collect(), none)
+}
+
 fn participants(quarter: &Quarter) -> Vec<Block> {
     let names = |names: &Option<Vec<String>>| match names {
         None => text("nobody wrote it down"),
@@ -126,7 +146,8 @@ fn third_parties(quarter: &Quarter) -> Vec<Block> {
 fn findings(quarter: &Quarter) -> Vec<Block> {
     let rows = quarter.findings.iter().map(|one| {
         let overdue = if one.overdue { " (OVERDUE)" } else { "" };
-        let closed = one.closed.as_ref().map(|by| format!(" by {}", by.run_id)).unwrap_or_default();
+        let closed =
+            one.closed.as_ref().map(|by| format!(" by {}", by.words())).unwrap_or_default();
         let repeats = one
             .repeats
             .as_ref()
@@ -252,7 +273,11 @@ fn controls(quarter: &Quarter) -> Vec<Block> {
             ControlStatus::Partly => "partly",
             ControlStatus::Unsupported => "NOT SUPPORTED",
         };
-        let emulated = if one.emulated_only { ", on emulated environments alone" } else { "" };
+        let emulated = match (one.on_paper_only, one.emulated_only) {
+            (true, _) => ", on paper alone",
+            (_, true) => ", on emulated environments alone",
+            _ => "",
+        };
         let runs: Vec<String> =
             one.evidence.iter().map(|run| format!("{} ({})", run.run_id, run.on)).collect();
         vec![
@@ -335,9 +360,15 @@ fn evidence(quarter: &Quarter) -> Vec<Block> {
     blocks.push(Block::Text(
         "The first compares every file with its digest; the second checks who signed the list of digests. Anybody can make \
          a key: compare its fingerprint (ssh-keygen -l -f allowed_signers) with one that you got by another way. This report \
-         is made of those directories and can be made again from them; by itself it proves nothing."
+         is made of those directories and can be made again from them. What it says it does not prove by itself; that it is \
+         what drdrill wrote, a signature beside its file does (REPORT.sig): `drdrill verify REPORT`, or"
             .to_owned(),
     ));
+    blocks.push(Block::Commands(vec![VERIFY_REPORT_BY_HAND.to_owned()]));
+    blocks.push(Block::Text(format!(
+        "All of it, with these runs, in one archive that is verified without anything else: `drdrill bundle {}`.",
+        quarter.period.quarter
+    )));
     blocks
 }
 

@@ -1,13 +1,15 @@
 //! Rules about a drill program, over the history: what was never drilled, what shows nothing any more, what gets worse.
 
 use drdrill_core::checker::Severity;
+use drdrill_core::event::StepOutcome;
 use drdrill_core::record::Recommendation;
 
 use super::Advice;
 use crate::figures;
-use crate::findings::Status as FindingStatus;
+use crate::findings::{Finding, Status as FindingStatus};
 use crate::quarter::Quarter;
-use crate::quarter::coverage::{Cell, Status};
+use crate::quarter::coverage::{self, Cell, Status};
+use crate::quarter::drills::RestoreLine;
 use crate::quarter::trends::{Point, Trend};
 
 /// A rule over a quarter.
@@ -39,6 +41,11 @@ pub const RULES: &[ProgramRule] = &[
         advise: unowned,
     },
     ProgramRule {
+        id: "backups_failed",
+        when: "the last drill of a scenario that restores found no backup to use, or what it restored did not hold together",
+        advise: backups_failed,
+    },
+    ProgramRule {
         id: "never_drilled",
         when: "the program asks for a drill that never was",
         advise: never,
@@ -49,6 +56,11 @@ pub const RULES: &[ProgramRule] = &[
         advise: stale,
     },
     ProgramRule { id: "overdue", when: "a drill is overdue", advise: overdue },
+    ProgramRule {
+        id: "backups_untested",
+        when: "there were drills, and none of them restored anything from a backup",
+        advise: backups_untested,
+    },
     ProgramRule {
         id: "recovery_gets_slower",
         when: "every recovery of a quarter took longer than every one of the quarter before that had drills",
@@ -81,35 +93,90 @@ pub fn recommend_for(quarter: &Quarter) -> Vec<Recommendation> {
     RULES.iter().flat_map(of_rule).collect()
 }
 
+/// Findings that are open and like that: those of the program one by one, in one sentence each; the others are counted.
+fn open(quarter: &Quarter, is: impl Fn(&Finding) -> bool) -> (Vec<&Finding>, Option<String>) {
+    let open = quarter.findings.iter().filter(|one| one.status == FindingStatus::Open && is(one));
+    let (inside, outside): (Vec<&Finding>, Vec<&Finding>) = open.partition(|one| {
+        coverage::has(&quarter.coverage, &one.scenario, &one.environment, one.tabletop)
+    });
+    let others = (!outside.is_empty()).then(|| {
+        let others = figures::counted(outside.len() as u64, "finding", "findings");
+        format!("{others} more of what is not in the program (drdrill finding list)")
+    });
+    (inside, others)
+}
+
+/// What a finding saw first.
+fn seen(finding: &Finding) -> &str {
+    finding.seen.first().map_or("nothing is said of it", String::as_str)
+}
+
 fn repeats(quarter: &Quarter) -> Vec<Advice> {
-    let open = quarter.findings.iter().filter(|one| one.status == FindingStatus::Open);
-    let back = open.filter_map(|one| Some((one, one.repeats.as_ref()?)));
-    let advise = |(one, before): (&crate::findings::Finding, &String)| {
-        let text = format!(
-            "{} on {} shows again what had been gone: look for the cause, for what was done about it did not last.",
-            one.scenario, one.environment
-        );
-        Advice::new(text, [format!("{} repeats {before}: {}", one.id, one.seen.join("; "))])
+    let (back, others) = open(quarter, |one| one.repeats.is_some());
+    let line = |one: &&Finding| {
+        let before = one.repeats.as_deref().unwrap_or_default();
+        let (scenario, environment) = (&one.scenario, &one.environment);
+        format!("{} repeats {before}: {scenario} on {environment}: {}", one.id, seen(one))
     };
-    back.map(advise).collect()
+    let found: Vec<String> = back.iter().map(line).chain(others).collect();
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let text = "Look for the cause of what came back: what was done about it did not last.";
+    vec![Advice::new(text, found)]
 }
 
 fn unowned(quarter: &Quarter) -> Vec<Advice> {
-    let open = quarter.findings.iter().filter(|one| {
-        one.status == FindingStatus::Open
-            && one.severity == Severity::Critical
-            && one.owner.is_none()
-    });
-    let found: Vec<String> = open
-        .map(|one| {
-            format!("{} {} on {}: {}", one.id, one.scenario, one.environment, one.seen.join("; "))
-        })
-        .collect();
+    let (unowned, others) =
+        open(quarter, |one| one.severity == Severity::Critical && one.owner.is_none());
+    let line = |one: &&Finding| {
+        format!("{}: {} on {}: {}", one.id, one.scenario, one.environment, seen(one))
+    };
+    let found: Vec<String> = unowned.iter().map(line).chain(others).collect();
     if found.is_empty() {
         return Vec::new();
     }
     let text = "Give critical findings an owner and a date (drdrill finding assign, due).";
     vec![Advice::new(text, found)]
+}
+
+fn backups_failed(quarter: &Quarter) -> Vec<Advice> {
+    let mut last: Vec<&RestoreLine> = Vec::new();
+    for line in &quarter.restores {
+        last.retain(|one| (&one.scenario, &one.environment) != (&line.scenario, &line.environment));
+        last.push(line);
+    }
+    let failed = |line: &&RestoreLine| {
+        [line.verified, line.restored, line.consistent].contains(&Some(StepOutcome::Failed))
+    };
+    let found: Vec<String> = last
+        .into_iter()
+        .filter(failed)
+        .map(|line| {
+            format!(
+                "{} on {}, run {}: {}",
+                line.scenario, line.environment, line.run_id, line.detail
+            )
+        })
+        .collect();
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let text = "Mend the backups before anything else is drilled with them: what cannot be restored is no backup.";
+    vec![Advice::new(text, found)]
+}
+
+fn backups_untested(quarter: &Quarter) -> Vec<Advice> {
+    let restored = quarter.restores.iter().any(|line| line.restored == Some(StepOutcome::Done));
+    // Of a drill whose record cannot be read nobody knows.
+    let unknown = quarter.drills.iter().any(|drill| drill.reasons.is_none());
+    if restored || unknown || quarter.facts.drills == 0 {
+        return Vec::new();
+    }
+    let text = "Drill a restore from backups (data_corruption, accidental_deletion, cyber_attack_simulation): replication \
+                carries a damage to every site.";
+    let drills = figures::counted(quarter.facts.drills, "drill", "drills");
+    vec![Advice::new(text, [format!("{drills} in the quarter, none with a restore")])]
 }
 
 /// A cell in words.

@@ -68,7 +68,8 @@ pub(crate) fn trend(line: &Line, id: &str) -> Drawing {
         if let (Some(low), Some(high)) = (point.low, point.high) {
             svg.line("trend-range", (x, y(low)), (x, y(high)));
         }
-        match point.high.or(point.low) {
+        // Where one never came back there is no longest, and the line does not fall to the shortest.
+        match point.high {
             Some(high) => {
                 let command = if pen_down { 'L' } else { 'M' };
                 let _infallible = write!(drawn[0], "{command}{} {}", Number(x), Number(y(high)));

@@ -107,7 +107,7 @@ fn run() -> Result<u8, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let site = Arc::new(Site::of(&run_id));
     let reverters = Reverters::new(vec![
-        Arc::new(LabReverter::new(Links::of_server, Arc::new(Hosts::default()))),
+        Arc::new(LabReverter::new(Links::of_server, |_| Arc::new(Hosts::default()))),
         Arc::new(SiteReverter {
             scope: Scope::Site,
             make_links: Links::of_server,
@@ -126,7 +126,7 @@ fn run() -> Result<u8, Failure> {
         Arc::new(ChainsReverter),
         Arc::new(DelayReverter),
         Arc::new(DiskReverter),
-        Arc::new(DataReverter),
+        Arc::new(DataReverter::default()),
         Arc::new(BackupReverter),
         Arc::new(EndReverter { restart: None, program: program.clone() }),
         Arc::new(PauseReverter),

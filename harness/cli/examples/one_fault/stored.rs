@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use drdrill_core::action::{Action, ActionError};
 use drdrill_core::backup::{Archive, Described, RestorePoint, Restored};
-use drdrill_core::data::{DataAccess, DataTable, Reading};
+use drdrill_core::data::{DataAccess, DataPlace, DataTable, Reading};
 use drdrill_core::scenario;
 use drdrill_faults::backups::fault::BackupFault;
 use drdrill_faults::data::fault::{DataFault, Harm};
@@ -48,7 +48,7 @@ pub(crate) fn rows(kind: &str, path: &str, saved_in: &str) -> Arc<dyn Action> {
     let text = |text: &str| text.to_owned();
     let table = DataTable {
         site: text("one"),
-        path: path.into(),
+        place: DataPlace::File(path.into()),
         table: text(TABLE),
         key: text("id"),
         value: text("value"),
@@ -60,7 +60,13 @@ pub(crate) fn rows(kind: &str, path: &str, saved_in: &str) -> Arc<dyn Action> {
         _ => Harm::Corrupt(ROWS),
     };
     let access = Arc::new(Database(path.into()));
-    Arc::new(DataFault { harm, tables: vec![table], access, planned: Mutex::default() })
+    Arc::new(DataFault {
+        harm,
+        tables: vec![table],
+        access,
+        containers: None,
+        planned: Mutex::default(),
+    })
 }
 
 /// One file that is a backup as long as it is made of so many bytes of one kind.

@@ -413,7 +413,11 @@ const LINKS: &str = "Undo: data passes the links again, by the ledger, which the
 fn undo(inject: &Inject, provider: &Provider) -> &'static str {
     match inject {
         Inject::ReplicationStall(_) => LINKS,
-        Inject::NetworkPartition(_) if !matches!(provider, Provider::Host(_)) => LINKS,
+        Inject::NetworkPartition(cut)
+            if cut.is_of_roles() && !matches!(provider, Provider::Host(_)) =>
+        {
+            LINKS
+        }
         Inject::StorageReadOnly(_) => {
             "Undo: the limit of file sizes (RLIMIT_FSIZE) that each process had, by the ledger, which the keeper and `drdrill \
              recover` carry out; what a process starts meanwhile keeps the limit. Needs the right to set it, and that the \

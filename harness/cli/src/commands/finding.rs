@@ -7,7 +7,9 @@ use drdrill_core::checker::Severity;
 use drdrill_core::names::known_names;
 use drdrill_core::program::{Date, Every};
 use drdrill_engine::state::StateDir;
-use drdrill_reports::findings::{Finding, Findings, Line, Say, Status, append, findings};
+use drdrill_reports::findings::{
+    ACTION, Closed, Finding, Findings, Line, Say, Status, append, findings,
+};
 use drdrill_reports::history::Filter;
 use nix::unistd::{User, getuid};
 use tabled::Tabled;
@@ -61,6 +63,9 @@ pub(crate) fn finding(state: &StateDir, what: &FindingCommand) -> Outcome {
             let (by, because) = (text(by, "the name")?, text(because, "the reason")?);
             (which, Say::Accept { by, until: *until, because })
         }
+        FindingCommand::Done { which, because } => {
+            (which, Say::Done { because: text(because, "the reason")? })
+        }
         FindingCommand::Withdraw { which, because } => {
             (which, Say::Withdraw { because: text(because, "the reason")? })
         }
@@ -82,8 +87,15 @@ fn write_down(state: &StateDir, which: &FindingShowArgs, say: Say) -> Outcome {
     let all = read(state)?;
     let found = one(&all, &which.finding)?;
     if found.status == Status::Closed && matches!(say, Say::Accept { .. }) {
-        let by = found.closed.as_ref().map(|by| by.run_id.as_str()).unwrap_or_default();
-        let message = format!("{} is closed by run {by}: there is nothing to accept", found.id);
+        let by = found.closed.as_ref().map(Closed::words).unwrap_or_default();
+        let message = format!("{} is closed by {by}: there is nothing to accept", found.id);
+        return Err(Failure::new(Code::Usage, message));
+    }
+    if matches!(say, Say::Done { .. }) && !found.key.starts_with(ACTION) {
+        let message = format!(
+            "{} was shown by a drill, and a later one that passes without it closes it: {} is to be drilled on {} again",
+            found.id, found.scenario, found.environment
+        );
         return Err(Failure::new(Code::Usage, message));
     }
     let user = User::from_uid(getuid()).ok().flatten();
@@ -228,10 +240,7 @@ fn show(one: &Finding, format: FormatArgs) {
                 format!("by {by} on {on} until {until}: {}{holds}", accepted.because)
             }),
         ),
-        (
-            "closed",
-            one.closed.as_ref().map(|by| format!("by run {}, which passed without it", by.run_id)),
-        ),
+        ("closed", one.closed.as_ref().map(|by| format!("by {}", by.words()))),
     ];
     for (what, text) in facts {
         if let Some(text) = text {

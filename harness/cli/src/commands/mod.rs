@@ -2,6 +2,7 @@
 
 mod account;
 mod backup;
+mod bundle;
 mod check;
 mod completions;
 mod doctor;
@@ -68,6 +69,7 @@ pub(crate) fn dispatch(cli: Cli) -> Outcome {
         Command::Restore(args) => backup::restore(&args),
         Command::Check(args) => check::check(&state, &args),
         Command::Verify(args) => verify::verify(&state, &args),
+        Command::Bundle(args) => bundle::bundle(&state, &args),
         Command::Show(args) => show::show(&state, &args),
         Command::Report { what: ReportCommand::Run(args) } => report::run(&state, &args),
         Command::History(args) => history::history(&state, &args),

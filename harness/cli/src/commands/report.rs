@@ -7,15 +7,14 @@ use std::path::Path;
 
 use chrono::Utc;
 use drdrill_core::program::Date;
-use drdrill_core::record::Record;
 use drdrill_core::reporter::{Reporter, Run};
 use drdrill_engine::state::StateDir;
-use drdrill_reports::evidence::{self as package, Standing};
+use drdrill_reports::evidence::{self as package, Signer, Standing};
 use drdrill_reports::{Csv, Html, Json, Junit, Markdown, Quarterly};
 
 use crate::args::{ReportArgs, ReportFormat, ReportQuarterlyArgs, ReportRunArgs};
 use crate::exit::{Code, Failure, Outcome};
-use crate::quarter::{Asked, gather};
+use crate::quarter::{Asked, Gathered, gather};
 use crate::{evidence, out};
 
 /// Writes the report of a run.
@@ -39,7 +38,7 @@ pub(crate) fn run(state: &StateDir, args: &ReportRunArgs) -> Outcome {
     reporter
         .render(Run { record: &record, history: &history }, &mut text)
         .map_err(|error| Failure::new(Code::Bug, format!("write the report: {error}")))?;
-    deliver(&text, &args.to)?;
+    deliver(state, &text, &args.to)?;
     Ok(Code::Passed)
 }
 
@@ -54,7 +53,7 @@ pub(crate) fn quarterly(state: &StateDir, args: &ReportQuarterlyArgs) -> Outcome
         }
         _ => {}
     }
-    let quarter = gather(
+    let Gathered { quarter, records, .. } = gather(
         state,
         &Asked {
             program: &args.program,
@@ -63,15 +62,6 @@ pub(crate) fn quarterly(state: &StateDir, args: &ReportQuarterlyArgs) -> Outcome
             trust: args.trust.as_deref(),
         },
     )?;
-    let records: Vec<Record> = quarter
-        .drills
-        .iter()
-        .filter_map(|drill| {
-            let own = state.run(&drill.run_id);
-            let dir = if drill.imported { state.imported().join(&drill.run_id) } else { own };
-            evidence::read_record(&dir).ok()
-        })
-        .collect();
     for root in [state.runs(), state.imported()] {
         refuse_inside(&root, args.to.out.as_deref())?;
     }
@@ -85,7 +75,7 @@ pub(crate) fn quarterly(state: &StateDir, args: &ReportQuarterlyArgs) -> Outcome
     };
     let text =
         text.map_err(|error| Failure::new(Code::Bug, format!("write the report: {error}")))?;
-    deliver(&text, &args.to)?;
+    deliver(state, &text, &args.to)?;
     Ok(Code::Passed)
 }
 
@@ -100,7 +90,7 @@ fn reporter(format: ReportFormat) -> Result<&'static dyn Reporter, Failure> {
     })
 }
 
-fn no_pdf() -> Failure {
+pub(super) fn no_pdf() -> Failure {
     Failure::new(
         Code::NotReady,
         "this drdrill was built without PDF; build it with `cargo build --release --features pdf`, or print the HTML",
@@ -108,7 +98,7 @@ fn no_pdf() -> Failure {
 }
 
 /// A sealed directory that gets another file is not what was sealed any more.
-fn refuse_inside(dir: &Path, file: Option<&Path>) -> Result<(), Failure> {
+pub(super) fn refuse_inside(dir: &Path, file: Option<&Path>) -> Result<(), Failure> {
     let Some(file) = file else { return Ok(()) };
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = fs::canonicalize(parent.unwrap_or(Path::new(".")));
@@ -123,29 +113,71 @@ fn refuse_inside(dir: &Path, file: Option<&Path>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes a report to its file, or to standard output.
-fn deliver(report: &[u8], to: &ReportArgs) -> Result<(), Failure> {
+/// Writes a report to its file, with a signature beside it, or to standard output.
+fn deliver(state: &StateDir, report: &[u8], to: &ReportArgs) -> Result<(), Failure> {
     let Some(path) = &to.out else {
         if to.format == ReportFormat::Pdf && io::stdout().is_terminal() {
             let message = "a PDF is not for a terminal: say `--out FILE`";
             return Err(Failure::new(Code::Usage, message));
         }
-        out::bytes(report);
-        return Ok(());
+        return out::bytes(report).map_err(|error| {
+            Failure::new(Code::NotReady, format!("write to standard output: {error}"))
+        });
     };
-    write_whole(path, report)
-        .map_err(|error| Failure::new(Code::NotReady, format!("write {}: {error}", path.display())))
+    let signer = signer(state, to.key.as_deref())?;
+    let beside = package::signature_path(path);
+    let unwritable = |path: &Path| {
+        let path = path.display().to_string();
+        move |error| Failure::new(Code::NotReady, format!("write {path}: {error}"))
+    };
+    // The signature of what was there before is none of this report, whatever becomes of it.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(unwritable(&beside)(error));
+        }
+        _ => {}
+    }
+    write_whole(path, |file| file.write_all(report)).map_err(unwritable(path))?;
+    if let Some(signer) = signer {
+        let signature = package::signature::sign(&signer, report);
+        write_whole(&beside, |file| file.write_all(signature.as_bytes()))
+            .map_err(unwritable(&beside))?;
+    }
+    Ok(())
+}
+
+/// The key to sign a report with. Where there is none, which is no reason not to tell anything, it says so.
+fn signer(state: &StateDir, key: Option<&Path>) -> Result<Option<Signer>, Failure> {
+    if let Some(key) = key {
+        return Signer::load(key).map(Some).map_err(Failure::with(Code::NotReady));
+    }
+    let path = state.root().join("signing_key");
+    // A report of what lies elsewhere makes no state directory.
+    let signer =
+        if state.root().exists() { Signer::load_or_create(&path) } else { Signer::load(&path) };
+    match signer {
+        Ok(signer) => Ok(Some(signer)),
+        Err(error) => {
+            out::error(&out::harmless(&format!("drdrill: the report is not signed: {error}")));
+            Ok(None)
+        }
+    }
 }
 
 /// The file is there with all of its content, or as it was.
-fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(super) fn write_whole<T, E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut tempfile::NamedTempFile) -> Result<T, E>,
+) -> Result<T, E> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     // Readable by whom the umask allows, as any file that a program writes.
     let mut file = tempfile::Builder::new()
         .prefix(".drdrill-report-")
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(parent.unwrap_or(Path::new(".")))?;
-    file.write_all(content)?;
-    file.persist(path)?;
-    Ok(())
+    let written = write(&mut file)?;
+    // Else a power loss may leave the name without the content.
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(written)
 }

@@ -8,16 +8,16 @@ pub(crate) mod pin;
 pub(crate) mod production;
 pub(crate) mod urls;
 
-use drdrill_core::environment::{Environment, Power};
+use drdrill_core::environment::Environment;
 use drdrill_core::inventory::{Inventory, Provider};
 use drdrill_core::network::{NetworkPlace, Via};
-use drdrill_core::scenario::{Inject, Scenario};
+use drdrill_core::scenario::{Inject, Limit, Loss, NetworkDelay, Partition, Scenario};
 use drdrill_faults::disk::fault::DiskError;
 use drdrill_faults::namespace::Namespace;
 use drdrill_faults::network::delay::devices_of;
 use drdrill_faults::process::starter;
 use drdrill_faults::process::targets::TargetError;
-use drdrill_faults::{iptables, nft};
+use drdrill_faults::{iptables, nft, qdisc};
 
 use crate::exit::{Code, Failure};
 use crate::wiring;
@@ -36,12 +36,10 @@ pub(crate) fn blast_radius(
     scenario: &Scenario,
     environment: &dyn Environment,
 ) -> Result<(), Failure> {
-    let powers = environment.powers();
-    let by_links = powers.contains(&Power::Partition) && !powers.contains(&Power::Network);
     for fault in &scenario.faults {
         let (from, ports, most) = match &fault.inject {
             // Made by the links between two sites, which [`links_can`] looks at.
-            Inject::NetworkPartition(_) if by_links => continue,
+            Inject::NetworkPartition(cut) if wiring::is_by_links(cut, environment) => continue,
             Inject::NetworkPartition(cut) => (&cut.from, &cut.ports[..], cut.max_targets),
             Inject::PacketLoss(loss) => (&loss.from, &loss.ports[..], loss.max_targets),
             Inject::RateLimit(limit) => (&limit.from, &limit.ports[..], limit.max_targets),
@@ -70,20 +68,21 @@ pub(crate) fn blast_radius(
             | Inject::BackupDamage(_) => continue,
         };
         let (kind, on) = (fault.inject.kind(), fault.inject.on());
-        let nodes = environment.network_nodes(on);
+        let (names, nodes) = (environment.network_names(on), environment.network_nodes(on));
         // A role may consist of processes or directories alone. As a peer it would mean nobody, that is everybody.
         let roles = [Some(on), from.as_deref()];
         let mut roles = roles.into_iter().flatten();
-        if let Some(role) = roles.find(|role| environment.network_nodes(role).is_empty()) {
+        if let Some(role) = roles.find(|role| environment.network_names(role).is_empty()) {
             let message = format!(
                 "{kind} on {on}: the environment names no `nodes` of {role}, only other things"
             );
             return Err(Failure::new(Code::NotReady, message));
         }
-        if nodes.len() > most {
+        if names.len() > most {
             let message = format!(
-                "{kind} on {on} would strike {} nodes, but max_targets is {most}; raise it in the scenario if all are meant",
-                nodes.len()
+                "{kind} on {on} would strike {} nodes, but max_targets is {most}; raise it in the scenario if all are meant, \
+                 or name one (`on: {on}/NODE`)",
+                names.len()
             );
             return Err(Failure::new(Code::Refused, message));
         }
@@ -102,11 +101,29 @@ pub(crate) fn blast_radius(
     Ok(())
 }
 
-/// Refuses a partition that the lab's links cannot make: they know sites and no ports.
-pub(crate) fn links_can(scenario: &Scenario, inventory: &Inventory) -> Result<(), Failure> {
+/// Refuses a partition that the links between sites cannot make: they know sites and no ports. And a fault of packets between
+/// hosts that send each other none.
+pub(crate) fn links_can(
+    scenario: &Scenario,
+    inventory: &Inventory,
+    environment: &dyn Environment,
+) -> Result<(), Failure> {
     let (Provider::Lab(_) | Provider::Docker(_)) = &inventory.provider else { return Ok(()) };
     for fault in &scenario.faults {
         let why = match &fault.inject {
+            Inject::NetworkPartition(Partition { from: Some(from), on, .. })
+            | Inject::PacketLoss(Loss { from: Some(from), on, .. })
+            | Inject::RateLimit(Limit { from: Some(from), on, .. })
+            | Inject::NetworkDelay(NetworkDelay { from: Some(from), on, .. })
+                if site_of(on) != site_of(from)
+                    && !are_cut_by_links(&fault.inject, environment) =>
+            {
+                "hosts of two sites meet only at the proxies between them; to cut these off say \
+                 `network_partition: { on: ROLE, from: ROLE }`"
+            }
+            Inject::NetworkPartition(_) if !are_cut_by_links(&fault.inject, environment) => {
+                continue;
+            }
             Inject::NetworkPartition(cut) if cut.from.is_none() => {
                 "say from which site (`from: ROLE`)"
             }
@@ -125,9 +142,19 @@ pub(crate) fn links_can(scenario: &Scenario, inventory: &Inventory) -> Result<()
             _ => continue,
         };
         let (kind, on) = (fault.inject.kind(), fault.inject.on());
-        return Err(Failure::new(Code::NotReady, format!("{kind} on {on} in the lab: {why}")));
+        return Err(Failure::new(Code::NotReady, format!("{kind} on {on}: {why}")));
     }
     Ok(())
+}
+
+/// Whether a fault is a partition of the links between sites.
+fn are_cut_by_links(inject: &Inject, environment: &dyn Environment) -> bool {
+    matches!(inject, Inject::NetworkPartition(cut) if wiring::is_by_links(cut, environment))
+}
+
+/// The role that a scenario names, or whose node it names.
+fn site_of(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(site, _)| site)
 }
 
 /// Refuses faults that this process has no right to inject, and so none to take back.
@@ -138,9 +165,19 @@ pub(crate) fn rights(scenario: &Scenario, environment: &dyn Environment) -> Resu
         packets_may_be_delayed(&fault.inject, environment)?;
     }
     for fault in scenario.faults.iter().filter(|fault| needs_packet_filter(&fault.inject)) {
-        let kind = fault.inject.kind();
-        for node in environment.network_nodes(fault.inject.on()) {
-            let usable = match wiring::via(&fault.inject) {
+        let (kind, on) = (fault.inject.kind(), fault.inject.on());
+        let via = wiring::via(&fault.inject);
+        let nodes = environment.network_nodes(on);
+        if nodes.is_empty() && !are_cut_by_links(&fault.inject, environment) {
+            // They come with the environment: what can be told is whether this kernel and our rights would do.
+            let usable = match via {
+                Via::Nftables => nft::try_out().map_err(|error| error.to_string()),
+                Via::Iptables => chains(&NetworkPlace::Own),
+            };
+            usable.map_err(|why| Failure::new(Code::NotReady, format!("{kind} on {on}: {why}")))?;
+        }
+        for node in nodes {
+            let usable = match via {
                 Via::Nftables => packet_filter(&node.place),
                 Via::Iptables => chains(&node.place),
             };
@@ -218,7 +255,14 @@ fn packets_may_be_delayed(inject: &Inject, environment: &dyn Environment) -> Res
     let peers = fault.from.iter().flat_map(|from| environment.network_nodes(from));
     let peers: Vec<_> = peers.flat_map(|peer| peer.addresses).collect();
     let discipline = wiring::delay(fault).discipline();
-    for node in environment.network_nodes(&fault.on) {
+    let nodes = environment.network_nodes(&fault.on);
+    if nodes.is_empty() {
+        // They come with the environment.
+        qdisc::try_out().map_err(|error| {
+            Failure::new(Code::NotReady, format!("network_delay on {}: {error}", fault.on))
+        })?;
+    }
+    for node in nodes {
         let failure = |why: &dyn std::fmt::Display| {
             let message = format!("network_delay on {}: {}: {why}", node.node, node.place);
             Failure::new(Code::NotReady, message)

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use drdrill_containers::hosts::Hosts;
 use drdrill_core::action::{Action, ActionError};
+use drdrill_core::containers::Containers;
+use drdrill_core::data::DataPlace;
 use drdrill_core::environment::{Environment, LinkControl, Power, ProcessControl};
 use drdrill_core::network::{NetworkNode, Via, Way};
 use drdrill_core::scenario::{Inject, Partition};
@@ -139,8 +141,16 @@ pub(crate) fn fault(
     })
 }
 
+/// Whether a partition is one of the links between sites. Of single nodes the packets are dropped.
+pub(crate) fn is_by_links(fault: &Partition, environment: &dyn Environment) -> bool {
+    fault.is_of_roles() && environment.powers().contains(&Power::Links)
+}
+
 /// A partition by the links between two sites; `None` where the environment knows none.
 fn link_partition(fault: &Partition, environment: &Arc<dyn Environment>) -> Option<LinkPartition> {
+    if !is_by_links(fault, &**environment) {
+        return None;
+    }
     let links = environment.peer_links(&fault.on, fault.from.as_deref()?)?;
     let control = environment.links()?;
     let (on, way) = (fault.on.clone(), fault.way);
@@ -158,10 +168,20 @@ fn data_fault(
     let credentials = harm == data::Harm::Revoke;
     let access = if credentials { environment.credentials() } else { environment.data() };
     let access = access.ok_or_else(lacks)?;
-    let mut tables = vec![access.table(on).ok_or_else(lacks)?];
+    let mut table = access.table(on).ok_or_else(lacks)?;
+    let planned = Mutex::default();
+    if let DataPlace::Postgres { followers, .. } = &mut table.place {
+        // Replication carries it on whether that is asked for or not; looked at is what is asked for.
+        if !replicated {
+            followers.clear();
+        }
+        let (tables, containers) = (vec![table], Some(Arc::new(Hosts::default()) as _));
+        return Ok(Arc::new(data::DataFault { harm, tables, access, containers, planned }));
+    }
+    let mut tables = vec![table];
     let others = environment.sites().into_iter().filter(|site| replicated && site != on);
     tables.extend(others.filter_map(|site| access.table(&site)));
-    Ok(Arc::new(data::DataFault { harm, tables, access, planned: Mutex::default() }))
+    Ok(Arc::new(data::DataFault { harm, tables, access, containers: None, planned }))
 }
 
 /// A site with the entrance of its region: its network and its processes.
@@ -185,7 +205,8 @@ fn destruction(
     let lacks = |what: Power| ActionError::new("destroy", &*fault.on, what.word());
     let table = environment.data().and_then(|data| data.table(&fault.on));
     let table = table.ok_or_else(|| lacks(Power::Data))?;
-    let data = table.path.parent().ok_or_else(|| lacks(Power::Data))?;
+    let DataPlace::File(data) = &table.place else { return Err(lacks(Power::Destruction)) };
+    let data = data.parent().ok_or_else(|| lacks(Power::Data))?;
     let mut directories = vec![data.to_owned()];
     if fault.backups {
         let control = environment.restore_control().ok_or_else(|| lacks(Power::Backups))?;
@@ -353,13 +374,15 @@ struct Meant {
 
 fn meant(on: &str, from: Option<&str>, environment: &dyn Environment) -> Meant {
     let nodes_of = |site: &str| environment.network_nodes(site);
-    let others = environment.sites().into_iter();
-    let others = others.filter(|site| site != on && Some(site.as_str()) != from);
-    Meant {
-        nodes: nodes_of(on),
-        peers: from.map(nodes_of).unwrap_or_default(),
-        others: others.flat_map(|site| nodes_of(&site)).collect(),
-    }
+    let (nodes, peers) = (nodes_of(on), from.map(nodes_of).unwrap_or_default());
+    let mut others: Vec<_> = environment.sites().iter().flat_map(|site| nodes_of(site)).collect();
+    others.retain(|node| !nodes.contains(node) && !peers.contains(node));
+    Meant { nodes, peers, others }
+}
+
+/// The containers of the engine at an address, or where it usually is.
+fn engine(at: Option<String>) -> Arc<dyn Containers> {
+    Arc::new(at.map_or_else(Hosts::default, Hosts::at))
 }
 
 /// Those who take changes back. Without an environment, as in the keeper and in `recover`, they know only what the
@@ -368,7 +391,7 @@ pub(crate) fn reverters(environment: Option<&Arc<dyn Environment>>) -> Reverters
     let restart = environment.and_then(restart);
     // Without its own path it can start nothing, and says so when it has to.
     let program = program().unwrap_or_default();
-    let lab = LabReverter::new(Links::of_server, Arc::new(Hosts::default()));
+    let lab = LabReverter::new(Links::of_server, engine);
     Reverters::new(vec![
         Arc::new(lab),
         Arc::new(SiteReverter {
@@ -396,7 +419,7 @@ pub(crate) fn reverters(environment: Option<&Arc<dyn Environment>>) -> Reverters
         Arc::new(EndReverter { restart, program }),
         Arc::new(DiskReverter),
         Arc::new(ReadOnlyReverter),
-        Arc::new(DataReverter),
+        Arc::new(DataReverter { containers: Some(Arc::new(Hosts::default())) }),
         Arc::new(BackupReverter),
         Arc::new(CommandReverter),
     ])

@@ -1,6 +1,8 @@
 //! Drills on a `PostgreSQL` server that is already there: its own writes are counted, as psql counts them.
 
 use std::fs;
+use std::net::TcpListener;
+use std::thread;
 
 use crate::support::postgres::{PASSWORD, Postgres, TABLE};
 use crate::support::record::record;
@@ -33,11 +35,23 @@ recovery: { failover: own, give_up_after: 20s }
 soak: 300ms
 ";
         fs::write(world.sandbox.path("restart.yaml"), scenario).unwrap();
-        world.environment(insert);
+        world.environment(insert, "");
         world
     }
 
-    fn environment(&self, insert: &str) {
+    /// Another service whose clients write, who come first in the file. Nothing of what they write is read back.
+    fn with_a_cache(self, insert: &str) -> Self {
+        let cache = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = cache.local_addr().unwrap();
+        thread::spawn(move || cache.incoming().for_each(drop));
+        let writer = format!(
+            "      - {{ name: cache-write, service: cache, purpose: write, attempt: {{ tcp: {{ address: \"{address}\" }} }} }}\n"
+        );
+        self.environment(insert, &writer);
+        self
+    }
+
+    fn environment(&self, insert: &str, others: &str) {
         let server = &self.server;
         let probe = |name: &str, more: &str, statement: &str| {
             format!(
@@ -63,9 +77,9 @@ environment: database
 provider:
   host:
     probes:
-{}{}{}    processes:
+{others}{}{}{}    processes:
       - {{ name: db, site: primary, pid_file: {}, start: [{}], canary: \"{}\" }}
-services: [{{ name: db, tier: 1 }}]
+services: [{{ name: db, tier: 1 }}{}]
 measure: {{ sustained: 1s }}
 ",
             probe("write", "purpose: write", &insert),
@@ -74,6 +88,7 @@ measure: {{ sustained: 1s }}
             server.pid_file().display(),
             server.script().display(),
             server.address,
+            if others.is_empty() { "" } else { ", { name: cache, tier: 1 }" },
         );
         fs::write(self.sandbox.path("database.yaml"), text).unwrap();
     }
@@ -102,9 +117,13 @@ measure: {{ sustained: 1s }}
         let run = record["run_id"].as_str().unwrap();
         let history = self.sandbox.state.join("runs").join(run).join("events.jsonl");
         let history = fs::read_to_string(history).unwrap();
-        let lines = history.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let samples = lines.filter_map(|line| line["event"]["sample"].as_object().cloned());
-        let written = samples.filter(|sample| sample["stream"] == 0 && sample["outcome"] == "ok");
+        let lines: Vec<Value> =
+            history.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let streams = lines[0]["event"]["drill_started"]["streams"].as_array().unwrap();
+        let writer = &streams.iter().find(|stream| stream["name"] == "write").unwrap()["id"];
+        let samples = lines.iter().filter_map(|line| line["event"]["sample"].as_object());
+        let written =
+            samples.filter(|sample| &sample["stream"] == writer && sample["outcome"] == "ok");
         written.map(|sample| sample["sequence"].as_u64().unwrap()).collect()
     }
 }
@@ -141,7 +160,7 @@ fn a_server_that_is_killed_and_starts_again_loses_nothing() {
 #[test]
 fn rows_that_somebody_deletes_are_lost_exactly_as_psql_says() {
     undisturbed(|| {
-        let world = World::new(", create: true");
+        let world = World::new(", create: true").with_a_cache(", create: true");
         let (host, port) = world.server.address.split_once(':').unwrap();
         // Somebody deletes rows as soon as the server is back.
         world.server.first(&format!(
@@ -163,8 +182,13 @@ export PGPASSWORD='{PASSWORD}'
         assert_eq!(writes["acknowledged"], acknowledged.len());
         assert_eq!(service["rpo"]["verdict"], "fail", "{}", service["rpo"]);
         let reasons = record["reasons"].to_string();
-        let said = format!("{lost} of {} acknowledged writes lost", acknowledged.len());
+        let said = format!("db: {lost} of {} acknowledged writes lost", acknowledged.len());
         assert!(reasons.contains(&said), "{reasons}");
+        // The rows are those of the database: nothing is known of what the cache has.
+        let cache = &record["services"][1];
+        assert_eq!(cache["name"], "cache", "{cache}");
+        assert_eq!(cache["rpo"]["verdict"], "unknown", "{cache}");
+        assert!(cache["rpo"]["at_least_ms"].is_null(), "{cache}");
         nothing_is_left(&world.sandbox);
     });
 }
@@ -201,6 +225,11 @@ fn a_mistake_in_a_probe_is_placed_and_answered() {
         ("purpose: write", "purpose: write\n        connection: kept", "judged by new connections"),
         (insert, "{ insert: { table: \"x; DROP\"", "`table` or `schema.table`"),
         (insert, "{ insert: { table: other", "into which no probe inserts"),
+        (
+            "{ newest: { table: drdrill_writes }",
+            "{ select: { query: \"COMMIT; DELETE FROM t\" }",
+            "must be one statement",
+        ),
         (insert, "{ insert: { copies: [nowhere], table: drdrill_writes", "host:port"),
         (
             "user: drdrill",

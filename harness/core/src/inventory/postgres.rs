@@ -69,8 +69,8 @@ impl Default for StatementSpec {
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct SelectSpec {
-    /// The query.
-    #[garde(length(min = 1, max = 4000))]
+    /// The query: one statement. In it, `;` is written chr(59).
+    #[garde(length(min = 1, max = 4000), custom(one_statement))]
     pub query: String,
     /// What the first column of the first row must be, as psql prints it; anything, also no row, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,6 +118,17 @@ fn table_name<C>(name: &str, _: &C) -> garde::Result {
     Err(garde::Error::new(
         "must be `table` or `schema.table`, of lower-case letters, digits and `_`",
     ))
+}
+
+/// A second statement could end the transaction that may only read, and be carried out after it.
+fn one_statement<C>(query: &str, _: &C) -> garde::Result {
+    let query = query.trim_end();
+    if query.strip_suffix(';').unwrap_or(query).contains(';') {
+        return Err(garde::Error::new(
+            "must be one statement: there may be a `;` at its end only; in a text write chr(59)",
+        ));
+    }
+    Ok(())
 }
 
 fn goes_with_verify_full<C>(tls: Tls) -> impl Fn(&Option<String>, &C) -> garde::Result {

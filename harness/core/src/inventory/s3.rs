@@ -64,7 +64,7 @@ pub enum S3Request {
 #[serde(deny_unknown_fields)]
 pub struct PutSpec {
     /// What their names begin with; drill and number follow.
-    #[garde(length(min = 1, max = 200))]
+    #[garde(length(min = 1, max = 200), custom(prefix_name))]
     pub prefix: String,
 }
 
@@ -73,7 +73,7 @@ pub struct PutSpec {
 #[serde(deny_unknown_fields)]
 pub struct ObjectSpec {
     /// Its name.
-    #[garde(length(min = 1, max = 1000))]
+    #[garde(length(min = 1, max = 1000), custom(object_name))]
     pub key: String,
     /// Text that must be in it, where given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +86,40 @@ pub struct ObjectSpec {
 #[serde(deny_unknown_fields)]
 pub struct HeadSpec {
     /// Its name.
-    #[garde(length(min = 1, max = 1000))]
+    #[garde(length(min = 1, max = 1000), custom(object_name))]
     pub key: String,
+}
+
+/// Names that go through the paths of URLs, and libraries, as they are.
+fn object_name<C>(name: &str, _: &C) -> garde::Result {
+    let is_part = |part: &str| {
+        !matches!(part, "" | "." | "..") && !part.chars().any(|c| c.is_ascii_control())
+    };
+    if name.split('/').all(is_part) {
+        return Ok(());
+    }
+    Err(garde::Error::new(
+        "must be parts with `/` between them, none of them empty, `.` or `..`, such as app/config.json",
+    ))
+}
+
+fn prefix_name<C>(prefix: &str, context: &C) -> garde::Result {
+    object_name(prefix.strip_suffix('/').unwrap_or(prefix), context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_would_become_others_are_refused() {
+        for name in ["a", "a~b#c*d?e", "a b/ü%41", "...", "a/.b"] {
+            object_name(name, &()).unwrap();
+        }
+        for name in ["", "/a", "a/", "a//b", ".", "a/../b", "a\tb", "a/."] {
+            assert!(object_name(name, &()).is_err(), "{name}");
+        }
+        prefix_name("probes/", &()).unwrap();
+        assert!(prefix_name("probes//", &()).is_err() && prefix_name("/", &()).is_err());
+    }
 }

@@ -14,12 +14,12 @@ use crate::units::{Share, Span, within};
 #[serde(deny_unknown_fields)]
 #[garde(context(Known))]
 pub struct NetworkDelay {
-    /// The role whose nodes send later.
-    #[garde(custom(known::role))]
+    /// The role whose nodes send later, or one of them as `role/node`.
+    #[garde(custom(known::role_or_node))]
     pub on: String,
-    /// The role of the peers to which they do; without it to everybody.
+    /// The role of the peers to which they do, or one of them as `role/node`; without it to everybody.
     #[serde(default)]
-    #[garde(inner(custom(known::role)))]
+    #[garde(inner(custom(known::role_or_node)))]
     pub from: Option<String>,
     /// So much later a packet leaves, on average. A round trip takes so much longer.
     #[garde(custom(within(SHORTEST, LONGEST)))]

@@ -24,10 +24,20 @@ pub struct Known {
     pub components: Option<BTreeMap<String, Vec<String>>>,
     /// Directories of each role.
     pub directories: Option<BTreeMap<String, Vec<String>>>,
+    /// Nodes of each role of which the network can be disturbed.
+    pub nodes: Option<BTreeMap<String, Vec<String>>>,
 }
 
 pub(super) fn role(name: &str, known: &Known) -> garde::Result {
     compare("role", name, known.roles.as_deref())
+}
+
+/// A role, or one of its nodes as `role/node`.
+pub(super) fn role_or_node(name: &str, known: &Known) -> garde::Result {
+    let Some((site, node)) = name.split_once('/') else { return role(name, known) };
+    role(site, known)?;
+    let of_role = known.nodes.as_ref().map(|all| names_of(all, site));
+    compare(&format!("node of {site} named"), node, of_role)
 }
 
 pub(super) fn function(name: &str, known: &Known) -> garde::Result {

@@ -204,6 +204,7 @@ verify: [data_access]
             workloads: Vec::new(),
             components: Some(BTreeMap::from([("primary".to_owned(), vec!["service".to_owned()])])),
             directories: None,
+            nodes: None,
         }
     }
 

@@ -7,7 +7,6 @@ use drdrill_core::action::Action;
 use drdrill_core::environment::{Role, Side};
 use drdrill_core::event::{Event, Journal, Milestone, Stage, When};
 use drdrill_core::parts::{RestoreWatch, Sampling, StreamPlan};
-use drdrill_core::probe::Purpose;
 use drdrill_core::scenario::Failover;
 use drdrill_core::time::At;
 use tokio::task::JoinHandle;
@@ -32,8 +31,6 @@ pub(super) struct Stages<'a> {
     origin_nanos: u64,
     guard: Guard<'a>,
     watch: Arc<dyn RestoreWatch>,
-    /// The service whose writes are accounted for.
-    written: Option<String>,
     failover: Option<Background>,
     /// Whether the recovery was carried out to its end.
     carried_out: bool,
@@ -80,10 +77,6 @@ impl<'a> Stages<'a> {
                 watcher.feed(sample);
             }
         }));
-        let written = facts
-            .iter()
-            .find(|stream| stream.purpose == Purpose::Write)
-            .map(|stream| stream.service.clone());
         let (journal, origin_nanos) = (recorder.journal(), recorder.origin_nanos());
         Self {
             drill,
@@ -91,7 +84,6 @@ impl<'a> Stages<'a> {
             origin_nanos,
             guard,
             watch,
-            written,
             failover: None,
             carried_out: false,
             faults: Vec::new(),
@@ -459,9 +451,7 @@ impl<'a> Stages<'a> {
 
     /// Reads every write of the drill back from each side.
     async fn read_back(&self, when: When) {
-        let (Some(audit), Some(service)) = (self.drill.environment.audit(), &self.written) else {
-            return;
-        };
+        let Some(audit) = self.drill.environment.audit() else { return };
         let serving = self.drill.recovery.as_ref().map(|recovery| recovery.serving_site());
         let of_site = |name| Side { authoritative: serving.as_ref() == Some(&name), name };
         let of_sites = || self.drill.environment.sites().into_iter().map(of_site).collect();
@@ -471,7 +461,7 @@ impl<'a> Stages<'a> {
             self.journal.record(match audit.read_all(&site).await {
                 Ok(found) => Event::WritesFound {
                     authoritative,
-                    service: service.clone(),
+                    service: audit.service(),
                     site,
                     when,
                     started,

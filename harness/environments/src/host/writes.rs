@@ -48,24 +48,29 @@ impl Host {
 
     /// What reads the rows back: where clients write, which decides, and from each copy.
     pub(super) fn rows_audit(&self) -> Option<Arc<dyn WriteAudit>> {
-        let (_, attempt, insert) = self.writer()?;
+        let (probe, attempt, insert) = self.writer()?;
         let copies = insert.copies.iter().map(|copy| (copy.clone(), false));
         let sides = [(attempt.address.clone(), true)].into_iter().chain(copies);
         let sides = sides.map(|(name, authoritative)| Side { name, authoritative }).collect();
         let table = self.table().map_err(|error| error.reason);
-        Some(Arc::new(RowsAudit { table, sides }))
+        Some(Arc::new(RowsAudit { service: probe.service.clone(), table, sides }))
     }
 }
 
 /// Reads the rows of a drill back.
 #[derive(Debug)]
 struct RowsAudit {
+    service: String,
     table: Result<Option<Arc<dyn WriteTable>>, String>,
     sides: Vec<Side>,
 }
 
 #[async_trait]
 impl WriteAudit for RowsAudit {
+    fn service(&self) -> String {
+        self.service.clone()
+    }
+
     fn sides(&self) -> Option<Vec<Side>> {
         Some(self.sides.clone())
     }

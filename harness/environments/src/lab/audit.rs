@@ -55,6 +55,10 @@ impl Shared {
 
 #[async_trait]
 impl WriteAudit for Shared {
+    fn service(&self) -> String {
+        self.written_service()
+    }
+
     async fn read_all(&self, site: &str) -> Result<FoundWrites, ActionError> {
         self.exchanged(site).await?;
         let url = format!("http://{}/entries?prefix={WRITE_PREFIX}", self.site(site)?.proxied.http);

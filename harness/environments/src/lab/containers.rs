@@ -13,11 +13,12 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use drdrill_core::action::ActionError;
 use drdrill_core::containers::{
-    ConfigFile, ContainerNetwork, ContainerSpec, Containers, RunningContainer,
+    ConfigFile, ContainerNetwork, ContainerSpec, Containers, Mount, RunningContainer,
 };
 use drdrill_core::inventory::SiteName;
 use drdrill_core::secret::Secret;
@@ -25,17 +26,19 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
+use super::archive::PostgresArchive;
 use super::node::Node;
 use super::site::{
     AUTH, LOGIN_LIFETIME, Leader, PASSWORD_ITERATIONS, SERVICE, ServiceAddresses, SiteAddresses,
     USER, WORKER, node_name, whole_millis,
 };
+use super::volumes::BACKUP;
 use super::{DR, PRIMARY, Shared, haproxy};
 
 /// The component that keeps the data.
 pub(super) const DATABASE: &str = "database";
 /// Names of the containers of a site. Clients use the service; the others work behind it.
-pub const CONTAINERS: [&str; 4] = [DATABASE, SERVICE, WORKER, AUTH];
+pub const CONTAINERS: [&str; 5] = [DATABASE, SERVICE, WORKER, AUTH, BACKUP];
 /// The container that lets clients into a region.
 pub(super) const GATEWAY: &str = "gateway";
 /// The network that the gateways are in.
@@ -52,11 +55,21 @@ const HAPROXY_CONFIG: &str = "/etc/drdrill-haproxy.cfg";
 /// Where the programs are in the image.
 const PROGRAMS: &str = "/usr/local/lib/drdrill";
 /// Where the database has its volume.
-const VOLUME: &str = "/data";
+pub(super) const VOLUME: &str = "/data";
+/// Where it sees what faults keep of it.
+pub(super) const SAVED: &str = "/saved";
+/// Where hosts see the backups of their site; the operators' host, those of all sites.
+const BACKUPS: &str = "/backups";
+/// Where the operators' host makes what is restored.
+const RESTORES: &str = "/restores";
+/// Full backups that a site keeps: more than a drill takes, and few beside the disks of this machine.
+const BACKUPS_KEPT: usize = 20;
+/// The operators' host for restores.
+const RESTORER: &str = "restore";
 
-const POSTGRESQL: u16 = 5432;
+pub(super) const POSTGRESQL: u16 = 5432;
 const ADMIN: u16 = 7000;
-const HTTP: u16 = 8000;
+pub(super) const HTTP: u16 = 8000;
 const STATISTICS: u16 = 9999;
 
 /// The containers of one lab.
@@ -64,14 +77,24 @@ const STATISTICS: u16 = 9999;
 pub(super) struct ContainerHosts {
     pub(super) engine: Arc<dyn Containers>,
     run_id: String,
+    /// The directory of the lab.
+    dir: PathBuf,
+    /// The engine's names of hosts.
+    names: Mutex<BTreeMap<String, String>>,
     networks: OnceLock<BTreeMap<String, ContainerNetwork>>,
+    /// The first process of each host that was started, as this machine numbers it.
+    first_processes: Mutex<BTreeMap<String, i32>>,
     /// Of the database's users.
     application: Secret,
     replicator: Secret,
 }
 
 impl ContainerHosts {
-    pub(super) fn new(engine: Arc<dyn Containers>, run_id: &str) -> Result<Self, ActionError> {
+    pub(super) fn new(
+        engine: Arc<dyn Containers>,
+        run_id: &str,
+        dir: &Path,
+    ) -> Result<Self, ActionError> {
         let secret = || {
             Secret::new(format!("{:032x}", rand::random::<u128>()))
                 .map_err(|error| ActionError::new("make a secret for", "the databases", error))
@@ -79,7 +102,10 @@ impl ContainerHosts {
         Ok(Self {
             engine,
             run_id: run_id.to_owned(),
+            dir: dir.to_owned(),
+            names: Mutex::default(),
             networks: OnceLock::new(),
+            first_processes: Mutex::default(),
             application: secret()?,
             replicator: secret()?,
         })
@@ -103,10 +129,22 @@ impl ContainerHosts {
             SERVICE => (site, 11),
             WORKER => (site, 12),
             AUTH => (site, 13),
+            BACKUP => (site, 14),
+            RESTORER => (site, 30),
             _ if site == PRIMARY => (BETWEEN, 20),
             _ => (BETWEEN, 21),
         };
         Ok((name.to_owned(), network(networks, name)?.host(number)))
+    }
+
+    fn first_processes(&self) -> MutexGuard<'_, BTreeMap<String, i32>> {
+        self.first_processes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The address of a host that was started, and its first process, which its network belongs to.
+    pub(super) fn network_of(&self, host: &str) -> Option<(Ipv4Addr, i32)> {
+        let pid = *self.first_processes().get(host)?;
+        Some((self.address(host).ok()?.1, pid))
     }
 
     /// Where a host listens.
@@ -120,6 +158,7 @@ impl ContainerHosts {
         host: &str,
         program: &[&str],
         config: ConfigFile,
+        mounts: Vec<Mount>,
         port: Option<u16>,
     ) -> Result<Node, ActionError> {
         let (network, address) = self.address(host)?;
@@ -129,9 +168,11 @@ impl ContainerHosts {
             address,
             program: program.iter().map(|&word| word.to_owned()).collect(),
             config: Some(config),
-            volume: host.ends_with(DATABASE).then_some(VOLUME),
+            mounts,
         };
         let running = self.engine.start(&self.run_id, &spec).await?;
+        self.first_processes().insert(host.to_owned(), running.pid);
+        self.names().insert(host.to_owned(), running.id.clone());
         let ended = async |running: &RunningContainer| {
             let reason = format!("it ended: {}", self.engine.last_words(&running.id).await);
             ActionError::new("start", host, reason)
@@ -161,12 +202,13 @@ impl ContainerHosts {
         host: &str,
         program: &str,
         mut config: Value,
+        mounts: Vec<Mount>,
         port: Option<u16>,
     ) -> Result<Node, ActionError> {
         config["port"] = json!(port);
         let config = ConfigFile { path: CONFIG, text: config.to_string() };
         let program = format!("{PROGRAMS}/{program}.py");
-        self.start(host, &["python3", "-B", &program, CONFIG], config, port).await
+        self.start(host, &["python3", "-B", &program, CONFIG], config, mounts, port).await
     }
 
     /// Where the hosts of a site listen, and where its logins are checked.
@@ -180,6 +222,67 @@ impl ContainerHosts {
         Ok((addresses, self.at(&node_name(site, AUTH), HTTP)?))
     }
 
+    fn names(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine's name for the container of a site's database; `None` before it was started.
+    pub(super) fn database_of(&self, site: &str) -> Option<String> {
+        self.names().get(&node_name(site, DATABASE)).cloned()
+    }
+
+    /// Where what is restored is made.
+    pub(super) fn restores(&self) -> PathBuf {
+        self.dir.join("restores")
+    }
+
+    fn backups(&self) -> PathBuf {
+        self.dir.join("backups")
+    }
+
+    /// Makes the directories that hosts share.
+    pub(super) fn make_directories(&self, saved: &Path) -> Result<(), ActionError> {
+        for directory in [&*self.restores(), &*self.backups(), saved] {
+            std::fs::create_dir_all(directory).map_err(|error| {
+                ActionError::new("make", directory.display().to_string(), error)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Starts the operators' host for restores, which belongs to no site.
+    pub(super) async fn start_restorer(&self) -> Result<Node, ActionError> {
+        let mut backups = mount("backups", self.backups(), BACKUPS);
+        backups.read_only = true;
+        let mounts = vec![backups, mount("restores", self.restores(), RESTORES)];
+        let config = ConfigFile { path: CONFIG, text: json!({}).to_string() };
+        let program = format!("{PROGRAMS}/restore.py");
+        self.start(RESTORER, &["python3", "-B", &program, "wait"], config, mounts, None).await
+    }
+
+    /// The backups of a site, as the operators' host reads them.
+    pub(super) fn archive(&self, site: &str) -> Result<PostgresArchive, ActionError> {
+        let container = self.names().get(RESTORER).cloned();
+        let unstarted = || ActionError::new("open the backups of", site, "nothing reads them yet");
+        Ok(PostgresArchive {
+            engine: self.engine.clone(),
+            container: container.ok_or_else(unstarted)?,
+            program: format!("{PROGRAMS}/restore.py"),
+            directory: self.backups().join(site),
+            seen_at: format!("{BACKUPS}/{site}"),
+            restores: (self.restores(), RESTORES),
+        })
+    }
+
+    /// How who takes backups of a site reaches its database.
+    fn replication_of(&self, site: &str) -> Result<String, ActionError> {
+        let (_, address) = self.address(&node_name(site, DATABASE))?;
+        let password = self.replicator.expose();
+        Ok(format!(
+            "host={address} port={POSTGRESQL} user=replicator password={password} connect_timeout=2"
+        ))
+    }
+
     /// What a program of a site needs to ask its database.
     fn database(&self, site: &str, role: &str) -> Result<String, ActionError> {
         let (_, address) = self.address(&node_name(site, DATABASE))?;
@@ -188,6 +291,11 @@ impl ContainerHosts {
             "host={address} port={POSTGRESQL} dbname=store user={role} password={password} application_name={site}"
         ))
     }
+}
+
+/// A directory of this machine as a volume that may be written to.
+fn mount(volume: &str, directory: PathBuf, at: &'static str) -> Mount {
+    Mount { volume: volume.to_owned(), directory, at, read_only: false }
 }
 
 fn network(
@@ -226,6 +334,7 @@ impl Shared {
                 "leader_url": format!("http://{}", leader.http),
             })),
             "synchronous": self.waited_for_by(site),
+            "log_interval_s": self.spec.log_interval.0.as_secs().max(1),
             "user": {
                 "name": USER,
                 "password": secrets.password.expose(),
@@ -236,7 +345,10 @@ impl Shared {
                 "replicator": hosts.replicator.expose(),
             },
         });
-        hosts.start_program(&node_name(site, DATABASE), DATABASE, config, Some(ADMIN)).await
+        let volume = self.volume(site);
+        let data = mount(&format!("{}-data", volume.name), volume.directory, VOLUME);
+        let mounts = vec![data, self.backups_mount(site), mount("saved", self.saved(), SAVED)];
+        hosts.start_program(&node_name(site, DATABASE), DATABASE, config, mounts, Some(ADMIN)).await
     }
 
     /// Starts one host of a site that works with its database.
@@ -277,10 +389,26 @@ impl Shared {
                 });
                 (config, None)
             }
+            BACKUP => {
+                let config = json!({
+                    "site": site,
+                    "database": hosts.replication_of(site)?,
+                    "keep": BACKUPS_KEPT,
+                    "interval_ms": whole_millis(self.spec.backup_interval.0),
+                });
+                let (name, mounts) = (node_name(site, BACKUP), vec![self.backups_mount(site)]);
+                return hosts.start_program(&name, BACKUP, config, mounts, None).await;
+            }
             DATABASE => return self.start_database(hosts, site, None, false).await,
             other => return Err(ActionError::new("start", other, "there is no such host")),
         };
-        hosts.start_program(&node_name(site, component), component, config, port).await
+        let name = node_name(site, component);
+        hosts.start_program(&name, component, config, Vec::new(), port).await
+    }
+
+    /// The backups of a site, which are not on its volumes.
+    fn backups_mount(&self, site: &str) -> Mount {
+        mount(&format!("{site}-backups"), self.backups_of(site), BACKUPS)
     }
 
     /// Starts the HAProxy of a region; returns it, where clients come, and where it is administered.
@@ -295,7 +423,7 @@ impl Shared {
         let text = haproxy::config(HTTP, STATISTICS, sites, shares);
         let config = ConfigFile { path: HAPROXY_CONFIG, text };
         let program = ["haproxy", "-db", "-f", HAPROXY_CONFIG];
-        let node = hosts.start(&host, &program, config, Some(STATISTICS)).await?;
+        let node = hosts.start(&host, &program, config, Vec::new(), Some(STATISTICS)).await?;
         Ok((node, hosts.at(&host, HTTP)?, hosts.at(&host, STATISTICS)?))
     }
 }

@@ -20,6 +20,7 @@
 //! Everything written `name.something` is a proxy of a Toxiproxy-compatible server, so that every link can
 //! be spoiled. Sites are administered through proxies too: a site that is lost cannot be told anything.
 
+mod archive;
 mod audit;
 mod containers;
 mod control;
@@ -32,6 +33,7 @@ mod health;
 mod http;
 mod intruder;
 mod isolation;
+mod network;
 mod node;
 mod peers;
 mod processes;
@@ -47,7 +49,7 @@ mod workloads;
 
 pub use containers::CONTAINERS;
 pub use node::MARK;
-pub use reverter::{LabReverter, MakeLinks};
+pub use reverter::{FindEngine, LabReverter, MakeLinks};
 pub use units::components;
 
 /// Opens the backups in a directory of the lab.
@@ -80,6 +82,7 @@ use drdrill_core::environment::{
 use drdrill_core::intruder::Intruder;
 use drdrill_core::inventory::{Inventory, LabSpec, ServiceFacts, SiteName, Strategy};
 use drdrill_core::links::PeerLinks;
+use drdrill_core::network::NetworkNode;
 use drdrill_core::secret::Secret;
 use tokio::sync::Mutex;
 
@@ -183,7 +186,8 @@ impl Lab {
         seed: u64,
         tools: Tools,
     ) -> Result<Self, ActionError> {
-        let hosts = tools.containers.map(|engine| ContainerHosts::new(engine, run_id));
+        let dir = run_dir.join("lab");
+        let hosts = tools.containers.map(|engine| ContainerHosts::new(engine, run_id, &dir));
         let http = Http::new()?;
         let orders = match &hosts {
             Some(_) => Http::within(reach::FOLLOW_TIMEOUT)?,
@@ -196,7 +200,7 @@ impl Lab {
             starter: Starter {
                 program: program.to_owned(),
                 run_id: run_id.to_owned(),
-                dir: run_dir.join("lab"),
+                dir,
                 hosts: hosts.transpose()?,
             },
             seed,
@@ -213,7 +217,7 @@ impl Lab {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Itself, where the data of its sites is in files of its own kind.
+    /// Itself, where it has a store of credentials that can be struck and made anew: that of files of its own kind.
     fn with_files(&self) -> Option<Arc<Shared>> {
         self.shared.hosts().is_none().then(|| self.shared.clone())
     }
@@ -247,6 +251,7 @@ impl Shared {
             dir: self.starter.dir.display().to_string(),
             external_proxies: self.spec.toxiproxy.clone(),
             containers: self.hosts().is_some(),
+            engine: self.hosts().map(|hosts| hosts.engine.address()),
         }
     }
 
@@ -313,8 +318,8 @@ impl Environment for Lab {
     fn powers(&self) -> Vec<Power> {
         let mut powers = vec![Power::Processes, Power::Links, Power::Failover, Power::Functions];
         if self.shared.hosts().is_some() {
-            let more = [Power::Regions, Power::Partition, Power::Replication, Power::Workloads];
-            powers.extend(more);
+            powers.extend([Power::Data, Power::Backups, Power::Regions, Power::Partition]);
+            powers.extend([Power::Replication, Power::Workloads, Power::Network]);
             return powers;
         }
         if self.shared.spec.zones.is_some() {
@@ -322,7 +327,8 @@ impl Environment for Lab {
             powers.extend([Power::Zones, Power::Workloads]);
             return powers;
         }
-        let damaged = [Power::Data, Power::Backups, Power::Credentials, Power::Regions];
+        let damaged =
+            [Power::Data, Power::Backups, Power::Credentials, Power::Regions, Power::Destruction];
         match self.shared.spec.strategy {
             // There is nothing to cut off.
             Strategy::Cold => {
@@ -426,6 +432,14 @@ impl Environment for Lab {
         Some(Vantage { sites: reach.clone(), health: reach })
     }
 
+    fn network_nodes(&self, of: &str) -> Vec<NetworkNode> {
+        self.shared.hosts().map(|hosts| network::nodes(hosts, of)).unwrap_or_default()
+    }
+
+    fn network_names(&self, of: &str) -> Vec<String> {
+        self.shared.hosts().map(|_| network::names(of)).unwrap_or_default()
+    }
+
     fn site_control(&self) -> Option<Arc<dyn SiteControl>> {
         Some(Arc::new(Reach::from_outside(&self.shared)))
     }
@@ -443,7 +457,7 @@ impl Environment for Lab {
     }
 
     fn data(&self) -> Option<Arc<dyn DataAccess>> {
-        self.with_files().map(|shared| shared as _)
+        Some(self.shared.clone())
     }
 
     fn credentials(&self) -> Option<Arc<dyn DataAccess>> {
@@ -455,7 +469,7 @@ impl Environment for Lab {
     }
 
     fn restore_control(&self) -> Option<Arc<dyn RestoreControl>> {
-        self.with_files().map(|shared| shared as _)
+        Some(self.shared.clone())
     }
 
     fn audit(&self) -> Option<Arc<dyn WriteAudit>> {

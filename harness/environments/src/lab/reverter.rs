@@ -38,6 +38,9 @@ pub(super) struct LabUndo {
     /// Whether its sites are containers.
     #[serde(default)]
     pub(super) containers: bool,
+    /// Where the engine is that has them.
+    #[serde(default)]
+    pub(super) engine: Option<String>,
 }
 
 impl LabUndo {
@@ -59,29 +62,33 @@ impl LabUndo {
 /// Makes the control of a proxy server from its base URL.
 pub type MakeLinks = fn(&str) -> Result<Arc<dyn LinkControl>, ActionError>;
 
+/// Finds the container engine at an address, or where it usually is.
+pub type FindEngine = fn(Option<String>) -> Arc<dyn Containers>;
+
 /// Takes labs down.
 #[derive(Debug)]
 pub struct LabReverter {
     make_links: MakeLinks,
-    containers: Arc<dyn Containers>,
+    find_engine: FindEngine,
 }
 
 impl LabReverter {
-    /// A reverter that reaches external proxy servers through `make_links`.
+    /// A reverter that reaches external proxy servers through `make_links`, and engines through `find_engine`.
     #[must_use]
-    pub const fn new(make_links: MakeLinks, containers: Arc<dyn Containers>) -> Self {
-        Self { make_links, containers }
+    pub const fn new(make_links: MakeLinks, find_engine: FindEngine) -> Self {
+        Self { make_links, find_engine }
     }
 
     /// Removes the containers of a lab, until none has appeared for a while. An engine carries out what it was asked also when
     /// nobody waits for that any more; and what somebody else is removing just now it refuses to remove.
-    async fn remove_containers(&self, run_id: &str) -> Result<(), ActionError> {
+    async fn remove_containers(&self, lab: &LabUndo) -> Result<(), ActionError> {
+        let (containers, run_id) = ((self.find_engine)(lab.engine.clone()), &lab.run_id);
         let began = Instant::now();
         let mut nothing_since = began;
         loop {
-            let removed = self.containers.remove(run_id).await;
+            let removed = containers.remove(run_id).await;
             let left = match removed {
-                Ok(()) => self.containers.found(run_id).await.map(|found| !found.is_empty()),
+                Ok(()) => containers.found(run_id).await.map(|found| !found.is_empty()),
                 Err(error) => Err(error),
             };
             let now = Instant::now();
@@ -144,7 +151,7 @@ impl Reverter for LabReverter {
             sleep(Duration::from_millis(2)).await;
         }
         if lab.containers {
-            self.remove_containers(&lab.run_id).await?;
+            self.remove_containers(&lab).await?;
         }
         if let Some((links, names)) = self.external_proxies(&lab).await? {
             for name in names {
@@ -172,7 +179,8 @@ impl Reverter for LabReverter {
             residue.extend(names.into_iter().map(|name| format!("proxy {name}")));
         }
         if lab.containers {
-            residue.extend(self.containers.found(&lab.run_id).await?);
+            let containers = (self.find_engine)(lab.engine.clone());
+            residue.extend(containers.found(&lab.run_id).await?);
         }
         if Path::new(&lab.dir).exists() {
             residue.push(format!("directory {}", lab.dir));
@@ -184,9 +192,11 @@ impl Reverter for LabReverter {
         let (run, dir) = (params["run_id"].as_str().unwrap_or_default(), &params["dir"]);
         let containers = if params["containers"] == Value::Bool(true) {
             let of_run = format!("--filter label=drdrill.run={run}");
+            let engine = params["engine"].as_str();
+            let docker = engine.map_or_else(|| "docker".to_owned(), |at| format!("docker -H {at}"));
             format!(
-                "docker ps -aq {of_run} | xargs -r docker rm -fv; docker network ls -q {of_run} | xargs -r docker network rm; \
-                 docker volume ls -q {of_run} | xargs -r docker volume rm; "
+                "{docker} ps -aq {of_run} | xargs -r {docker} rm -fv; {docker} network ls -q {of_run} | \
+                 xargs -r {docker} network rm; {docker} volume ls -q {of_run} | xargs -r {docker} volume rm; "
             )
         } else {
             String::new()

@@ -34,13 +34,18 @@ pub(super) fn entry(sequence: u64) -> Value {
 }
 
 impl Shared {
+    /// The service that clients of the lab use.
+    pub(super) fn written_service(&self) -> String {
+        self.services.first().map(|service| service.name.clone()).unwrap_or_default()
+    }
+
     pub(super) fn streams(&self) -> Result<Vec<ProbeStream>, ActionError> {
         let addresses = self.addresses()?;
         let bystander = &addresses.bystander;
         let fronts = self.fronts()?;
         let (front, others) = fronts.split_first().unwrap_or((&"", &[]));
         let others: Vec<String> = others.iter().map(|&other| other.to_owned()).collect();
-        let service = self.services.first().map(|service| service.name.clone()).unwrap_or_default();
+        let service = self.written_service();
         // After credentials were made anew clients go on with the token of a new login.
         let bearer = HeaderValue::Current(Arc::new(self.bearer()?));
         let login = vec![("Authorization".to_owned(), bearer)];

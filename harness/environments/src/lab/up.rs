@@ -13,7 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
-use super::containers::{ContainerHosts, DATABASE};
+use super::containers::{CONTAINERS, ContainerHosts};
 use super::node::Node;
 use super::peers::PeerAddresses;
 use super::reach::{pairing, status_at};
@@ -52,7 +52,10 @@ impl Shared {
         let hosts = Hosts::of_seed(self.seed);
         let proxy_host = match self.hosts() {
             // Where containers reach this machine.
-            Some(containers) => containers.make_networks(self.seed).await?.to_string(),
+            Some(containers) => {
+                containers.make_directories(&self.saved())?;
+                containers.make_networks(self.seed).await?.to_string()
+            }
             None => hosts.host(10),
         };
         let (links, proxy_server) = self.proxy_server(&proxy_host).await?;
@@ -74,6 +77,10 @@ impl Shared {
                 links.lengthen(&way, self.spec.replication_lag.0).await?;
             }
             sites.insert(site.to_owned(), addresses);
+        }
+        if let Some(containers) = self.hosts() {
+            let restorer = containers.start_restorer().await?;
+            self.running.lock().await.outside.push(restorer);
         }
         let entrances = self.entrances(&sites, &*links, &hosts, &proxy_host).await?;
         let bystander = self.bystander(&*links, &hosts).await?;
@@ -134,10 +141,16 @@ impl Shared {
         leader: Option<&Leader<'_>>,
     ) -> Result<(Vec<Node>, ServiceAddresses, String), ActionError> {
         let (direct, auth) = hosts.of_site(site)?;
-        let mut nodes = vec![self.start_database(hosts, site, leader, true).await?];
-        for component in self.components().iter().filter(|one| **one != DATABASE) {
-            nodes.push(self.start_host(hosts, site, component).await?);
+        for directory in [self.volume(site).directory, self.backups_of(site)] {
+            std::fs::create_dir_all(&directory)
+                .map_err(|error| ActionError::new("make the volumes of", site, error))?;
         }
+        let mut nodes = vec![self.start_database(hosts, site, leader, true).await?];
+        // One after the other takes seconds.
+        let [_, others @ ..] = CONTAINERS;
+        let [a, b, c, d] = others.map(|component| self.start_host(hosts, site, component));
+        let (a, b, c, d) = tokio::join!(a, b, c, d);
+        nodes.extend([a?, b?, c?, d?]);
         Ok((nodes, direct, auth))
     }
 

@@ -10,9 +10,10 @@ use drdrill_core::backup::{Archive, RestoreControl, Volume};
 use drdrill_core::inventory::SiteName;
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Shared;
+use super::containers::ContainerHosts;
 use super::provision::Unprovisioned;
 use super::site::{Leader, SERVICE, node_name};
 
@@ -20,6 +21,8 @@ use super::site::{Leader, SERVICE, node_name};
 pub(super) const BACKUP: &str = "backup";
 /// The file of a site's database on its volume.
 pub(super) const DATABASE: &str = "site.db";
+/// The directory of the same where it is a cluster of `PostgreSQL`.
+const CLUSTER: &str = "cluster";
 
 /// Which volumes there are, and whose backups are held.
 #[derive(Debug, Default)]
@@ -49,8 +52,14 @@ impl Shared {
 
     fn numbered(&self, site: &str, number: u32) -> Volume {
         let name = if number == 0 { site.to_owned() } else { format!("{site}-{number}") };
-        let directory = self.starter.dir.join(&name);
-        Volume { data: directory.join(DATABASE), name, directory }
+        let Some(hosts) = self.hosts() else {
+            let directory = self.starter.dir.join(&name);
+            return Volume { data: directory.join(DATABASE), name, directory };
+        };
+        // What is restored is made where no site reaches it.
+        let directory =
+            if number == 0 { self.starter.dir.join(&name) } else { hosts.restores().join(&name) };
+        Volume { data: directory.join(CLUSTER), name, directory }
     }
 
     /// The volume that a site serves from.
@@ -91,6 +100,15 @@ impl Shared {
         Ok(())
     }
 
+    /// Where a site's data is in a container, that is made anew for another volume.
+    async fn detach(&self, site: &str) -> Result<(), ActionError> {
+        let Some(hosts) = self.hosts() else { return Ok(()) };
+        match hosts.database_of(site) {
+            Some(container) => hosts.engine.discard(&container).await,
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn serve_from(&self, site: &str, volume: &Volume) -> Result<(), ActionError> {
         let mut volumes = self.volumes();
         let made = volumes.made.get(site).copied().unwrap_or(0);
@@ -107,7 +125,10 @@ impl Shared {
 impl RestoreControl for Shared {
     fn archive(&self, site: &str) -> Result<Arc<dyn Archive>, ActionError> {
         self.site(site)?;
-        Ok((self.open_archive)(&self.backups_of(site)))
+        match self.hosts() {
+            Some(hosts) => Ok(Arc::new(hosts.archive(site)?)),
+            None => Ok((self.open_archive)(&self.backups_of(site))),
+        }
     }
 
     async fn look_at_data(&self, site: &str) -> Result<String, String> {
@@ -119,6 +140,15 @@ impl RestoreControl for Shared {
             return Ok(format!("{} entries, all of them as written", seen.entries));
         }
         Err(seen.problems.join("; "))
+    }
+
+    async fn hand_over_log(&self, site: &str) -> Result<(), ActionError> {
+        if self.hosts().is_none() {
+            // Its agent reads the log all the time.
+            return Ok(());
+        }
+        let url = format!("http://{}/log", self.site(site)?.proxied.admin);
+        self.http.text(Method::POST, &url, None, Some(&json!({}))).await.map(drop)
     }
 
     async fn hold_backups(&self, site: &str) -> Result<(), ActionError> {
@@ -133,11 +163,12 @@ impl RestoreControl for Shared {
     }
 
     fn scratch(&self, site: &str) -> PathBuf {
-        self.starter.dir.join("scratch").join(site)
+        let of_restores = self.hosts().map(ContainerHosts::restores);
+        of_restores.unwrap_or_else(|| self.starter.dir.clone()).join("scratch").join(site)
     }
 
     fn kept(&self, _: &str) -> PathBuf {
-        self.starter.dir.join("saved")
+        self.saved()
     }
 
     async fn make_volume(&self, site: &str) -> Result<Volume, ActionError> {
@@ -170,6 +201,7 @@ impl RestoreControl for Shared {
 
     async fn attach(&self, site: &str, volume: &Volume) -> Result<(), ActionError> {
         self.end(site, self.components()).await?;
+        self.detach(site).await?;
         self.serve_from(site, volume)?;
         self.start_site(site).await
     }
@@ -212,9 +244,15 @@ impl RestoreControl for Shared {
         let addresses = self.site(site)?.clone();
         let source = self.site(source)?.proxied.clone();
         self.end(site, self.components()).await?;
+        self.detach(site).await?;
         let volume = self.make_volume(site).await?;
         self.serve_from(site, &volume)?;
         let leader = Leader { replication: &source.replication, http: &source.http };
+        if let Some(hosts) = self.hosts() {
+            let database = self.start_database(hosts, site, Some(&leader), false).await?;
+            self.add_to_site(site, database).await;
+            return self.start_site(site).await;
+        }
         let (direct, auth) = (&addresses.direct, &addresses.auth);
         let (service, _) = self.start_service(site, direct, auth, Some(&leader), true).await?;
         self.add_to_site(site, service).await;

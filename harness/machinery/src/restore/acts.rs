@@ -117,6 +117,7 @@ impl RestoreAct {
     /// Waits until the backups hold all that the site ever acknowledged: it is fenced, so that nothing more comes.
     async fn take_the_rest(&self, site: &str, powers: &Powers) -> Result<String, ActionError> {
         let last = powers.sites.status(site).await?.position;
+        self.session.control.hand_over_log(site).await?;
         loop {
             let archive = self.archive()?;
             let doing = ("look at the backups", site);

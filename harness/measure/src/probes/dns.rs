@@ -3,7 +3,7 @@
 //! The server itself is asked: the resolver of this machine would hide for how long others get the old answer.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use async_trait::async_trait;
@@ -46,7 +46,7 @@ impl DnsProbe {
             RecordKind::Cname => RecordType::CNAME,
             RecordKind::Txt => RecordType::TXT,
         };
-        let wanted = call.answers.as_deref().map(normal);
+        let wanted = call.answers.as_deref().map(|text| normal(record, text));
         Ok(Self { server: Target::parse(&call.server)?, name, record, wanted })
     }
 
@@ -135,18 +135,19 @@ fn text(data: &RData) -> String {
             let all: Vec<u8> = text.txt_data.iter().flat_map(|part| part.iter().copied()).collect();
             String::from_utf8_lossy(&all).into_owned()
         }
-        other => normal(&other.to_string()),
+        other => normal(other.record_type(), &other.to_string()),
     }
 }
 
-/// Addresses in their shortest form, names without a dot at the end and in small letters; texts as they are.
-fn normal(text: &str) -> String {
-    if let Ok(address) = text.parse::<std::net::IpAddr>() {
-        return address.to_string();
-    }
-    match text.strip_suffix('.') {
-        Some(name) => name.to_ascii_lowercase(),
-        None => text.to_owned(),
+/// What two records of a kind have in common that say the same: addresses in their shortest form, names in small letters
+/// and without the dot at their end, texts as they are.
+fn normal(record: RecordType, text: &str) -> String {
+    match record {
+        RecordType::A | RecordType::AAAA => {
+            text.parse().map_or_else(|_| text.to_owned(), |address: IpAddr| address.to_string())
+        }
+        RecordType::CNAME => text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase(),
+        _ => text.to_owned(),
     }
 }
 
@@ -157,5 +158,47 @@ impl Probe for DnsProbe {
             Ok(()) => Outcome::Ok,
             Err(broken) => broken.outcome(Purpose::Read),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::Record;
+    use hickory_proto::rr::rdata::{A, AAAA, CNAME, TXT};
+
+    use super::*;
+
+    /// Whether an answer of this record is what was wanted.
+    fn is(record: RecordKind, wanted: &str, data: RData) -> bool {
+        let call = DnsCall {
+            server: "127.0.0.1:53".to_owned(),
+            name: "app.example.org".to_owned(),
+            record,
+            answers: Some(wanted.to_owned()),
+        };
+        let probe = DnsProbe::new(&call).unwrap();
+        let mut answer = Message::query();
+        answer.add_answer(Record::from_rdata(probe.name.clone(), 60, data));
+        probe.check(&answer).is_ok()
+    }
+
+    #[test]
+    fn answers_are_compared_as_records_of_their_kind() {
+        let cname = || RData::CNAME(CNAME(Name::from_str("DB.example.org.").unwrap()));
+        for name in ["DB.example.org", "db.example.org", "db.Example.org."] {
+            assert!(is(RecordKind::Cname, name, cname()), "{name}");
+        }
+        assert!(!is(RecordKind::Cname, "other.example.org", cname()));
+        let text = || RData::TXT(TXT::new(vec!["Ready.".to_owned()]));
+        assert!(is(RecordKind::Txt, "Ready.", text()));
+        for other in ["ready.", "Ready", "ready"] {
+            assert!(!is(RecordKind::Txt, other, text()), "{other}");
+        }
+        let number = RData::TXT(TXT::new(vec!["::0001".to_owned()]));
+        assert!(!is(RecordKind::Txt, "::1", number));
+        assert!(is(RecordKind::A, "10.0.0.1", RData::A(A::new(10, 0, 0, 1))));
+        let six = || RData::AAAA(AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+        assert!(is(RecordKind::Aaaa, "2001:DB8:0:0::0001", six()));
+        assert!(!is(RecordKind::Aaaa, "2001:db8::2", six()));
     }
 }

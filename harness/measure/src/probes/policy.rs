@@ -2,7 +2,7 @@
 //!
 //! | what happened | read | write |
 //! |---|---|---|
-//! | we had no descriptor, port, buffer or memory | prober error | prober error |
+//! | we had no descriptor, port, buffer, memory or thread for a name lookup | prober error | prober error |
 //! | the name led to an address that is never probed | prober error | prober error |
 //! | no connection: refused, reset, unreachable, no such name | failed | failed |
 //! | connection closed before a byte was sent | failed | failed |
@@ -28,6 +28,8 @@ use drdrill_core::address::AddressError;
 use drdrill_core::probe::Purpose;
 use drdrill_core::sample::Outcome;
 use rustix::io::Errno;
+
+use super::target::LookupsHang;
 
 /// How an attempt broke.
 #[derive(Debug)]
@@ -108,7 +110,9 @@ fn is_our_own(error: &io::Error) -> bool {
         Errno::BADF,
     ];
     let refused = error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<AddressError>);
+    let hang = error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<LookupsHang>);
     refused
+        || hang
         || error
             .raw_os_error()
             .is_some_and(|code| OURS.iter().any(|errno| errno.raw_os_error() == code))

@@ -55,22 +55,32 @@ impl S3Probe {
 
     /// The request of attempt number `sequence`; nothing is sent yet.
     async fn signed(&self, sequence: u64) -> Result<HttpProbe, String> {
-        let (method, key) = match &self.request {
-            Request::Put { prefix, drill } => ("PUT", format!("{prefix}/{drill}/{sequence}")),
-            Request::Get { key, .. } => ("GET", key.clone()),
-            Request::Head { key } => ("HEAD", key.clone()),
-        };
-        let word = method.parse().map_err(|_| "no such method".to_owned())?;
-        let url = self.signer.signed_url(word, &Path::from(key.as_str()), GOOD_FOR).await;
-        // What a signature is made of is nobody's business.
-        let url = url.map_err(|_| "the request cannot be signed".to_owned())?;
-        let probe = HttpProbe::new(method, url.as_str()).map_err(|error| error.to_string())?;
+        let (method, url, key) = self.url(sequence).await?;
+        let probe = HttpProbe::new(method, &url).map_err(|error| error.to_string())?;
         let probe = probe.purpose(self.purpose);
         Ok(match &self.request {
             Request::Put { .. } => probe.body(move |_| key.clone().into_bytes()),
             Request::Get { body_contains: Some(text), .. } => probe.body_contains(text),
             Request::Get { .. } | Request::Head { .. } => probe,
         })
+    }
+
+    /// The method and the signed address of attempt number `sequence`, and its object.
+    async fn url(&self, sequence: u64) -> Result<(&'static str, String, String), String> {
+        let (method, key) = match &self.request {
+            Request::Put { prefix, drill } => {
+                ("PUT", format!("{}/{drill}/{sequence}", prefix.trim_end_matches('/')))
+            }
+            Request::Get { key, .. } => ("GET", key.clone()),
+            Request::Head { key } => ("HEAD", key.clone()),
+        };
+        let word = method.parse().map_err(|_| "no such method".to_owned())?;
+        // As it is: names that the library makes up itself are escaped, and this one stands in the bucket as it stands here.
+        let path = Path::parse(&key).map_err(|error| error.to_string())?;
+        let url = self.signer.signed_url(word, &path, GOOD_FOR).await;
+        // What a signature is made of is nobody's business.
+        let url = url.map_err(|_| "the request cannot be signed".to_owned())?;
+        Ok((method, url.into(), key))
     }
 }
 
@@ -99,5 +109,40 @@ impl HttpService for Nothing {
     async fn call(&self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
         let why = std::io::Error::other("requests are only signed here");
         Err(HttpError::new(HttpErrorKind::Connect, why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drdrill_core::secret::Secret;
+
+    use super::*;
+
+    async fn asked_for(request: Request) -> String {
+        let secret = || Secret::new("0123456789abcdef".to_owned()).unwrap();
+        let call = S3Call {
+            endpoint: "http://127.0.0.1:9000".to_owned(),
+            region: "us-east-1".to_owned(),
+            bucket: "drills".to_owned(),
+            access_key: secret(),
+            secret_key: secret(),
+            session_token: None,
+            request,
+        };
+        let probe = S3Probe::new(&call, Purpose::Read).unwrap();
+        let (_, url, _) = probe.url(7).await.unwrap();
+        let (path, _) = url.split_once("?X-Amz-").unwrap();
+        path.strip_prefix("http://127.0.0.1:9000/drills/").unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn the_object_is_the_one_of_that_name() {
+        let head = |key: &str| Request::Head { key: key.to_owned() };
+        // Escaped once, for the URL, and not before.
+        assert_eq!(asked_for(head("a~b/c#d")).await, "a~b/c%23d");
+        assert_eq!(asked_for(head("a*b?c%41[d]")).await, "a%2Ab%3Fc%2541%5Bd%5D");
+        let put = |prefix: &str| Request::Put { prefix: prefix.to_owned(), drill: "d".to_owned() };
+        assert_eq!(asked_for(put("p~")).await, "p~/d/7");
+        assert_eq!(asked_for(put("p/")).await, "p/d/7");
     }
 }

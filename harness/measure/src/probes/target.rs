@@ -1,9 +1,18 @@
 //! Where a probe connects to.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 
 use drdrill_core::address::{AddressError, HostPort, allowed};
+use tokio::sync::Semaphore;
+
+/// Name lookups under way at once. A lookup cannot be abandoned: behind a name server that says nothing each keeps a
+/// thread, also when its attempt was cut off long ago. There are 512 threads; with fewer lookups than that none ever
+/// waits behind a stale one, and what it is told is what the name server says now.
+const LOOKUPS_AT_ONCE: usize = 128;
+
+/// Room for lookups.
+static LOOKUPS: Semaphore = Semaphore::const_new(LOOKUPS_AT_ONCE);
 
 /// A URL or an address that no probe can be made of.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +68,8 @@ impl Target {
             // Checked when it was read.
             return Ok(SocketAddr::new(*ip, *port));
         }
-        let mut found = tokio::net::lookup_host((host.as_str(), *port)).await?;
+        let name = (host.clone(), *port);
+        let mut found = look_up(&LOOKUPS, move || name.to_socket_addrs()).await?;
         let address = found.next().ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"))
         })?;
@@ -68,8 +78,79 @@ impl Target {
     }
 }
 
+/// All threads for name lookups are taken by some that hang: nothing is learnt of the service.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the name was not looked up: as many lookups as there may be at once are not answered")]
+pub(super) struct LookupsHang;
+
+/// Looks a name up on a thread of its own. The slot is given back when the lookup has really ended.
+async fn look_up<T: Send + 'static>(
+    slots: &'static Semaphore,
+    resolve: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let slot = slots.try_acquire().map_err(|_| io::Error::other(LookupsHang))?;
+    let lookup = tokio::task::spawn_blocking(move || {
+        let found = resolve();
+        drop(slot);
+        found
+    });
+    lookup.await.map_err(io::Error::other)?
+}
+
 impl From<HostPort> for Target {
     fn from(target: HostPort) -> Self {
         Self(target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+    use std::time::{Duration, Instant};
+
+    use drdrill_core::probe::Purpose;
+    use drdrill_core::sample::Outcome;
+
+    use super::super::policy::Broken;
+    use super::*;
+
+    /// A lookup that hangs until its sender is gone.
+    fn hangs(until: Receiver<()>) -> impl FnOnce() -> io::Result<u8> {
+        move || {
+            let _ = until.recv();
+            Ok(0)
+        }
+    }
+
+    #[tokio::test]
+    async fn an_attempt_without_room_for_its_lookup_says_nothing_of_the_service() {
+        static SLOTS: Semaphore = Semaphore::const_new(2);
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| channel()).unzip();
+        for until in receivers {
+            let attempt = tokio::spawn(look_up(&SLOTS, hangs(until)));
+            while !attempt.is_finished() && SLOTS.available_permits() > 1 {
+                tokio::task::yield_now().await;
+            }
+            // The attempt is cut off, and its lookup goes on.
+            tokio::time::timeout(Duration::from_millis(50), attempt).await.unwrap_err();
+        }
+        assert_eq!(SLOTS.available_permits(), 0);
+        let error = look_up(&SLOTS, || Ok(1)).await.unwrap_err();
+        let outcome = Broken::Connecting(error).outcome(Purpose::Write);
+        assert!(matches!(&outcome, Outcome::ProberError(text) if text.contains("lookups")));
+        drop(senders);
+        let give_up = Instant::now() + Duration::from_secs(20);
+        while SLOTS.available_permits() < 2 {
+            assert!(Instant::now() < give_up, "the slots were not given back");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(look_up(&SLOTS, || Ok(1)).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_name_is_looked_up() {
+        let target = Target::parse("localhost:7").unwrap();
+        let address = target.address().await.unwrap();
+        assert!(address.ip().is_loopback() && address.port() == 7, "{address}");
     }
 }

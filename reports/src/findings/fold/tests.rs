@@ -1,5 +1,6 @@
 use super::*;
 use crate::testkit::{Case, Fixture};
+use std::sync::Arc;
 
 const RETEST: Every = Every { days: 30 };
 
@@ -57,9 +58,9 @@ fn it_stays_open_until_a_later_drill_of_the_same_kind_passes() {
     // Nor does one on another environment, of another scenario, or an exercise.
     let passed = run("d", 4, Verdict::Pass, &[]);
     let mut elsewhere = passed.clone();
-    elsewhere.environment.name = "other".to_owned();
+    Arc::make_mut(&mut elsewhere.environment).name = "other".to_owned();
     let mut different = passed.clone();
-    different.scenario.name = "other".to_owned();
+    Arc::make_mut(&mut different.scenario).name = "other".to_owned();
     let exercise = RunRow { kind: Kind::Tabletop, ..passed.clone() };
     for row in [elsewhere, different, exercise] {
         assert_eq!(at_end(&[failed.clone(), row], &[])[0].status, Status::Open);
@@ -67,7 +68,7 @@ fn it_stays_open_until_a_later_drill_of_the_same_kind_passes() {
     let closed = at_end(&[failed, again, other, passed.clone()], &[]);
     for finding in closed {
         assert_eq!(finding.status, Status::Closed);
-        let by = Closed { run_id: "d".to_owned(), at: passed.started };
+        let by = Closed { run_id: Some("d".to_owned()), said: None, at: passed.started };
         assert_eq!((finding.closed, finding.retest_due), (Some(by), None));
     }
 }
@@ -107,9 +108,9 @@ fn a_warning_of_a_drill_that_passed_is_closed_by_one_that_passes_without_it() {
 fn what_must_fail_and_what_is_an_experiment_opens_and_closes_none() {
     let failed = run("a", 1, Verdict::Fail, &["rto"]);
     let mut twin = run("b", 2, Verdict::Fail, &["rto"]);
-    twin.scenario.must_fail = true;
+    Arc::make_mut(&mut twin.scenario).must_fail = true;
     let mut tried = run("c", 2, Verdict::Fail, &["rto"]);
-    tried.scenario.settings = vec!["failover=none".to_owned()];
+    Arc::make_mut(&mut tried.scenario).settings = vec!["failover=none".to_owned()];
     assert_eq!(at_end(&[twin, tried.clone()], &[]), []);
     // An objective that was laid lower for one run was not met.
     let lax = RunRow { verdict: Verdict::Pass, problems: Vec::new(), ..tried };
@@ -160,4 +161,51 @@ fn a_risk_is_accepted_until_a_day_and_no_longer() {
     // A pass closes it, accepted or not.
     let rows = [rows[0].clone(), run("b", 7, Verdict::Pass, &[])];
     assert_eq!(findings(&rows, &words, day("2026-11-10"), RETEST).all[0].status, Status::Closed);
+}
+
+#[test]
+fn what_an_exercise_asked_for_is_done_when_somebody_says_so() {
+    let exercise = |id, day, keys: &[&str]| RunRow {
+        kind: Kind::Tabletop,
+        ..run(id, day, Verdict::Pass, keys)
+    };
+    let rows = [exercise("a", 1, &["action:second router"]), exercise("b", 3, &[])];
+    let open = at_end(&rows, &[]);
+    assert_eq!(open[0].status, Status::Open);
+    let done = [word(&open[0].id, 4, Say::Done { because: "it is there".to_owned() })];
+    let closed = &at_end(&rows, &done)[0];
+    assert_eq!(closed.status, Status::Closed);
+    assert_eq!(closed.closed.as_ref().unwrap().words(), "ada: it is there");
+    // What is asked for again was not done.
+    let again = [rows[0].clone(), exercise("c", 5, &["action:second router"])];
+    assert_eq!(at_end(&again, &done)[0].status, Status::Open);
+    // What a drill showed only a drill closes.
+    let failed = [run("a", 1, Verdict::Fail, &["rto"])];
+    let id = at_end(&failed, &[])[0].id.clone();
+    let said = [word(&id, 4, Say::Done { because: "mended".to_owned() })];
+    assert_eq!(at_end(&failed, &said)[0].status, Status::Open);
+}
+
+#[test]
+fn a_drill_that_asks_nothing_of_a_service_closes_no_objective_of_it() {
+    let failed = run("a", 1, Verdict::Fail, &["recovery_time:orders"]);
+    let passed = run("b", 2, Verdict::Pass, &[]);
+    let of = |row: &RunRow| at_end(&[failed.clone(), row.clone()], &[])[0].status;
+    assert_eq!(of(&passed), Status::Closed);
+    let mut without = passed.clone();
+    without.services[0].rto.target_ms = None;
+    assert_eq!(of(&without), Status::Open);
+    without.services.clear();
+    assert_eq!(of(&without), Status::Open);
+}
+
+#[test]
+fn what_was_said_stays_said_when_an_earlier_run_comes_to_light() {
+    let later = run("b", 2, Verdict::Fail, &["rto"]);
+    let id = at_end(std::slice::from_ref(&later), &[])[0].id.clone();
+    let words = [word(&id, 4, Say::Assign { to: "eve".to_owned() })];
+    let found =
+        findings(&[run("a", 1, Verdict::Fail, &["rto"]), later], &words, day("2026-11-30"), RETEST);
+    assert_ne!(found.all[0].id, id);
+    assert_eq!((found.all[0].owner.as_deref(), found.orphans.len()), (Some("eve"), 0));
 }

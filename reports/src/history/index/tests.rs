@@ -1,5 +1,6 @@
 use super::*;
 use crate::testkit::{Case, Fixture};
+use std::sync::Arc;
 
 fn row(id: &str) -> RunRow {
     RunRow { run_id: id.to_owned(), ..RunRow::of(&Fixture::build(Case::Failed).record).unwrap() }
@@ -39,8 +40,8 @@ fn a_filter_leaves_what_it_asks_for() {
     for (day, row) in (1..).zip(&mut rows) {
         row.started = format!("2026-11-0{day}T12:00:00Z").parse().unwrap();
     }
-    rows[1].scenario.name = "az_failure".to_owned();
-    rows[2].environment.name = "shop".to_owned();
+    Arc::make_mut(&mut rows[1].scenario).name = "az_failure".to_owned();
+    Arc::make_mut(&mut rows[2].environment).name = "shop".to_owned();
     rows[3].verdict = Verdict::Pass;
     // The order in which they come in is none.
     index.enter(rows.iter().rev()).unwrap();
@@ -152,7 +153,7 @@ fn a_hundred_thousand_runs_are_found_through_an_index() {
             let mut row = like.clone();
             row.run_id = format!("{number:06}");
             row.started += chrono::TimeDelta::minutes(number);
-            row.scenario.name = format!("scenario_{}", number % 1000);
+            Arc::make_mut(&mut row.scenario).name = format!("scenario_{}", number % 1000);
             row
         })
         .collect();

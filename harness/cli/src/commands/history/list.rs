@@ -1,6 +1,6 @@
 //! `drdrill history`: a table of the runs.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 use drdrill_core::names::known_names;
 use drdrill_core::scenario::Kind;
 use drdrill_core::verdict::Verdict;
@@ -64,11 +64,7 @@ pub(super) fn list(state: &StateDir, args: &ListRunsArgs) -> Outcome {
         filter.matches(names.0, names.1, run.ended, run.started)
     });
     rows.extend(others.map(of_unrecorded));
-    // Ids begin with their time, which stands for one that is not known.
-    rows.sort_by(|a, b| match (a.started, b.started) {
-        (Some(one), Some(other)) if one != other => one.cmp(&other),
-        _ => a.run.cmp(&b.run),
-    });
+    rows.sort_by(|a, b| (began(a), &a.run).cmp(&(began(b), &b.run)));
     if let Some(newest) = args.newest {
         let newest = usize::try_from(newest).unwrap_or(usize::MAX);
         rows.drain(..rows.len().saturating_sub(newest));
@@ -83,6 +79,15 @@ pub(super) fn list(state: &StateDir, args: &ListRunsArgs) -> Outcome {
         out::line(&crate::commands::list::table(&rows));
     }
     Ok(Code::Passed)
+}
+
+/// When a run began. Ids begin with their time, which stands for one that is not known.
+fn began(row: &Row) -> Option<DateTime<Utc>> {
+    let of_id = || {
+        let time = NaiveDateTime::parse_from_str(row.run.get(..15)?, "%Y%m%d-%H%M%S");
+        Some(time.ok()?.and_utc())
+    };
+    row.started.or_else(of_id)
 }
 
 fn filter(args: &ListRunsArgs, now: DateTime<Utc>) -> Result<Filter, Failure> {
@@ -148,8 +153,8 @@ fn of_record(row: RunRow) -> Row {
     notes.extend(row.scenario.settings.iter().cloned());
     Row {
         run: row.run_id,
-        scenario: row.scenario.name,
-        environment: row.environment.name,
+        scenario: row.scenario.name.clone(),
+        environment: row.environment.name.clone(),
         verdict: row.verdict.word().to_owned(),
         rto: rto.unwrap_or_else(none),
         lost: lost.unwrap_or_else(none),
@@ -164,7 +169,7 @@ fn of_record(row: RunRow) -> Row {
             production: row.environment.production,
             must_fail: row.scenario.must_fail,
             imported: row.imported,
-            settings: row.scenario.settings,
+            settings: row.scenario.settings.clone(),
             services: row.services,
         }),
     }

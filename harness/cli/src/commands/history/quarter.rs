@@ -37,7 +37,8 @@ pub(super) fn quarter(state: &StateDir, args: &QuarterArgs) -> Outcome {
             today: Date(Utc::now().date_naive()),
             trust: args.trust.as_deref(),
         },
-    )?;
+    )?
+    .quarter;
     match args.format.format {
         Format::Json => out::json(&quarter),
         Format::Text => print(&quarter),

@@ -89,9 +89,10 @@ pub(super) fn create(rows: &Rows) -> String {
     )
 }
 
-/// `query` in a transaction that may only read.
+/// `query`, which is one statement, in a transaction that may only read. What ends it is on a line of its own: a comment
+/// may end the query.
 pub(super) fn read_only(query: &str) -> String {
-    format!("BEGIN READ ONLY; {query}; COMMIT")
+    format!("BEGIN READ ONLY; {query}\n; COMMIT")
 }
 
 #[cfg(test)]

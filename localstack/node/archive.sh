@@ -1,0 +1,7 @@
+# Archives one segment of the log, so that it is there when it is whole and on the disk; another one of its name is never
+# replaced. PostgreSQL tries again for as long as this fails, and keeps the segment.
+from=$1 to=$2 name=$3
+if [ -e "$to/$name" ]; then
+    exec cmp -s "$from" "$to/$name"
+fi
+cp "$from" "$to/.$name.new" && sync "$to/.$name.new" && mv "$to/.$name.new" "$to/$name" && sync "$to"
