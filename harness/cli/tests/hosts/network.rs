@@ -31,7 +31,7 @@ faults:
   - at: 1s
     inject: { network_partition: { on: dr/database } }
 recovery: { failover: refrain, give_up_after: 1min }
-soak: 2s
+soak: 15s
 ";
 
 /// The network of a container, which stays as long as it is held, also when the container is gone.
@@ -69,8 +69,8 @@ fn the_packets_of_one_database_are_dropped_until_the_undo_and_nobody_elses() {
         let missing = present(&run, "primary-database").len() - present(&run, "dr-database").len();
         drill.says("    taken back");
         assert_eq!(struck.ruleset(), "");
-        // It is a copy of everything again, without anybody's doing.
-        until("the copy has what was written meanwhile", Duration::from_secs(20), || {
+        // It is a copy of everything again, without anybody's doing, while the drill still looks on.
+        until("the copy has what was written meanwhile", Duration::from_secs(12), || {
             let whole = present(&run, "dr-database").is_superset(&acknowledged(&sandbox));
             whole.then_some(())
         });
