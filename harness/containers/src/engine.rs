@@ -11,12 +11,12 @@ use thiserror::Error as ThisError;
 const SOCKET: &str = "unix:///var/run/docker.sock";
 /// The engine answers a question within this time, or is called gone. Less than one try of an undo may take, so that it can say
 /// why it failed.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(8);
+pub(crate) const ANSWERS_WITHIN: Duration = Duration::from_secs(8);
 /// It has done what it was told about a container, a network or a volume within this time; measured: 0.1 to 2 s, and more on a
 /// machine that is busy.
 const DOES_WITHIN: Duration = Duration::from_mins(1);
 /// It may take so long until it begins to answer to something that it has to work for, such as an import.
-const WORKS_WITHIN: Duration = Duration::from_mins(10);
+pub(crate) const WORKS_WITHIN: Duration = Duration::from_mins(10);
 
 /// An engine that answers.
 #[derive(Clone, Debug)]
@@ -41,9 +41,7 @@ pub enum EngineError {
         why: String,
     },
     /// The socket is there and not for us.
-    #[error(
-        "{at} may not be used by this user; be root, or in the group that the socket belongs to"
-    )]
+    #[error("{at} may not be used by this user; be root")]
     Forbidden {
         /// Where.
         at: String,
@@ -58,10 +56,19 @@ pub enum EngineError {
     },
 }
 
-/// Where the engine is: where `DOCKER_HOST` says, or at its usual socket.
+/// Where the engine is: where `DOCKER_HOST` says, or at its usual socket. Good from any directory, because the ledger tells it
+/// to whoever recovers.
 #[must_use]
 pub fn address() -> String {
-    std::env::var("DOCKER_HOST").unwrap_or_else(|_| SOCKET.to_owned())
+    whole(std::env::var("DOCKER_HOST").unwrap_or_default())
+}
+
+fn whole(said: String) -> String {
+    if said.is_empty() {
+        return SOCKET.to_owned();
+    }
+    let path = said.strip_prefix("unix://").and_then(|path| std::path::absolute(path).ok());
+    path.map_or(said, |path| format!("unix://{}", path.display()))
 }
 
 impl Engine {
@@ -159,4 +166,19 @@ pub(crate) fn failed(what: &str, error: &Error) -> EngineError {
         other => chain(other),
     };
     EngineError::Failed { what: what.to_owned(), why: why.trim().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_good_from_any_directory() {
+        let here = std::env::current_dir().unwrap();
+        let of = |said: &str| whole(said.to_owned());
+        assert_eq!(of(""), SOCKET);
+        assert_eq!(of("tcp://10.0.0.1:2375"), "tcp://10.0.0.1:2375");
+        assert_eq!(of("unix:///run/docker.sock"), "unix:///run/docker.sock");
+        assert_eq!(of("unix://docker.sock"), format!("unix://{}/docker.sock", here.display()));
+    }
 }

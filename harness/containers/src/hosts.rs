@@ -25,7 +25,7 @@ use drdrill_core::containers::{
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::engine::{self, Engine, EngineError, failed};
 use crate::images;
@@ -213,6 +213,60 @@ impl Hosts {
         let pid = state.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
         Ok(pid.filter(|_| state.running == Some(true)).map(|pid| (full, pid)))
     }
+
+    async fn run_to_its_end(
+        &self,
+        id: &str,
+        user: &str,
+        program: &[String],
+    ) -> Result<Option<Said>, ActionError> {
+        let client = self.engine().await?.client();
+        let name = program.first().map_or("nothing", String::as_str);
+        let doing = format!("run {name} in");
+        let fail = |error: Error| told(&doing, id, &error);
+        let how = ExecConfig {
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            user: Some(user.to_owned()),
+            cmd: Some(program.to_vec()),
+            ..ExecConfig::default()
+        };
+        let exec = match client.create_exec(id, how).await {
+            Ok(exec) => exec.id,
+            // There is none, or it does not run.
+            Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(fail(error)),
+        };
+        let started = client.start_exec(&exec, None).await.map_err(fail)?;
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        if let StartExecResults::Attached { output: mut said, .. } = started {
+            while let Some(piece) = said.next().await {
+                match piece.map_err(fail)? {
+                    LogOutput::StdErr { message } => errors.extend_from_slice(&message),
+                    other => output.extend_from_slice(&other.into_bytes()),
+                }
+            }
+        }
+        let ended = client.inspect_exec(&exec).await.map_err(fail)?;
+        let Some(code) = ended.exit_code else {
+            return Err(ActionError::new(doing, id, "nobody knows how it ended"));
+        };
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Some(Said { code, output: text(output), errors: text(errors) }))
+    }
+
+    async fn log_of(&self, id: &str) -> String {
+        let Ok(engine) = self.engine().await else { return String::new() };
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LAST_LINES).build();
+        let mut lines = Vec::new();
+        let mut logs = engine.questions().logs(id, Some(options));
+        while let Some(Ok(line)) = logs.next().await {
+            lines.push(line.to_string().trim().to_owned());
+        }
+        if lines.is_empty() { "it said nothing".to_owned() } else { lines.join(" | ") }
+    }
 }
 
 #[async_trait]
@@ -296,6 +350,10 @@ impl Containers for Hosts {
             return Err(ActionError::new("start", &spec.host, reason));
         };
         if !is_here(&id, pid) {
+            if self.pid(&name).await?.is_none() {
+                let reason = format!("it ended: {}", self.last_words(&name).await);
+                return Err(ActionError::new("start", &spec.host, reason));
+            }
             let reason = format!(
                 "process {pid}, which the engine names, is none of this machine's in that container; the engine has to run here"
             );
@@ -338,52 +396,16 @@ impl Containers for Hosts {
         user: &str,
         program: &[String],
     ) -> Result<Option<Said>, ActionError> {
-        let client = self.engine().await?.client();
-        let name = program.first().map_or("nothing", String::as_str);
-        let doing = format!("run {name} in");
-        let fail = |error: Error| told(&doing, id, &error);
-        let how = ExecConfig {
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            user: Some(user.to_owned()),
-            cmd: Some(program.to_vec()),
-            ..ExecConfig::default()
-        };
-        let exec = match client.create_exec(id, how).await {
-            Ok(exec) => exec.id,
-            // There is none, or it does not run.
-            Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(fail(error)),
-        };
-        let started = client.start_exec(&exec, None).await.map_err(fail)?;
-        let (mut output, mut errors) = (Vec::new(), Vec::new());
-        if let StartExecResults::Attached { output: mut said, .. } = started {
-            while let Some(piece) = said.next().await {
-                match piece.map_err(fail)? {
-                    LogOutput::StdErr { message } => errors.extend_from_slice(&message),
-                    other => output.extend_from_slice(&other.into_bytes()),
-                }
-            }
-        }
-        let ended = client.inspect_exec(&exec).await.map_err(fail)?;
-        let Some(code) = ended.exit_code else {
-            return Err(ActionError::new(doing, id, "nobody knows how it ended"));
-        };
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ok(Some(Said { code, output: text(output), errors: text(errors) }))
+        let said = timeout(engine::WORKS_WITHIN, self.run_to_its_end(id, user, program)).await;
+        said.unwrap_or_else(|_| {
+            let reason = format!("it has not ended after {:?}", engine::WORKS_WITHIN);
+            Err(ActionError::new("run a program in", id, reason))
+        })
     }
 
     async fn last_words(&self, id: &str) -> String {
-        let Ok(engine) = self.engine().await else { return String::new() };
-        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LAST_LINES).build();
-        let mut lines = Vec::new();
-        let mut logs = engine.questions().logs(id, Some(options));
-        while let Some(Ok(line)) = logs.next().await {
-            lines.push(line.to_string().trim().to_owned());
-        }
-        if lines.is_empty() { "it said nothing".to_owned() } else { lines.join(" | ") }
+        let said = timeout(engine::ANSWERS_WITHIN, self.log_of(id)).await;
+        said.unwrap_or_else(|_| "the engine does not tell what it said".to_owned())
     }
 
     async fn found(&self, run_id: &str) -> Result<Vec<String>, ActionError> {
@@ -415,8 +437,7 @@ impl Containers for Hosts {
     }
 }
 
-/// Whether a process of this machine is in that container, and not another one that has its number. One that has ended by now is
-/// noticed by whoever asks for it next.
+/// Whether a process of this machine is in that container, and not another one that has its number.
 fn is_here(id: &str, pid: i32) -> bool {
     match std::fs::read_to_string(format!("/proc/{pid}/cgroup")) {
         Ok(groups) => !id.is_empty() && groups.contains(id),

@@ -2,6 +2,7 @@
 
 mod faults;
 mod guard;
+mod read_back;
 mod requests;
 mod stages;
 
@@ -127,7 +128,9 @@ pub async fn run(
         Err(error) => {
             // Its undo was written down before it was touched, so half an environment goes away like a whole one.
             let mut not_ready = NotReady::from(error);
-            let _ = drill.environment.down().await;
+            // What hangs is taken back below.
+            let down = drill.environment.down();
+            let _ = tokio::time::timeout(crate::revert::TOTAL_TIMEOUT, down).await;
             not_ready.left = crate::revert::revert_open(&mut ledger, &drill.reverters).await.stuck;
             close(drill, ledger, keeper);
             return Err(not_ready);

@@ -1,19 +1,20 @@
 //! A database that crashes while its host goes on, one that does not answer when it is fenced, and one whose host is killed while
 //! it is rewound.
 
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::hosts::standby::WRITERS;
 use crate::support::docker::docker;
 use crate::support::drill::Drill;
 use crate::support::sandbox::Sandbox;
 use crate::support::wait::{alone, until};
-use crate::support::world::{nothing_is_left, processes};
-use crate::{WRITERS, mark_of, psql, ready};
+use crate::{all_is_gone, marked, psql, ready};
 
 /// A server that ended is started again within a second; a machine that is busy takes longer.
-const BACK: Duration = Duration::from_secs(20);
+const BACK: Duration = Duration::from_mins(1);
 
 /// What a site of an environment that is up says of itself.
 fn site(sandbox: &Sandbox, name: &str) -> Option<Value> {
@@ -36,13 +37,22 @@ fn kept(run: &str, host: &str, round: &str) -> usize {
     psql(run, host, &sql).trim().parse().unwrap()
 }
 
+/// A statement by the very client that the application of the primary site is, in one of its roles.
+fn as_application(run: &str, role: &str, sql: &str) -> Output {
+    let ask = "import json, psycopg2, sys; c = json.load(open('/etc/drdrill.json')); \
+               k = psycopg2.connect(c[sys.argv[1]]).cursor(); k.execute(sys.argv[2]); print(k.fetchall())";
+    let service = format!("drdrill-{run}-primary-service");
+    let words = ["exec", &service, "python3", "-c", ask, role, sql];
+    Command::new("docker").args(words).output().unwrap()
+}
+
 #[test]
 fn a_crash_a_server_that_stands_still_and_a_rewind_that_is_cut_off_lose_nothing() {
     let _alone = alone();
     let sandbox = ready();
     let mut host = Drill::start(sandbox.command("env up docker"));
     host.says("docker is up; clients come to http://");
-    let run = processes(&sandbox.state).into_iter().find_map(|(pid, _)| mark_of(pid)).unwrap();
+    let run = marked(&sandbox);
     let database = format!("drdrill-{run}-primary-database");
     let inside = |script: &str| docker(&["exec", &database, "sh", "-c", script]);
     let before = write(&run, "primary", "before");
@@ -61,6 +71,19 @@ fn a_crash_a_server_that_stands_still_and_a_rewind_that_is_cut_off_lose_nothing(
     let primary = site(&sandbox, "primary").unwrap();
     assert_eq!((&primary["role"], &primary["fenced"]), (&"primary".into(), &true.into()));
     assert!(kept(&run, "dr-database", "before") >= before, "of {before} acknowledged");
+
+    // Its host is lost and returns: it can be read and not written.
+    docker(&["kill", &database]);
+    docker(&["start", &database]);
+    until("it is back, and fenced", BACK, || {
+        let primary = site(&sandbox, "primary")?;
+        (primary["role"] == "primary" && primary["fenced"] == true).then_some(())
+    });
+    let reads = as_application(&run, "reads", "SELECT count(*) FROM entries");
+    assert!(reads.status.success(), "{reads:?}");
+    let writes = as_application(&run, "writes", "SELECT beat(1)");
+    let why = String::from_utf8_lossy(&writes.stderr).into_owned();
+    assert!(!writes.status.success() && why.contains("pg_hba.conf rejects"), "{why}");
 
     // On the way back it is rewound, which takes longer than its host lives.
     inside(
@@ -83,5 +106,5 @@ fn a_crash_a_server_that_stands_still_and_a_rewind_that_is_cut_off_lose_nothing(
     });
     sandbox.run("env down docker").exits(0);
     assert_eq!(host.end().code, Some(0));
-    nothing_is_left(&sandbox);
+    all_is_gone(&sandbox, &run);
 }

@@ -9,11 +9,12 @@ use nix::sys::signal::Signal;
 
 use crate::support::docker::docker;
 use crate::support::drill::Drill;
+use crate::support::engine_at::{EngineAt, Is};
 use crate::support::entries::acknowledged;
 use crate::support::record::record;
 use crate::support::undisturbed::undisturbed;
 use crate::support::wait::until;
-use crate::{all_is_gone, present, ready, run_of};
+use crate::{all_is_gone, all_stays_gone, present, ready, run_of};
 
 /// Time the kernel has to let packets pass again after drdrill was killed, on a machine that is busy with other tests.
 ///
@@ -31,7 +32,7 @@ faults:
   - at: 1s
     inject: { network_partition: { on: dr/database } }
 recovery: { failover: refrain, give_up_after: 1min }
-soak: 15s
+soak: 2s
 ";
 
 /// The network of a container, which stays as long as it is held, also when the container is gone.
@@ -59,8 +60,13 @@ fn the_packets_of_one_database_are_dropped_until_the_undo_and_nobody_elses() {
     undisturbed(|| {
         let sandbox = ready();
         fs::write(sandbox.path("cut.yaml"), DRILL).unwrap();
-        let mut drill = Drill::start(sandbox.command("run cut.yaml --env docker --format json"));
+        let engine = EngineAt::new(&sandbox.path("engine.sock"));
+        let mut command = sandbox.command("run cut.yaml --env docker --format json");
+        command.env("DOCKER_HOST", engine.address());
+        let mut drill = Drill::start(command);
         drill.says("  in effect: ");
+        // The containers stay for as long as this looks into them.
+        engine.becomes(Is::Held);
         let run = run_of(&sandbox);
         let hosts = ["dr-database", "primary-database", "dr-service"];
         let [struck, primary, beside] = hosts.map(|host| Network::of(&run, host));
@@ -69,13 +75,14 @@ fn the_packets_of_one_database_are_dropped_until_the_undo_and_nobody_elses() {
         let missing = present(&run, "primary-database").len() - present(&run, "dr-database").len();
         drill.says("    taken back");
         assert_eq!(struck.ruleset(), "");
-        // It is a copy of everything again, without anybody's doing, while the drill still looks on.
-        until("the copy has what was written meanwhile", Duration::from_secs(12), || {
+        // It is a copy of everything again, without anybody's doing.
+        until("the copy has what was written meanwhile", Duration::from_secs(20), || {
             let whole = present(&run, "dr-database").is_superset(&acknowledged(&sandbox));
             whole.then_some(())
         });
+        engine.becomes(Is::There);
         let outcome = drill.end();
-        all_is_gone(&sandbox);
+        all_is_gone(&sandbox, &run);
         let record = record(&outcome.exits(0));
         assert!(missing > 0, "something was written while nobody reached the copy");
         let fault = &record["faults"][0];
@@ -98,12 +105,13 @@ fn killed_while_packets_are_dropped_nothing_drops_them_any_more() {
         fs::write(sandbox.path("cut.yaml"), DRILL).unwrap();
         let mut drill = Drill::start(sandbox.command("run cut.yaml --env docker"));
         drill.says("  in effect: ");
-        let struck = Network::of(&run_of(&sandbox), "dr-database");
+        let run = run_of(&sandbox);
+        let struck = Network::of(&run, "dr-database");
         assert!(struck.ruleset().contains("drop"));
         drill.signal(Signal::SIGKILL);
         // The container itself goes a moment later; its network stays, because it is held here.
         until("the kernel takes it back", KERNEL, || struck.ruleset().is_empty().then_some(()));
         drill.end();
-        all_is_gone(&sandbox);
+        all_stays_gone(&sandbox, &run);
     });
 }

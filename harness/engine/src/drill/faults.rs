@@ -5,7 +5,7 @@ use std::time::Duration;
 use drdrill_core::action::{Action, Presence, Tag};
 use drdrill_core::event::{Event, Journal};
 use drdrill_core::time::At;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::EFFECT_TIMEOUT;
 use crate::ledger::Ledger;
@@ -25,7 +25,14 @@ pub async fn inject(
     journal: &dyn Journal,
 ) -> Result<(At, At), String> {
     let tag = Tag::new(run_id, ledger.next_id());
-    let undo = fault.plan(&tag).await.map_err(|error| error.to_string())?;
+    // It only looks, so nothing is left of one that is given up.
+    let planned = timeout(EFFECT_TIMEOUT, fault.plan(&tag)).await.map_err(|_| {
+        let (kind, target) = (fault.kind(), fault.target());
+        format!(
+            "{kind} on {target}: what it would strike does not answer within {EFFECT_TIMEOUT:?}"
+        )
+    })?;
+    let undo = planned.map_err(|error| error.to_string())?;
     let id = ledger
         .intend(fault.kind(), &fault.target(), undo.clone())
         .map_err(|error| format!("{error}; the fault was not injected"))?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use drdrill_core::action::Action;
-use drdrill_core::environment::{Role, Side};
+use drdrill_core::environment::Role;
 use drdrill_core::event::{Event, Journal, Milestone, Stage, When};
 use drdrill_core::parts::{RestoreWatch, Sampling, StreamPlan};
 use drdrill_core::scenario::Failover;
@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::guard::{Abort, Guard};
+use super::read_back::read_back;
 use super::{Drill, faults};
 use crate::history::Recorder;
 use crate::ledger::{Intent, LedgerError};
@@ -117,11 +118,8 @@ impl<'a> Stages<'a> {
             let stopped = stop(sampling);
             let aborted = self.note_abort(stopped) || aborted;
             if !aborted {
-                self.rejoin().await;
-            }
-            if !aborted && self.reads_back_at_the_end() {
-                self.journal.record(Event::StageStarted(Stage::Audit));
-                self.read_back(When::AfterFailback).await;
+                let back = self.look_at_the_end().await;
+                self.note_abort(back);
             }
         }
         let stopped = stop(sampling);
@@ -188,8 +186,8 @@ impl<'a> Stages<'a> {
         if scenario.failback.is_none() {
             stop(sampling)?;
         }
-        self.read_back(When::AfterRecovery).await;
-        Ok(())
+        let read = read_back(self.drill, &*self.journal, When::AfterRecovery);
+        self.guard.unless_stopped(read).await
     }
 
     /// A drill without faults ends with its samples, or after the soak time.
@@ -422,18 +420,27 @@ impl<'a> Stages<'a> {
         scenario.failback.is_some() || scenario.recovery.failover == Failover::Refrain
     }
 
-    /// Waits until a standby that was cut off has everything again, where nothing was failed over.
-    async fn rejoin(&self) {
+    /// Waits until a standby that was cut off has everything again, where nothing was failed over, and looks at what each side
+    /// has then.
+    async fn look_at_the_end(&mut self) -> Result<(), Abort> {
         let scenario = &self.drill.scenario;
         let refrained = scenario.recovery.failover == Failover::Refrain;
-        if !refrained || scenario.faults.is_empty() {
-            return;
+        if refrained
+            && !scenario.faults.is_empty()
+            && let Some(recovery) = self.drill.recovery.clone()
+        {
+            let rejoin = recovery.rejoin(self.journal.clone());
+            if let Err(error) = self.guard.unless_stopped(rejoin).await? {
+                let text = format!("the standby did not come back: {error}");
+                self.journal.record(Event::Note { text });
+            }
         }
-        let Some(recovery) = &self.drill.recovery else { return };
-        if let Err(error) = recovery.rejoin(self.journal.clone()).await {
-            let text = format!("the standby did not come back: {error}");
-            self.journal.record(Event::Note { text });
+        if !self.reads_back_at_the_end() {
+            return Ok(());
         }
+        self.journal.record(Event::StageStarted(Stage::Audit));
+        let read = read_back(self.drill, &*self.journal, When::AfterFailback);
+        self.guard.unless_stopped(read).await
     }
 
     async fn note_lag(&self) {
@@ -446,29 +453,6 @@ impl<'a> Stages<'a> {
             {
                 self.journal.record(Event::ReplicationLag { site, lag_ms: status.lag_ms });
             }
-        }
-    }
-
-    /// Reads every write of the drill back from each side.
-    async fn read_back(&self, when: When) {
-        let Some(audit) = self.drill.environment.audit() else { return };
-        let serving = self.drill.recovery.as_ref().map(|recovery| recovery.serving_site());
-        let of_site = |name| Side { authoritative: serving.as_ref() == Some(&name), name };
-        let of_sites = || self.drill.environment.sites().into_iter().map(of_site).collect();
-        for side in audit.sides().unwrap_or_else(of_sites) {
-            let Side { name: site, authoritative } = side;
-            let started = self.journal.now();
-            self.journal.record(match audit.read_all(&site).await {
-                Ok(found) => Event::WritesFound {
-                    authoritative,
-                    service: audit.service(),
-                    site,
-                    when,
-                    started,
-                    found,
-                },
-                Err(error) => Event::WritesUnreadable { site, when, error: error.to_string() },
-            });
         }
     }
 

@@ -172,6 +172,15 @@ struct Addresses {
 }
 
 impl Lab {
+    /// Refuses hosts whose data nobody but root could remove.
+    fn may_remove_their_data(&self) -> Result<(), ActionError> {
+        if nix::unistd::geteuid().is_root() {
+            return Ok(());
+        }
+        let reason = "their databases belong to a user of the image, and only root can remove them; run drdrill as root";
+        Err(ActionError::new("start the hosts of", &self.shared.name, reason))
+    }
+
     /// The lab of `inventory`, whose provider is `spec`, for one run: its files go below `run_dir`, its processes are
     /// subcommands of `program`, its addresses follow from `seed`.
     ///
@@ -357,12 +366,18 @@ impl Environment for Lab {
 
     async fn is_ready(&self) -> Result<(), ActionError> {
         match self.shared.hosts() {
-            Some(hosts) => hosts.engine.image().await.map(drop),
+            Some(hosts) => {
+                self.may_remove_their_data()?;
+                hosts.engine.image().await.map(drop)
+            }
             None => Ok(()),
         }
     }
 
     async fn up(&self) -> Result<(), ActionError> {
+        if self.shared.hosts().is_some() {
+            self.may_remove_their_data()?;
+        }
         self.shared.up().await
     }
 

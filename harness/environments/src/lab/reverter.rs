@@ -84,16 +84,19 @@ impl LabReverter {
     async fn remove_containers(&self, lab: &LabUndo) -> Result<(), ActionError> {
         let (containers, run_id) = ((self.find_engine)(lab.engine.clone()), &lab.run_id);
         let began = Instant::now();
-        let mut nothing_since = began;
+        let (mut nothing_since, mut settled) = (began, SETTLED);
         loop {
+            let asked = Instant::now();
             let removed = containers.remove(run_id).await;
             let left = match removed {
                 Ok(()) => containers.found(run_id).await.map(|found| !found.is_empty()),
                 Err(error) => Err(error),
             };
             let now = Instant::now();
+            // An engine that is slow to answer is slow to make what it was asked for, too.
+            settled = settled.max((now - asked) * 10).min(REMOVED_WITHIN);
             match left {
-                Ok(false) if now - nothing_since >= SETTLED => return Ok(()),
+                Ok(false) if now - nothing_since >= settled => return Ok(()),
                 Ok(false) => {}
                 // Whoever called looks at what is left.
                 Ok(true) if now - began >= REMOVED_WITHIN => return Ok(()),

@@ -6,9 +6,10 @@ use std::time::Duration;
 use drdrill_core::action::ActionError;
 use drdrill_core::environment::ProcessIdentity;
 use drdrill_core::inventory::{Planted, SiteName};
+use futures_util::future::join_all;
 use serde_json::json;
 
-use super::containers::CONTAINERS;
+use super::containers::{CONTAINERS, DATABASE};
 use super::node::Node;
 use super::peers::PeerAddresses;
 use super::units::{Unit, meant, not_in_stand_by, units};
@@ -293,15 +294,28 @@ impl Shared {
         let mut running = self.running.lock().await;
         let site = running.sites.entry(name.to_owned()).or_default();
         site.bury().await?;
-        for &component in self.components() {
-            let held = component == BACKUP && self.volumes().held.contains(name);
-            if held || site.runs(&node_name(name, component)) {
-                continue;
+        let held = self.volumes().held.contains(name);
+        let is_meant = |component: &str| !(held && component == BACKUP);
+        let missing = self
+            .components()
+            .iter()
+            .copied()
+            .filter(|component| is_meant(component) && !site.runs(&node_name(name, component)));
+        let missing: Vec<&str> = missing.collect();
+        if let Some(hosts) = self.hosts() {
+            // The database first: the others would end without it. One after the other takes seconds.
+            let (first, others): (Vec<&str>, Vec<&str>) =
+                missing.into_iter().partition(|component| *component == DATABASE);
+            for group in [first, others] {
+                let started = group.into_iter().map(|one| self.start_host(hosts, name, one));
+                let (nodes, failed): (Vec<_>, Vec<_>) =
+                    join_all(started).await.into_iter().partition(Result::is_ok);
+                site.nodes.extend(nodes.into_iter().flatten());
+                failed.into_iter().try_for_each(|failed| failed.map(drop))?;
             }
-            if let Some(hosts) = self.hosts() {
-                site.nodes.push(self.start_host(hosts, name, component).await?);
-                continue;
-            }
+            return Ok(());
+        }
+        for component in missing {
             let (direct, auth) = (&addresses.direct, &addresses.auth);
             let node = match component {
                 // Its role is in its database; this one only fills an empty one, which a lost site does not have.
