@@ -81,7 +81,14 @@ impl Store {
             saved_in: self.dir.path().join("saved"),
         };
         let access = Arc::new(Clients(self.path()));
-        DataFault { harm, tables: vec![table], access, containers: None, planned: Mutex::default() }
+        DataFault {
+            harm,
+            tables: vec![table],
+            access,
+            replicated: false,
+            containers: None,
+            planned: Mutex::default(),
+        }
     }
 }
 

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod postgres {
+    mod copies;
+}
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -28,13 +32,15 @@ const ROWS: u32 = 100;
 #[derive(Debug)]
 struct Host {
     dir: TempDir,
+    /// The container that does not run.
+    absent: Mutex<&'static str>,
 }
 
 impl Host {
     fn new() -> Arc<Self> {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let host = Self { dir };
+        let host = Self { dir, absent: Mutex::default() };
         let made = host.program(&["initdb", "-A", "trust", "--no-sync", "-D"], &host.path("data"));
         assert!(made.status.success(), "{made:?}");
         let settings = format!(
@@ -92,13 +98,23 @@ impl Host {
         self.psql("SELECT e FROM entries e ORDER BY lsn")
     }
 
-    fn fault(self: &Arc<Self>, harm: Harm) -> DataFault {
-        let server = PostgresPlace {
+    fn stop(&self) {
+        let words = ["pg_ctl", "-w", "-m", "immediate", "stop", "-D"];
+        let stopped = self.program(&words, &self.path("data"));
+        assert!(stopped.status.success(), "{stopped:?}");
+    }
+
+    fn place(&self) -> PostgresPlace {
+        PostgresPlace {
             container: "one".to_owned(),
             volume: self.path("data").display().to_string(),
             sockets: self.dir.path().display().to_string(),
             database: "postgres".to_owned(),
-        };
+        }
+    }
+
+    fn fault(self: &Arc<Self>, harm: Harm) -> DataFault {
+        let server = self.place();
         let saved_at = self.path("saved").display().to_string();
         let table = DataTable {
             site: "one".to_owned(),
@@ -110,7 +126,7 @@ impl Host {
         };
         let (tables, access) = (vec![table], Arc::new(Clients(self.clone())));
         let containers = Some(self.clone() as Arc<dyn Containers>);
-        DataFault { harm, tables, access, containers, planned: Mutex::default() }
+        DataFault { harm, tables, access, replicated: false, containers, planned: Mutex::default() }
     }
 
     fn reverter(self: &Arc<Self>) -> DataReverter {
@@ -149,7 +165,7 @@ impl Containers for Host {
         _: &str,
         program: &[String],
     ) -> Result<Option<Said>, ActionError> {
-        Ok((id == "one").then(|| run(program)))
+        Ok((id != *self.absent.lock().unwrap()).then(|| run(program)))
     }
     async fn image(&self) -> Result<String, ActionError> {
         Ok(String::new())

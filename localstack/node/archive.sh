@@ -4,4 +4,6 @@ from=$1 to=$2 name=$3
 if [ -e "$to/$name" ]; then
     exec cmp -s "$from" "$to/$name"
 fi
-cp "$from" "$to/.$name.new" && sync "$to/.$name.new" && mv "$to/.$name.new" "$to/$name" && sync "$to"
+# One that outlived its server may still be at it.
+new=$to/.$name.$$.new
+cp "$from" "$new" && sync "$new" && mv "$new" "$to/$name" && sync "$to"

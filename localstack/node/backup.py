@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import psycopg2
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from web import end_when_asked, log
 
@@ -23,6 +24,7 @@ ADDED_TO = ("entries", "changes")
 # Seconds between two looks at the clock, and at whether a database decides that did not.
 POLL = 0.25
 LOOK = 1.0
+TAKEN_WITHIN = 60
 
 
 def number_of(lsn):
@@ -48,6 +50,10 @@ class Agent:
     def __init__(self, config):
         self.config = config
         self.interval = config["interval_ms"] / 1000
+        # A password is none of the words of a program, which everybody can read.
+        said = parse_dsn(config["database"])
+        self.environment = {**os.environ, "PGPASSWORD": said.pop("password")}
+        self.database = make_dsn(**said)
         for left in BACKUPS.glob(".new-*"):
             shutil.rmtree(left)
 
@@ -74,8 +80,13 @@ class Agent:
         name = f"full-{int(began * 1000):015}"
         new = BACKUPS / f".new-{name}"
         # What it needs of the log is archived when it is done.
-        words = [BIN / "pg_basebackup", "-D", new, "-d", self.config["database"], "-Ft", "-X", "none", "-c", "fast"]
-        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
+        words = [BIN / "pg_basebackup", "-D", new, "-d", self.database, "-Ft", "-X", "none", "-c", "fast"]
+        words = list(map(str, words))
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, check=False, env=self.environment, timeout=TAKEN_WITHIN)
+        except subprocess.TimeoutExpired as error:
+            shutil.rmtree(new, ignore_errors=True)
+            raise OSError(f"pg_basebackup has not ended after {TAKEN_WITHIN} s: is the log archived?") from error
         if done.returncode:
             shutil.rmtree(new, ignore_errors=True)
             raise OSError(f"pg_basebackup: {done.stderr.strip()[-600:]}")

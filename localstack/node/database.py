@@ -6,6 +6,7 @@ fenced, so that it decides nothing before it is told its role.
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -30,11 +31,18 @@ COMPLETE = VOLUME / "complete"
 RESTORED = VOLUME / "restored"
 # Of this site, and not on its volume.
 ARCHIVE = Path("/backups/wal")
+# What the server says.
+SAID = VOLUME / "server.log"
 # Where faults have the server keep what they take.
 SAVED = Path("/saved")
 SOCKETS = "/tmp"
 PORT = 5432
 STARTED_WITHIN = 60
+# Who asks for the last of the log waits longer than this.
+ANSWERS_WITHIN = 30
+# A standby that has begun to follow is told by then that its source has not the log any more.
+FOLLOWS_WITHIN = 5
+NOT_THERE = "has already been removed"
 STOPPED_WITHIN = 10
 PROMOTED_WITHIN = 20
 # Who asks for a fence waits 5 s: it is asked for first, then the server is ended, and waited for until it is there again.
@@ -49,7 +57,7 @@ listen_addresses = '*'
 unix_socket_directories = '/tmp'
 max_connections = 80
 shared_buffers = 32MB
-wal_keep_size = 256MB
+wal_keep_size = 1GB
 wal_log_hints = on
 hot_standby = on
 restart_after_crash = off
@@ -84,10 +92,12 @@ REWINDS = (
 )
 
 
-def run(*command, quiet=False):
-    """Runs a program of PostgreSQL as its user; returns what it said."""
+def run(*command, quiet=False, password=None):
+    """Runs a program of PostgreSQL as its user; returns what it said. A password is none of its words, which everybody can read."""
     words = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *map(str, command)]
     environment = {"PATH": f"{BIN}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": str(VOLUME)}
+    if password:
+        environment["PGPASSWORD"] = password
     done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd="/", check=False)
     said = (done.stdout + done.stderr).strip()
     if done.returncode and not quiet:
@@ -200,10 +210,10 @@ class Server:
         self.reload()
 
     def start(self):
-        command = ("-D", CLUSTER, "-l", VOLUME / "server.log", "-w", "-t", STARTED_WITHIN, "start")
+        command = ("-D", CLUSTER, "-l", SAID, "-w", "-t", STARTED_WITHIN, "start")
         code, said = run(BIN / "pg_ctl", *command, quiet=True)
         if code:
-            tail = (VOLUME / "server.log").read_text(errors="replace").splitlines()[-5:]
+            tail = SAID.read_text(errors="replace").splitlines()[-5:]
             raise Refused(500, f"the server does not start: {said}; {' | '.join(tail)}")
 
     def stop(self):
@@ -284,7 +294,7 @@ class Server:
         self.put_down()
         self.let_in(clients=False)
         # It comes back whether that is waited for or not.
-        run(BIN / "pg_ctl", "-D", CLUSTER, "-l", VOLUME / "server.log", "-W", "start")
+        run(BIN / "pg_ctl", "-D", CLUSTER, "-l", SAID, "-W", "start")
         give_up = time.monotonic() + BACK_WITHIN
         while not self.answers() and time.monotonic() < give_up:
             time.sleep(0.02)
@@ -389,20 +399,38 @@ class Server:
             run("cp", "-a", "--reflink=auto", CLUSTER, aside)
         self.remember(target)
         self.rewind_or_copy()
-        self.let_in(clients=True)
-        self.start()
+        self.start_following(target)
 
     def turn_to(self, target):
         """Follows somebody else from where it is; where their histories do not fit, from where they do."""
         self.remember(target)
-        self.ask(f"ALTER SYSTEM SET primary_conninfo = {quoted(self.conninfo())}", database="postgres")
+        self.ask(f"ALTER SYSTEM SET primary_conninfo = {quoted(self.source())}", database="postgres")
         self.reload()
         give_up = time.monotonic() + 3
         while not self.follows(target):
             if time.monotonic() > give_up:
                 self.stop()
                 self.rewind_or_copy()
+                self.start_following(target)
+                return
+            time.sleep(0.05)
+
+    def start_following(self, target):
+        """Where the source has not the log any more that this would go on from, all of it is copied."""
+        said_before = SAID.stat().st_size if SAID.exists() else 0
+        self.let_in(clients=True)
+        self.start()
+        give_up = time.monotonic() + FOLLOWS_WITHIN
+        while not self.follows(target):
+            if NOT_THERE.encode() in SAID.read_bytes()[said_before:]:
+                log(f"what this would go on from {NOT_THERE} at the source; all of it is copied")
+                self.stop()
+                self.copy_source()
+                self.let_in(clients=True)
                 self.start()
+                return
+            if time.monotonic() > give_up:
+                # It goes on trying: whoever waits for it sees that.
                 return
             time.sleep(0.05)
 
@@ -410,12 +438,13 @@ class Server:
         if not COMPLETE.exists():
             self.copy_source()
             return
-        source = f"{self.conninfo()} dbname=postgres"
+        source, password = f"{self.conninfo()} dbname=postgres", self.replicator()
         # Until its first checkpoint a server that was promoted looks as if it had no history of its own.
-        run(BIN / "psql", "-X", "-c", "CHECKPOINT", source)
+        run(BIN / "psql", "-X", "-c", "CHECKPOINT", source, password=password)
         # One that was rewound and is not told that it is a standby would go on by itself, and nobody would see that it did.
         COMPLETE.unlink()
-        code, said = run(BIN / "pg_rewind", "-D", CLUSTER, "--source-server", source, "--no-sync", quiet=True)
+        words = ("-D", CLUSTER, "--source-server", source, "--no-sync")
+        code, said = run(BIN / "pg_rewind", *words, quiet=True, password=password)
         if code:
             log(f"pg_rewind: {said}")
             self.copy_source()
@@ -424,18 +453,39 @@ class Server:
 
     def copy_source(self):
         shutil.rmtree(CLUSTER, ignore_errors=True)
-        run(BIN / "pg_basebackup", "-D", CLUSTER, "-d", self.conninfo(), "-X", "stream", "-c", "fast", "--no-sync")
+        words = ("-D", CLUSTER, "-d", self.conninfo(), "-X", "stream", "-c", "fast", "--no-sync")
+        run(BIN / "pg_basebackup", *words, password=self.replicator())
         self.be_standby()
 
     def be_standby(self):
-        self.write("postgresql.auto.conf", f"primary_conninfo = {quoted(self.conninfo())}\n")
+        self.discard_newer()
+        self.write("postgresql.auto.conf", f"primary_conninfo = {quoted(self.source())}\n")
         self.write("standby.signal", "")
         COMPLETE.touch()
 
+    def discard_newer(self):
+        """Puts aside what this site has archived of histories that its source does not know: their numbers are given again, and
+        the archive takes no second history of a number."""
+        words = ("-X", "-At", "-c", "IDENTIFY_SYSTEM", f"{self.conninfo()} replication=1")
+        _, said = run(BIN / "psql", *words, password=self.replicator())
+        known = int(said.split("|")[1])
+        aside = ARCHIVE / f"aside-{int(time.time() * 1000)}"
+        for path in ARCHIVE.iterdir():
+            number = re.match("[0-9A-F]{8}", path.name)
+            if number and int(number[0], 16) > known:
+                aside.mkdir(exist_ok=True)
+                path.rename(aside / path.name)
+
+    def replicator(self):
+        return self.config["passwords"]["replicator"]
+
     def conninfo(self):
         host, _, port = self.told["source"].rpartition(":")
-        password = self.config["passwords"]["replicator"]
-        return f"host={host} port={port} user=replicator password={password} application_name={self.config['site']} connect_timeout=2"
+        return f"host={host} port={port} user=replicator application_name={self.config['site']} connect_timeout=2"
+
+    def source(self):
+        """With what the server needs to get in."""
+        return f"{self.conninfo()} password={self.replicator()}"
 
     def remember(self, target):
         self.told = {"source": target["source"], "leader_url": target["leader_url"]}
@@ -481,7 +531,8 @@ class Server:
         }
 
     def hand_over_log(self):
-        """What was written is archived now, and not when a segment is full or its time is over."""
+        """What was written is archived now, and not when a segment is full or its time is over. One that was ended to fence it
+        has all of that on its disk."""
         if not self.in_recovery():
             self.ask("SELECT pg_switch_wal()", database="postgres")
 
@@ -543,6 +594,11 @@ class Server:
         if request.method != "POST" or request.path not in steps:
             raise Refused(404, "no such page")
         body = request.json()
+        if request.path == "/log":
+            # One that was ended to fence it answers when it is there again.
+            give_up = time.monotonic() + ANSWERS_WITHIN
+            while not self.answers() and time.monotonic() < give_up:
+                time.sleep(0.05)
         with self.lock:
             steps[request.path](body)
         if request.path == "/fence" and not self.answers():

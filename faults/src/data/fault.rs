@@ -27,6 +27,9 @@ pub struct DataFault {
     pub tables: Vec<DataTable>,
     /// How clients read.
     pub access: Arc<dyn DataAccess>,
+    /// Whether what follows a server is to be seen struck, too. Replication carries it there either way, and so the undo looks
+    /// there either way.
+    pub replicated: bool,
     /// The container engine, for data of servers in containers.
     pub containers: Option<Arc<dyn Containers>>,
     /// What was planned and seen.
@@ -131,10 +134,15 @@ impl DataFault {
             (servers, planned.struck.first().map_or(0, |saved| saved.rows.len()))
         };
         let mut looks = Vec::new();
-        for server in &servers {
+        for server in servers.iter().take(self.looks_at()) {
             looks.push((server.still_struck(self.engine()?).await?, all));
         }
         Ok(looks)
+    }
+
+    /// At how many servers rows are to be seen struck.
+    const fn looks_at(&self) -> usize {
+        if self.replicated { usize::MAX } else { 1 }
     }
 
     /// Where rows are looked at, a name each.
@@ -142,7 +150,8 @@ impl DataFault {
         if let Ok(Some(_)) = self.servers() {
             let undo = self.planned().undo.clone();
             let servers = undo.map(|undo| undo.servers).unwrap_or_default();
-            return servers.into_iter().map(|one| one.server.container).collect();
+            let servers = servers.into_iter().take(self.looks_at());
+            return servers.map(|one| one.server.container).collect();
         }
         self.tables.iter().map(|table| table.site.clone()).collect()
     }
@@ -226,6 +235,7 @@ impl Action for DataFault {
         let mut sites: Vec<&str> = self.tables.iter().map(|table| table.site.as_str()).collect();
         if let Some(DataPlace::Postgres { followers, .. }) =
             self.tables.first().map(|table| &table.place)
+            && self.replicated
             && !followers.is_empty()
         {
             sites.push("what replicates from it");

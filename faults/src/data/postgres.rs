@@ -17,6 +17,8 @@ use super::saved::{Cell, MOST_BYTES, Saved, SavedRow};
 const LINES: &str = r"WITH (FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02')";
 /// How long others may hold the table.
 const LOCKED_WITHIN: &str = "5s";
+/// A session that was ended may take so long until it is gone.
+const ENDED_WITHIN_MS: u32 = 5000;
 
 /// What the ledger knows of a server whose rows were struck.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -84,6 +86,21 @@ impl Client<'_> {
     /// What tells the volume that the server has now from any other; `None` where it does not run.
     async fn identity(&self) -> Result<Option<String>, ActionError> {
         self.run(&["stat", "-c", "%d:%i", &self.server.volume]).await
+    }
+
+    /// Ends what a strike or an undo of `tag` has left going on here when it was given up; whether the server follows another
+    /// one then.
+    async fn ends(&self, tag: &str) -> Result<bool, ActionError> {
+        let name = literal(tag);
+        let sql = format!(
+            "SELECT pg_is_in_recovery(), (SELECT bool_and(pg_terminate_backend(pid, {ENDED_WITHIN_MS})) FROM pg_stat_activity
+               WHERE application_name = {name} AND pid <> pg_backend_pid()) IS FALSE"
+        );
+        let said = self.ask(&sql).await?;
+        if said.ends_with("|t") {
+            return Err(self.error("end what still strikes rows of", "it does not end"));
+        }
+        Ok(said.starts_with('t'))
     }
 
     /// Whether it has what another server has, and nobody can change it here.
@@ -227,7 +244,8 @@ impl StruckServer {
             ("", "")
         };
         format!(
-            "SET lock_timeout = '{LOCKED_WITHIN}'; BEGIN; LOCK TABLE {table} IN {lock} MODE;
+            "SET lock_timeout = '{LOCKED_WITHIN}'; SET synchronous_commit = local; SET application_name = {};
+             BEGIN; LOCK TABLE {table} IN {lock} MODE;
              CREATE TEMP TABLE struck ON COMMIT DROP AS {}
                SELECT to_jsonb(chosen.whole) AS row, (chosen.whole).{key}::text AS key, {old}::text AS before,
                  {became} AS became
@@ -236,7 +254,9 @@ impl StruckServer {
                {which} ORDER BY place;
              COPY (SELECT to_jsonb(struck) FROM pg_temp.struck) TO PROGRAM {save} {LINES};
              {strike}; COMMIT",
-            keys.0, keys.1
+            literal(seed),
+            keys.0,
+            keys.1
         )
     }
 
@@ -299,30 +319,37 @@ impl StruckServer {
 
     /// Whether what was struck is still there to be put right: not where the server does not run, has another volume, or
     /// has what another one has.
-    async fn is_here(&self, client: &Client<'_>) -> Result<bool, ActionError> {
-        Ok(client.identity().await?.as_ref() == Some(&self.identity) && !client.follows().await?)
+    async fn is_here(&self, client: &Client<'_>, tag: &str) -> Result<bool, ActionError> {
+        Ok(client.identity().await?.as_ref() == Some(&self.identity) && !client.ends(tag).await?)
     }
 
     /// Puts back what still is as the fault left it, and nothing else.
-    pub(super) async fn put_back(&self, containers: &dyn Containers) -> Result<(), ActionError> {
+    pub(super) async fn put_back(
+        &self,
+        containers: &dyn Containers,
+        tag: &str,
+    ) -> Result<(), ActionError> {
         let client = self.client(containers);
-        if !self.is_here(&client).await? || self.still_struck(containers).await? == 0 {
+        if !self.is_here(&client, tag).await? || self.still_struck(containers).await? == 0 {
             return Ok(());
         }
         let (table, key, value) = (quoted(&self.table), quoted(&self.key), quoted(&self.value));
         let lines = self.lines();
-        let name = literal(&table);
+        let (name, tag) = (literal(&table), literal(tag));
         let sql = format!(
-            "SET search_path = public;
+            "SET lock_timeout = '{LOCKED_WITHIN}'; SET synchronous_commit = local; SET application_name = {tag};
+             SET search_path = public;
              UPDATE {table} t SET {value} = saved->>'before' FROM {lines}
                WHERE t.{key}::text = saved->>'key' AND t.{value} = saved->>'became';
              INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, saved->'row')).* FROM {lines}
                WHERE saved->>'became' IS NULL ON CONFLICT DO NOTHING;
-             DO $$ DECLARE counted name; BEGIN
-               FOR counted IN SELECT attname FROM pg_attribute WHERE attrelid = {name}::regclass AND attnum > 0
+             DO $$ DECLARE counted record; BEGIN
+               FOR counted IN SELECT attname, pg_get_serial_sequence({name}, attname) AS numbers FROM pg_attribute
+                   WHERE attrelid = {name}::regclass AND attnum > 0
                    AND pg_get_serial_sequence({name}, attname) IS NOT NULL LOOP
-                 EXECUTE format('SELECT setval(pg_get_serial_sequence(%L, %L), max(%I)) FROM {table}',
-                   {name}, counted, counted);
+                 -- Never backwards: others have numbers that are in no row yet.
+                 EXECUTE format('SELECT setval(%L, greatest((SELECT max(%I) FROM {table}), last_value)) FROM %s',
+                   counted.numbers, counted.attname, counted.numbers);
                END LOOP; END $$"
         );
         let schema = self.schema();
@@ -338,8 +365,9 @@ impl StruckServer {
     pub(super) async fn residue(
         &self,
         containers: &dyn Containers,
+        tag: &str,
     ) -> Result<Option<String>, ActionError> {
-        if !self.is_here(&self.client(containers)).await? {
+        if !self.is_here(&self.client(containers), tag).await? {
             return Ok(None);
         }
         let still = self.still_struck(containers).await?;

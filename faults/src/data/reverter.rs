@@ -124,17 +124,22 @@ impl Reverter for DataReverter {
 
     async fn revert(&self, node: &str, params: &Value) -> Result<(), ActionError> {
         let undo = parse(node, params)?;
+        // One that cannot be asked keeps none of the others from being put right.
+        let mut done = Ok(());
         for server in &undo.servers {
-            server.put_back(&*self.engine(node, undo.engine.as_deref())?).await?;
+            let engine = self.engine(node, undo.engine.as_deref())?;
+            done = done.and(server.put_back(&*engine, &undo.tag).await);
         }
-        each(("put back", node), undo, StruckFile::put_back).await.map(drop)
+        done.and(each(("put back", node), undo, StruckFile::put_back).await.map(drop))
     }
 
     async fn residue(&self, node: &str, params: &Value) -> Result<Vec<String>, ActionError> {
         let undo = parse(node, params)?;
         let mut left = Vec::new();
         for server in &undo.servers {
-            left.extend(server.residue(&*self.engine(node, undo.engine.as_deref())?).await?);
+            left.extend(
+                server.residue(&*self.engine(node, undo.engine.as_deref())?, &undo.tag).await?,
+            );
         }
         left.extend(
             each(("look at", node), undo, StruckFile::residue).await?.into_iter().flatten(),

@@ -64,6 +64,7 @@ pub(crate) fn rows(kind: &str, path: &str, saved_in: &str) -> Arc<dyn Action> {
         harm,
         tables: vec![table],
         access,
+        replicated: false,
         containers: None,
         planned: Mutex::default(),
     })

@@ -168,20 +168,24 @@ fn data_fault(
     let credentials = harm == data::Harm::Revoke;
     let access = if credentials { environment.credentials() } else { environment.data() };
     let access = access.ok_or_else(lacks)?;
-    let mut table = access.table(on).ok_or_else(lacks)?;
+    let table = access.table(on).ok_or_else(lacks)?;
     let planned = Mutex::default();
-    if let DataPlace::Postgres { followers, .. } = &mut table.place {
-        // Replication carries it on whether that is asked for or not; looked at is what is asked for.
-        if !replicated {
-            followers.clear();
-        }
+    if let DataPlace::Postgres { .. } = table.place {
         let (tables, containers) = (vec![table], Some(Arc::new(Hosts::default()) as _));
-        return Ok(Arc::new(data::DataFault { harm, tables, access, containers, planned }));
+        return Ok(Arc::new(data::DataFault {
+            harm,
+            tables,
+            access,
+            replicated,
+            containers,
+            planned,
+        }));
     }
     let mut tables = vec![table];
     let others = environment.sites().into_iter().filter(|site| replicated && site != on);
     tables.extend(others.filter_map(|site| access.table(&site)));
-    Ok(Arc::new(data::DataFault { harm, tables, access, containers: None, planned }))
+    let containers = None;
+    Ok(Arc::new(data::DataFault { harm, tables, access, replicated, containers, planned }))
 }
 
 /// A site with the entrance of its region: its network and its processes.

@@ -148,7 +148,7 @@ impl RestoreControl for Shared {
             return Ok(());
         }
         let url = format!("http://{}/log", self.site(site)?.proxied.admin);
-        self.http.text(Method::POST, &url, None, Some(&json!({}))).await.map(drop)
+        self.orders.text(Method::POST, &url, None, Some(&json!({}))).await.map(drop)
     }
 
     async fn hold_backups(&self, site: &str) -> Result<(), ActionError> {
