@@ -20,6 +20,10 @@ pub(super) struct Secrets {
     pub(super) worker: Secret,
     /// Of the lab's user.
     pub(super) password: Secret,
+    /// By which programs come to the database of their site, where that is a server.
+    pub(super) application: Secret,
+    /// By which such a database is copied and backed up.
+    pub(super) replicator: Secret,
 }
 
 /// What is in force now, and what was before.
@@ -45,7 +49,13 @@ impl Secrets {
             Secret::new(format!("{:032x}", rand::random::<u128>()))
                 .map_err(|error| ActionError::new("make a secret for", "the lab", error))
         };
-        Ok(Self { token: secret()?, worker: secret()?, password: secret()? })
+        Ok(Self {
+            token: secret()?,
+            worker: secret()?,
+            password: secret()?,
+            application: secret()?,
+            replicator: secret()?,
+        })
     }
 }
 
@@ -127,14 +137,14 @@ impl Shared {
     pub(super) async fn renew(&self, site: &str) -> Result<String, ActionError> {
         let addresses = self.site(site)?;
         let (service, admin) = (&addresses.direct.http, &addresses.proxied.admin);
-        let new = self.secrets();
+        let (new, before) = (self.secrets(), self.secrets_before());
         let user = json!({ "name": USER, "password": new.password.expose() });
         let url = format!("http://{admin}/password");
         self.http.text(Method::POST, &url, None, Some(&user)).await?;
         let token = self.log_in(service).await?;
         let landmark = format!("http://{service}/entries/{LANDMARK}");
         self.http.text(Method::GET, &landmark, Some(&token), None::<&Value>).await?;
-        let Some(before) = self.secrets_before() else {
+        let Some(before) = before else {
             return Ok("a new password; there were no others before".to_owned());
         };
         let (login, claim) =
@@ -151,9 +161,20 @@ impl Shared {
                 return Err(ActionError::new("renew the credentials of", site, why));
             }
         }
-        Ok("the new password and a token for it are let in; the old password, the old token and the old one of the \
-            workers are refused"
-            .to_owned())
+        let mut refused = "the old password, the old token and the old one of the workers".to_owned();
+        if self.hosts().is_some() {
+            self.roles_are_refused(admin, &before).await?;
+            refused.push_str(", and the old ones of the database's roles,");
+        }
+        Ok(format!("the new password and a token for it are let in; {refused} are refused"))
+    }
+
+    /// The database lets nobody in with the passwords that its roles had.
+    async fn roles_are_refused(&self, admin: &str, before: &Secrets) -> Result<(), ActionError> {
+        let (application, replicator) = (before.application.expose(), before.replicator.expose());
+        let roles = json!({ "app": application, "reader": application, "replicator": replicator });
+        let url = format!("http://{admin}/refused");
+        self.http.text(Method::POST, &url, None, Some(&roles)).await.map(drop)
     }
 }
 

@@ -175,4 +175,22 @@ impl ProcessControl for RegionProcesses {
     fn known(&self, site: &str) -> Vec<KnownProcess> {
         self.0.known(site)
     }
+
+    async fn remains(&self, site: &str) -> Result<Vec<String>, ActionError> {
+        let Some(hosts) = self.0.hosts() else { return Ok(Vec::new()) };
+        let mut there = Vec::new();
+        for container in hosts.containers_of(site) {
+            if hosts.engine.is_there(&container).await? {
+                there.push(format!("container {container}"));
+            }
+        }
+        Ok(there)
+    }
+
+    async fn clear_away(&self, site: &str) -> Result<(), ActionError> {
+        match self.0.hosts() {
+            Some(hosts) => hosts.discard_all_of(site).await,
+            None => Ok(()),
+        }
+    }
 }

@@ -201,7 +201,7 @@ impl Lab {
                 program: program.to_owned(),
                 run_id: run_id.to_owned(),
                 dir,
-                hosts: hosts.transpose()?,
+                hosts,
             },
             seed,
             make_links: tools.make_links,
@@ -215,11 +215,6 @@ impl Lab {
             addresses: std::sync::OnceLock::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
-    }
-
-    /// Itself, where it has a store of credentials that can be struck and made anew: that of files of its own kind.
-    fn with_files(&self) -> Option<Arc<Shared>> {
-        self.shared.hosts().is_none().then(|| self.shared.clone())
     }
 }
 
@@ -320,6 +315,7 @@ impl Environment for Lab {
         if self.shared.hosts().is_some() {
             powers.extend([Power::Data, Power::Backups, Power::Regions, Power::Partition]);
             powers.extend([Power::Replication, Power::Workloads, Power::Network]);
+            powers.extend([Power::Credentials, Power::Destruction]);
             return powers;
         }
         if self.shared.spec.zones.is_some() {
@@ -461,11 +457,11 @@ impl Environment for Lab {
     }
 
     fn credentials(&self) -> Option<Arc<dyn DataAccess>> {
-        self.with_files().map(|shared| Arc::new(Users(shared)) as _)
+        Some(Arc::new(Users(self.shared.clone())))
     }
 
     fn intruder(&self) -> Option<Arc<dyn Intruder>> {
-        self.with_files().map(|shared| shared as _)
+        Some(self.shared.clone())
     }
 
     fn restore_control(&self) -> Option<Arc<dyn RestoreControl>> {
