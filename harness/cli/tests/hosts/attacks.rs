@@ -81,7 +81,8 @@ fn from_backups_alone_both_sites_are_built_anew_and_lost_is_what_a_select_misses
 }
 
 /// Reads the credentials that a site was started with.
-const CREDENTIALS: &str = "import json; c = json.load(open('/etc/drdrill.json')); print(json.dumps(c))";
+const CREDENTIALS: &str =
+    "import json; c = json.load(open('/etc/drdrill.json')); print(json.dumps(c))";
 
 /// What opens a site: the key of its tokens, what its workers present, the user's password, and how its database is reached.
 #[derive(Clone, Debug, Eq, PartialEq)]

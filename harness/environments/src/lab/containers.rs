@@ -88,11 +88,7 @@ pub(super) struct ContainerHosts {
 }
 
 impl ContainerHosts {
-    pub(super) fn new(
-        engine: Arc<dyn Containers>,
-        run_id: &str,
-        dir: &Path,
-    ) -> Self {
+    pub(super) fn new(engine: Arc<dyn Containers>, run_id: &str, dir: &Path) -> Self {
         Self {
             engine,
             run_id: run_id.to_owned(),
@@ -226,7 +222,8 @@ impl ContainerHosts {
     /// The engine's names for the containers of a site that were started so far, that of its region's entrance among them.
     pub(super) fn containers_of(&self, site: &str) -> Vec<String> {
         let names = self.names();
-        let of_site = names.iter().filter(|(host, _)| host.split_once('/').is_some_and(|of| of.0 == site));
+        let of_site =
+            names.iter().filter(|(host, _)| host.split_once('/').is_some_and(|of| of.0 == site));
         of_site.map(|(_, container)| container.clone()).collect()
     }
 
@@ -239,7 +236,8 @@ impl ContainerHosts {
             discards.spawn(async move { engine.discard(&container).await });
         }
         while let Some(discarded) = discards.join_next().await {
-            discarded.map_err(|error| ActionError::new("remove the containers of", site, error))??;
+            discarded
+                .map_err(|error| ActionError::new("remove the containers of", site, error))??;
         }
         Ok(())
     }

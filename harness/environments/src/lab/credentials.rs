@@ -161,7 +161,8 @@ impl Shared {
                 return Err(ActionError::new("renew the credentials of", site, why));
             }
         }
-        let mut refused = "the old password, the old token and the old one of the workers".to_owned();
+        let mut refused =
+            "the old password, the old token and the old one of the workers".to_owned();
         if self.hosts().is_some() {
             self.roles_are_refused(admin, &before).await?;
             refused.push_str(", and the old ones of the database's roles,");

@@ -197,12 +197,7 @@ impl Lab {
             name: inventory.environment.clone(),
             services: inventory.services.clone(),
             spec: spec.clone(),
-            starter: Starter {
-                program: program.to_owned(),
-                run_id: run_id.to_owned(),
-                dir,
-                hosts,
-            },
+            starter: Starter { program: program.to_owned(), run_id: run_id.to_owned(), dir, hosts },
             seed,
             make_links: tools.make_links,
             open_archive: tools.open_archive,
