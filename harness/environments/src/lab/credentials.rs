@@ -152,7 +152,13 @@ impl Shared {
         let old = [
             ("password", Method::POST, &login, None, Some(login_as(&before.password))),
             ("token", Method::GET, &landmark, Some(self.login()?), None),
-            ("token of a worker", Method::POST, &claim, Some(before.worker), Some(json!({}))),
+            (
+                "token of a worker",
+                Method::POST,
+                &claim,
+                Some(before.worker.clone()),
+                Some(json!({})),
+            ),
         ];
         for (what, method, url, token, body) in old {
             let (status, text) = self.http.send(method, url, token.as_ref(), body.as_ref()).await?;
