@@ -141,14 +141,14 @@ impl Action for SiteDestruction {
         let moved = planned.await.map_err(|error| self.error(error))?;
         let moved = moved.map_err(|error| self.error(error))?;
         let site = SiteUndo::of(&self.network, &processes).await?;
-        *self.planned() = Planned { moved: moved.clone(), ..Planned::default() };
+        let cleared = self.processes.remains(&self.network.site).await?;
+        *self.planned() = Planned { moved: moved.clone(), cleared, ..Planned::default() };
         Ok(DestructionUndo { site, moved }.into_undo(&self.network.site))
     }
 
     async fn apply(&self, _: &Tag) -> Result<(), ActionError> {
         let site = &self.network.site;
         self.planned().killed = self.alive().await?;
-        self.planned().cleared = self.processes.remains(site).await?;
         for process in &self.processes.processes(site).await? {
             drdrill_process::kill(process)
                 .map_err(|error| ActionError::new("kill", &process.node, error))?;
@@ -158,8 +158,9 @@ impl Action for SiteDestruction {
         while !self.alive().await?.is_empty() {
             sleep(LOOK_AGAIN).await;
         }
-        self.processes.clear_away(site).await?;
-        self.take_away().await
+        self.take_away().await?;
+        // Last, because it takes the longest: nothing of this is seen from where clients stand.
+        self.processes.clear_away(site).await
     }
 
     async fn observe(&self, _: &Tag) -> Result<Presence, ActionError> {

@@ -227,6 +227,25 @@ impl ContainerHosts {
         of_site.map(|(_, container)| container.clone()).collect()
     }
 
+    /// Those of them that are there, whether they run or not, in words.
+    pub(super) async fn remains_of(&self, site: &str) -> Result<Vec<String>, ActionError> {
+        let mut looks = JoinSet::new();
+        for container in self.containers_of(site) {
+            let engine = self.engine.clone();
+            looks.spawn(async move {
+                let there = engine.is_there(&container).await?;
+                Ok::<_, ActionError>(there.then(|| format!("container {container}")))
+            });
+        }
+        let mut there = Vec::new();
+        while let Some(looked) = looks.join_next().await {
+            let looked = looked.map_err(|error| ActionError::new("look for", site, error))?;
+            there.extend(looked?);
+        }
+        there.sort();
+        Ok(there)
+    }
+
     /// Removes the containers of a site, whether they run or not. They are made again when its hosts are started.
     pub(super) async fn discard_all_of(&self, site: &str) -> Result<(), ActionError> {
         // All at once: one after the other takes seconds.
@@ -415,6 +434,24 @@ impl Shared {
         };
         let name = node_name(site, component);
         hosts.start_program(&name, component, config, Vec::new(), port).await
+    }
+
+    /// Starts those hosts of a site that are `wanted`, the database first; the others at once, as one after the other takes seconds.
+    pub(super) async fn start_wanted(
+        &self,
+        hosts: &ContainerHosts,
+        site: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Node>, ActionError> {
+        let start = async |component: &str| match wanted(component) {
+            true => self.start_host(hosts, site, component).await.map(Some),
+            false => Ok(None),
+        };
+        let [database, others @ ..] = CONTAINERS;
+        let database = start(database).await?;
+        let [a, b, c, d] = others.map(&start);
+        let (a, b, c, d) = tokio::join!(a, b, c, d);
+        Ok([database, a?, b?, c?, d?].into_iter().flatten().collect())
     }
 
     /// The backups of a site, which are not on its volumes.

@@ -177,14 +177,10 @@ impl ProcessControl for RegionProcesses {
     }
 
     async fn remains(&self, site: &str) -> Result<Vec<String>, ActionError> {
-        let Some(hosts) = self.0.hosts() else { return Ok(Vec::new()) };
-        let mut there = Vec::new();
-        for container in hosts.containers_of(site) {
-            if hosts.engine.is_there(&container).await? {
-                there.push(format!("container {container}"));
-            }
+        match self.0.hosts() {
+            Some(hosts) => hosts.remains_of(site).await,
+            None => Ok(Vec::new()),
         }
-        Ok(there)
     }
 
     async fn clear_away(&self, site: &str) -> Result<(), ActionError> {

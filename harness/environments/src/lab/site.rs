@@ -293,13 +293,17 @@ impl Shared {
         let mut running = self.running.lock().await;
         let site = running.sites.entry(name.to_owned()).or_default();
         site.bury().await?;
+        let held = self.volumes().held.contains(name);
+        let wanted = |site: &Site, component: &str| {
+            !(held && component == BACKUP || site.runs(&node_name(name, component)))
+        };
+        if let Some(hosts) = self.hosts() {
+            let started = self.start_wanted(hosts, name, |one| wanted(site, one)).await?;
+            site.nodes.extend(started);
+            return Ok(());
+        }
         for &component in self.components() {
-            let held = component == BACKUP && self.volumes().held.contains(name);
-            if held || site.runs(&node_name(name, component)) {
-                continue;
-            }
-            if let Some(hosts) = self.hosts() {
-                site.nodes.push(self.start_host(hosts, name, component).await?);
+            if !wanted(site, component) {
                 continue;
             }
             let (direct, auth) = (&addresses.direct, &addresses.auth);
