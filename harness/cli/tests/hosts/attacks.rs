@@ -183,13 +183,12 @@ fn after_an_attack_all_is_there_again_and_what_was_stolen_opens_nothing() {
         nothing_is_lost(&record, &sandbox, &present);
         let rpo = &record["services"][0]["rpo"];
         assert_eq!((rpo["target_ms"].as_f64(), rpo["verdict"].as_str()), (Some(0.0), Some("pass")));
+        // The newest that is clean may be one that was taken between the faults.
         let walked = detail(&record, "verify the backups");
+        let used = walked.split(" is clean").next().unwrap();
         let cut = record["faults"][1]["proof"].as_str().unwrap();
-        let cut: Vec<&str> =
-            cut.split("; ").map(|one| one.split(" is unusable").next().unwrap()).collect();
-        assert_eq!(cut.len(), 2, "{cut:?}");
-        assert!(cut.iter().all(|name| walked.contains(&format!("{name}: "))), "{cut:?}: {walked}");
+        assert!(cut.matches(" is unusable").count() == 2 && !cut.contains(used), "{cut}: {walked}");
         let refused = detail(&record, "let nobody in with the old ones");
-        assert!(refused.contains("the database's roles, are refused"), "{refused}");
+        assert!(refused.contains("the database's roles are refused"), "{refused}");
     });
 }

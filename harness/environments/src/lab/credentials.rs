@@ -137,14 +137,14 @@ impl Shared {
     pub(super) async fn renew(&self, site: &str) -> Result<String, ActionError> {
         let addresses = self.site(site)?;
         let (service, admin) = (&addresses.direct.http, &addresses.proxied.admin);
-        let (new, before) = (self.secrets(), self.secrets_before());
+        let new = self.secrets();
         let user = json!({ "name": USER, "password": new.password.expose() });
         let url = format!("http://{admin}/password");
         self.http.text(Method::POST, &url, None, Some(&user)).await?;
         let token = self.log_in(service).await?;
         let landmark = format!("http://{service}/entries/{LANDMARK}");
         self.http.text(Method::GET, &landmark, Some(&token), None::<&Value>).await?;
-        let Some(before) = before else {
+        let Some(before) = self.secrets_before() else {
             return Ok("a new password; there were no others before".to_owned());
         };
         let (login, claim) =
@@ -167,13 +167,13 @@ impl Shared {
                 return Err(ActionError::new("renew the credentials of", site, why));
             }
         }
-        let mut refused =
-            "the old password, the old token and the old one of the workers".to_owned();
-        if self.hosts().is_some() {
+        let old = if self.hosts().is_some() {
             self.roles_are_refused(admin, &before).await?;
-            refused.push_str(", and the old ones of the database's roles,");
-        }
-        Ok(format!("the new password and a token for it are let in; {refused} are refused"))
+            "the old password, the old token, the old one of the workers and the old ones of the database's roles"
+        } else {
+            "the old password, the old token and the old one of the workers"
+        };
+        Ok(format!("the new password and a token for it are let in; {old} are refused"))
     }
 
     /// The database lets nobody in with the passwords that its roles had.
