@@ -184,6 +184,9 @@ impl Containers for Host {
     async fn kill(&self, _: &str) -> Result<(), ActionError> {
         Ok(())
     }
+    async fn is_there(&self, id: &str) -> Result<bool, ActionError> {
+        Ok(id == "one")
+    }
     async fn discard(&self, _: &str) -> Result<(), ActionError> {
         Ok(())
     }

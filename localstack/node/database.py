@@ -181,6 +181,15 @@ class Server:
                 raise Refused(500, "there is no data, and nobody to follow")
             self.copy_source()
         self.start_again(clients=self.is_standby())
+        if RESTORED.exists():
+            # Its roles have the passwords of the day of the backup, which may be those that were stolen.
+            for role, password in self.roles():
+                self.ask(f"ALTER ROLE {role} PASSWORD {quoted(password)}", kind="local")
+
+    def roles(self):
+        """Who is let in over the network, and by which password."""
+        passwords = self.config["passwords"]
+        return [("app", passwords["app"]), ("reader", passwords["app"]), ("replicator", passwords["replicator"])]
 
     def create(self):
         size = f"--wal-segsize={SEGMENT_MIB}"
@@ -191,19 +200,15 @@ class Server:
         self.let_in(clients=False)
         self.start()
         self.ask("CREATE DATABASE store", database="postgres")
-        passwords = self.config["passwords"]
-        for role in ("app", "reader"):
-            self.ask(f"CREATE ROLE {role} LOGIN PASSWORD {quoted(passwords['app'])}")
-        self.ask(f"CREATE ROLE replicator LOGIN REPLICATION PASSWORD {quoted(passwords['replicator'])}")
+        for role, password in self.roles():
+            self.ask(f"CREATE ROLE {role} LOGIN PASSWORD {quoted(password)}")
+        self.ask("ALTER ROLE replicator REPLICATION")
         self.ask("GRANT pg_checkpoint TO replicator")
         for function in REWINDS:
             self.ask(f"GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO replicator", database="postgres")
         self.ask("CREATE EXTENSION amcheck; CREATE EXTENSION pgcrypto")
         self.ask(Path(__file__).with_name("schema.sql").read_text(encoding="utf-8"))
-        user = self.config["user"]
-        salt = secrets.token_hex(16)
-        values = (user["name"], salt, user["iterations"], password_hash(user["password"], salt, user["iterations"]))
-        self.ask("INSERT INTO users VALUES (%s, %s, %s, %s)", values)
+        self.set_password(self.config["user"])
         self.wait_for(self.config["synchronous"])
         COMPLETE.touch()
         self.let_in(clients=True)
@@ -530,6 +535,28 @@ class Server:
             "conflicts": 0,
         }
 
+    # Credentials.
+
+    def set_password(self, user):
+        """The user's password is this one from now on."""
+        salt, iterations = secrets.token_hex(16), self.config["user"]["iterations"]
+        values = (user["name"], salt, iterations, password_hash(user["password"], salt, iterations))
+        sql = """INSERT INTO users VALUES (%s, %s, %s, %s) ON CONFLICT (name)
+                 DO UPDATE SET salt = excluded.salt, iterations = excluded.iterations, hash = excluded.hash"""
+        self.ask(sql, values, kind="local")
+
+    @staticmethod
+    def are_refused(passwords):
+        """Nobody comes in with these passwords of roles: it is tried."""
+        for role, password in passwords.items():
+            try:
+                psycopg2.connect(host="127.0.0.1", port=PORT, dbname="store", user=role, password=password, connect_timeout=2).close()
+            except psycopg2.OperationalError as error:
+                if "password authentication failed" in str(error):
+                    continue
+                raise Refused(503, f"{role}: {error}".strip()) from error
+            raise Refused(409, f"the old password of {role} is let in")
+
     def hand_over_log(self):
         """What was written is archived now, and not when a segment is full or its time is over. One that was ended to fence it
         has all of that on its disk."""
@@ -590,6 +617,8 @@ class Server:
             "/promote": lambda body: self.promote(body["epoch"]),
             "/follow": self.follow,
             "/synchronous": lambda body: self.wait_for(body["standbys"]),
+            "/password": self.set_password,
+            "/refused": self.are_refused,
         }
         if request.method != "POST" or request.path not in steps:
             raise Refused(404, "no such page")

@@ -57,12 +57,15 @@ def points(place):
     """All of them, newest first."""
     names = {path.stem for ending in ("tar", "json") for path in place.glob(f"full-*.{ending}")}
     found = []
+    later = None
     for name in sorted(names, reverse=True):
         files = [f"{name}.{ending}" for ending in ("tar", "manifest", "json") if (place / f"{name}.{ending}").exists()]
         point = {"name": name, "full": f"{name}.tar", "files": files, "described": None, "wrong": None}
         try:
             said = described(place, name)
             point["described"] = {key: said[key] for key in ("taken_at_ms", "bytes", "position")}
+            point["files"] += log_of(place, said, later)
+            later = said
         except Wrong as wrong:
             point["wrong"] = str(wrong)
         found.append(point)
@@ -72,6 +75,18 @@ def points(place):
 def segment(place, timeline, number):
     start = number * SEGMENT
     return place / "wal" / f"{timeline:08X}{start >> 32:08X}{(start & 0xFFFFFFFF) // SEGMENT:08X}"
+
+
+def log_of(place, said, later):
+    """Segments of the log that go on from a backup, up to where a later one begins."""
+    first, until = (number_of(one["start"]) // SEGMENT if one else None for one in (said, later))
+    found = []
+    for path in sorted((place / "wal").glob("?" * 24)):
+        timeline, high, low = (int(path.name[part : part + 8], 16) for part in (0, 8, 16))
+        number = high * ((1 << 32) // SEGMENT) + low
+        if timeline == said["timeline"] and first <= number and (until is None or number < until):
+            found.append(f"wal/{path.name}")
+    return found
 
 
 def newest(place):

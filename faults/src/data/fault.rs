@@ -59,6 +59,8 @@ pub struct Planned {
     keys: Vec<Cell>,
     undo: Option<DataUndo>,
     struck: Vec<Saved>,
+    /// What a client saw of it.
+    seen: Option<String>,
     /// What was seen when it first was in effect.
     proof: Option<String>,
 }
@@ -294,7 +296,7 @@ impl Action for DataFault {
         let (tag, servers) = (tag.as_str().to_owned(), Vec::new());
         let undo = DataUndo { tag, files: files.collect(), servers, engine: None };
         let told = undo.clone().into_undo(&self.target());
-        *self.planned() = Planned { keys, undo: Some(undo), struck: Vec::new(), proof: None };
+        *self.planned() = Planned { keys, undo: Some(undo), ..Planned::default() };
         Ok(told)
     }
 
@@ -334,6 +336,16 @@ impl Action for DataFault {
         if let Some(proof) = self.planned().proof.clone() {
             return Ok(Presence::InEffect { proof });
         }
+        // First, and once: who restores may cut clients off as soon as they notice, while servers are still being asked.
+        let seen = self.planned().seen.clone();
+        let seen = match seen {
+            Some(seen) => seen,
+            None => match self.look_as_a_client().await? {
+                Err(detail) => return Ok(Presence::Absent { detail }),
+                Ok(seen) => seen,
+            },
+        };
+        self.planned().seen = Some(seen.clone());
         let mut proof = Vec::new();
         for (place, (still, all)) in self.looked_at().iter().zip(self.look_at_data().await?) {
             if still < all || all == 0 {
@@ -347,14 +359,9 @@ impl Action for DataFault {
             };
             proof.push(format!("{all} rows of {place} are {what} in the database"));
         }
-        match self.look_as_a_client().await? {
-            Err(detail) => Ok(Presence::Absent { detail }),
-            Ok(seen) => {
-                proof.push(seen);
-                let proof = proof.join("; ");
-                self.planned().proof = Some(proof.clone());
-                Ok(Presence::InEffect { proof })
-            }
-        }
+        proof.push(seen);
+        let proof = proof.join("; ");
+        self.planned().proof = Some(proof.clone());
+        Ok(Presence::InEffect { proof })
     }
 }

@@ -19,7 +19,8 @@ use crate::site_reverter::SiteUndo;
 /// Time between two looks at whether processes that were killed are gone. The caller bounds the wait.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// Every process of a site is killed, its network goes dark, and its directories are gone.
+/// Every process of a site is killed, with the container it is in where it is in one, its network goes dark, and its
+/// directories are gone.
 #[derive(Debug)]
 pub struct SiteDestruction {
     /// The network of the site.
@@ -40,6 +41,8 @@ pub struct Planned {
     moved: Vec<Moved>,
     /// The processes that were killed, for people.
     killed: Vec<String>,
+    /// What they were in, and that is gone with them.
+    cleared: Vec<String>,
     /// What was seen when it first was in effect.
     proof: Option<String>,
 }
@@ -138,13 +141,15 @@ impl Action for SiteDestruction {
         let moved = planned.await.map_err(|error| self.error(error))?;
         let moved = moved.map_err(|error| self.error(error))?;
         let site = SiteUndo::of(&self.network, &processes).await?;
-        *self.planned() = Planned { moved: moved.clone(), ..Planned::default() };
+        let cleared = self.processes.remains(&self.network.site).await?;
+        *self.planned() = Planned { moved: moved.clone(), cleared, ..Planned::default() };
         Ok(DestructionUndo { site, moved }.into_undo(&self.network.site))
     }
 
     async fn apply(&self, _: &Tag) -> Result<(), ActionError> {
+        let site = &self.network.site;
         self.planned().killed = self.alive().await?;
-        for process in &self.processes.processes(&self.network.site).await? {
+        for process in &self.processes.processes(site).await? {
             drdrill_process::kill(process)
                 .map_err(|error| ActionError::new("kill", &process.node, error))?;
         }
@@ -153,7 +158,9 @@ impl Action for SiteDestruction {
         while !self.alive().await?.is_empty() {
             sleep(LOOK_AGAIN).await;
         }
-        self.take_away().await
+        self.take_away().await?;
+        // Last, because it takes the longest: nothing of this is seen from where clients stand.
+        self.processes.clear_away(site).await
     }
 
     async fn observe(&self, _: &Tag) -> Result<Presence, ActionError> {
@@ -165,6 +172,10 @@ impl Action for SiteDestruction {
         if !alive.is_empty() {
             return Ok(Presence::Absent { detail: format!("still alive: {}", alive.join(", ")) });
         }
+        let remains = self.processes.remains(&self.network.site).await?;
+        if !remains.is_empty() {
+            return Ok(Presence::Absent { detail: format!("still there: {}", remains.join(", ")) });
+        }
         let gone = self.directories(Moved::is_gone).await?;
         let moved = self.planned().moved.clone();
         let paths: Vec<String> =
@@ -174,8 +185,9 @@ impl Action for SiteDestruction {
         }
         Ok(match self.network.look().await? {
             Presence::InEffect { proof } => {
-                let killed = self.planned().killed.join(", ");
-                let proof = format!("gone: {killed}; nothing is at {}; {proof}", paths.join(", "));
+                let Planned { killed, cleared, .. } = self.planned().clone();
+                let gone = [killed, cleared].concat().join(", ");
+                let proof = format!("gone: {gone}; nothing is at {}; {proof}", paths.join(", "));
                 self.planned().proof = Some(proof.clone());
                 Presence::InEffect { proof }
             }

@@ -381,6 +381,15 @@ impl Containers for Hosts {
         Ok(())
     }
 
+    async fn is_there(&self, id: &str) -> Result<bool, ActionError> {
+        let client = self.engine().await?.questions();
+        match client.inspect_container(id, None).await {
+            Ok(_) => Ok(true),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
+            Err(error) => Err(told("look at the container", id, &error)),
+        }
+    }
+
     async fn discard(&self, id: &str) -> Result<(), ActionError> {
         let client = self.engine().await?.client();
         let by_force = RemoveContainerOptionsBuilder::new().force(true).v(false).build();

@@ -136,6 +136,11 @@ pub trait Containers: fmt::Debug + Send + Sync {
     /// # Errors
     /// When it is still there.
     async fn kill(&self, id: &str) -> Result<(), ActionError>;
+    /// Whether there is such a container, running or not.
+    ///
+    /// # Errors
+    /// When the engine cannot tell.
+    async fn is_there(&self, id: &str) -> Result<bool, ActionError>;
     /// Removes a container, so that the next of its name may have other volumes; its volumes stay.
     ///
     /// # Errors

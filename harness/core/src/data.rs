@@ -1,7 +1,7 @@
 //! Data of a system under drill: the tables that drdrill may damage, and how a client reads them.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,13 @@ pub enum Reading {
 pub trait DataAccess: fmt::Debug + Send + Sync {
     /// The table that a site serves now; `None` where there is no such site.
     fn table(&self, site: &str) -> Option<DataTable>;
+    /// The directory of this machine that all data of a site is in now; `None` where there is none.
+    fn directory(&self, site: &str) -> Option<PathBuf> {
+        match self.table(site)?.place {
+            DataPlace::File(path) => path.parent().map(Path::to_owned),
+            DataPlace::Postgres { .. } => None,
+        }
+    }
     /// Reads a row as a client of that very site does.
     async fn read(&self, site: &str, key: &str) -> Result<Reading, ActionError>;
 }

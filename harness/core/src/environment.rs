@@ -249,6 +249,20 @@ pub trait ProcessControl: fmt::Debug + Send + Sync {
     async fn processes(&self, site: &str) -> Result<Vec<ProcessIdentity>, ActionError>;
     /// All processes of a site, whether they run or not.
     fn known(&self, site: &str) -> Vec<KnownProcess>;
+    /// What the processes of a site are in or leave behind when they end, such as containers, a name each. Most leave nothing.
+    ///
+    /// # Errors
+    /// When nobody can tell.
+    async fn remains(&self, _site: &str) -> Result<Vec<String>, ActionError> {
+        Ok(Vec::new())
+    }
+    /// Removes all of that; what still runs in it is killed.
+    ///
+    /// # Errors
+    /// When something stays.
+    async fn clear_away(&self, _site: &str) -> Result<(), ActionError> {
+        Ok(())
+    }
 }
 
 /// The links of a site, and where a client reaches the site.

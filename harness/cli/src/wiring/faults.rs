@@ -207,11 +207,10 @@ fn destruction(
 ) -> Result<SiteDestruction, ActionError> {
     let (network, processes) = region(&fault.on, environment)?;
     let lacks = |what: Power| ActionError::new("destroy", &*fault.on, what.word());
-    let table = environment.data().and_then(|data| data.table(&fault.on));
-    let table = table.ok_or_else(|| lacks(Power::Data))?;
-    let DataPlace::File(data) = &table.place else { return Err(lacks(Power::Destruction)) };
-    let data = data.parent().ok_or_else(|| lacks(Power::Data))?;
-    let mut directories = vec![data.to_owned()];
+    let access = environment.data().ok_or_else(|| lacks(Power::Data))?;
+    let table = access.table(&fault.on).ok_or_else(|| lacks(Power::Data))?;
+    let data = access.directory(&fault.on).ok_or_else(|| lacks(Power::Destruction))?;
+    let mut directories = vec![data];
     if fault.backups {
         let control = environment.restore_control().ok_or_else(|| lacks(Power::Backups))?;
         directories.push(PathBuf::from(control.archive(&fault.on)?.place()));

@@ -13,9 +13,9 @@ use crate::support::undisturbed::undisturbed;
 use crate::{acknowledged_before_the_fault, all_is_gone, psql, ready, run_of};
 
 /// Rows of a database that are not what was written.
-const CHANGED: &str = "SELECT count(*) FROM entries WHERE encode(sha256(convert_to(value, 'UTF8')), 'hex') <> checksum";
+pub(crate) const CHANGED: &str = "SELECT count(*) FROM entries WHERE encode(sha256(convert_to(value, 'UTF8')), 'hex') <> checksum";
 /// The databases of both sites.
-const DATABASES: [&str; 2] = ["primary-database", "dr-database"];
+pub(crate) const DATABASES: [&str; 2] = ["primary-database", "dr-database"];
 
 /// Runs a drill that restores, asks both databases while the fault is in effect and again when its end is near; returns the
 /// record, and the writes that both have at the end.
@@ -58,7 +58,7 @@ fn restored(
 /// Every write that was acknowledged is in both databases, and so says the record; only what was under way while they were
 /// asked is left out.
 #[track_caller]
-fn nothing_is_lost(record: &Value, sandbox: &Sandbox, present: &[BTreeSet<u64>; 2]) {
+pub(crate) fn nothing_is_lost(record: &Value, sandbox: &Sandbox, present: &[BTreeSet<u64>; 2]) {
     let until = present.iter().map(|present| *present.last().unwrap()).min().unwrap() - 10;
     let mut acknowledged = acknowledged(sandbox);
     acknowledged.retain(|sequence| *sequence <= until);
@@ -72,7 +72,7 @@ fn nothing_is_lost(record: &Value, sandbox: &Sandbox, present: &[BTreeSet<u64>; 
 }
 
 /// What a step of the record says.
-fn detail(record: &Value, name: &str) -> String {
+pub(crate) fn detail(record: &Value, name: &str) -> String {
     let steps = record["steps"].as_array().unwrap();
     let step = steps.iter().find(|step| step["name"] == name).unwrap();
     step["detail"].as_str().unwrap().to_owned()

@@ -24,6 +24,7 @@ use drdrill_core::inventory::SiteName;
 use drdrill_core::secret::Secret;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
 use super::archive::PostgresArchive;
@@ -84,31 +85,18 @@ pub(super) struct ContainerHosts {
     networks: OnceLock<BTreeMap<String, ContainerNetwork>>,
     /// The first process of each host that was started, as this machine numbers it.
     first_processes: Mutex<BTreeMap<String, i32>>,
-    /// Of the database's users.
-    application: Secret,
-    replicator: Secret,
 }
 
 impl ContainerHosts {
-    pub(super) fn new(
-        engine: Arc<dyn Containers>,
-        run_id: &str,
-        dir: &Path,
-    ) -> Result<Self, ActionError> {
-        let secret = || {
-            Secret::new(format!("{:032x}", rand::random::<u128>()))
-                .map_err(|error| ActionError::new("make a secret for", "the databases", error))
-        };
-        Ok(Self {
+    pub(super) fn new(engine: Arc<dyn Containers>, run_id: &str, dir: &Path) -> Self {
+        Self {
             engine,
             run_id: run_id.to_owned(),
             dir: dir.to_owned(),
             names: Mutex::default(),
             networks: OnceLock::new(),
             first_processes: Mutex::default(),
-            application: secret()?,
-            replicator: secret()?,
-        })
+        }
     }
 
     /// Makes the networks; returns the address at which the proxies listen.
@@ -231,6 +219,48 @@ impl ContainerHosts {
         self.names().get(&node_name(site, DATABASE)).cloned()
     }
 
+    /// The engine's names for the containers of a site that were started so far, that of its region's entrance among them.
+    pub(super) fn containers_of(&self, site: &str) -> Vec<String> {
+        let names = self.names();
+        let of_site =
+            names.iter().filter(|(host, _)| host.split_once('/').is_some_and(|of| of.0 == site));
+        of_site.map(|(_, container)| container.clone()).collect()
+    }
+
+    /// Those of them that are there, whether they run or not, in words.
+    pub(super) async fn remains_of(&self, site: &str) -> Result<Vec<String>, ActionError> {
+        let mut looks = JoinSet::new();
+        for container in self.containers_of(site) {
+            let engine = self.engine.clone();
+            looks.spawn(async move {
+                let there = engine.is_there(&container).await?;
+                Ok::<_, ActionError>(there.then(|| format!("container {container}")))
+            });
+        }
+        let mut there = Vec::new();
+        while let Some(looked) = looks.join_next().await {
+            let looked = looked.map_err(|error| ActionError::new("look for", site, error))?;
+            there.extend(looked?);
+        }
+        there.sort();
+        Ok(there)
+    }
+
+    /// Removes the containers of a site, whether they run or not. They are made again when its hosts are started.
+    pub(super) async fn discard_all_of(&self, site: &str) -> Result<(), ActionError> {
+        // All at once: one after the other takes seconds.
+        let mut discards = JoinSet::new();
+        for container in self.containers_of(site) {
+            let engine = self.engine.clone();
+            discards.spawn(async move { engine.discard(&container).await });
+        }
+        while let Some(discarded) = discards.join_next().await {
+            discarded
+                .map_err(|error| ActionError::new("remove the containers of", site, error))??;
+        }
+        Ok(())
+    }
+
     /// Where what is restored is made.
     pub(super) fn restores(&self) -> PathBuf {
         self.dir.join("restores")
@@ -275,18 +305,18 @@ impl ContainerHosts {
     }
 
     /// How who takes backups of a site reaches its database.
-    fn replication_of(&self, site: &str) -> Result<String, ActionError> {
+    fn replication_of(&self, site: &str, password: &Secret) -> Result<String, ActionError> {
         let (_, address) = self.address(&node_name(site, DATABASE))?;
-        let password = self.replicator.expose();
+        let password = password.expose();
         Ok(format!(
             "host={address} port={POSTGRESQL} user=replicator password={password} connect_timeout=2"
         ))
     }
 
     /// What a program of a site needs to ask its database.
-    fn database(&self, site: &str, role: &str) -> Result<String, ActionError> {
+    fn database(&self, site: &str, role: &str, password: &Secret) -> Result<String, ActionError> {
         let (_, address) = self.address(&node_name(site, DATABASE))?;
-        let password = self.application.expose();
+        let password = password.expose();
         Ok(format!(
             "host={address} port={POSTGRESQL} dbname=store user={role} password={password} application_name={site}"
         ))
@@ -341,8 +371,8 @@ impl Shared {
                 "iterations": PASSWORD_ITERATIONS,
             },
             "passwords": {
-                "app": hosts.application.expose(),
-                "replicator": hosts.replicator.expose(),
+                "app": secrets.application.expose(),
+                "replicator": secrets.replicator.expose(),
             },
         });
         let volume = self.volume(site);
@@ -364,8 +394,8 @@ impl Shared {
             SERVICE => {
                 let config = json!({
                     "site": site,
-                    "reads": hosts.database(site, "reader")?,
-                    "writes": hosts.database(site, "app")?,
+                    "reads": hosts.database(site, "reader", &secrets.application)?,
+                    "writes": hosts.database(site, "app", &secrets.application)?,
                     "admin_url": format!("http://{}", addresses.admin),
                     "auth_url": format!("http://{auth}"),
                     "token_secret": secrets.token.expose(),
@@ -376,7 +406,7 @@ impl Shared {
             }
             AUTH => {
                 let config = json!({
-                    "database": hosts.database(site, "reader")?,
+                    "database": hosts.database(site, "reader", &secrets.application)?,
                     "token_secret": secrets.token.expose(),
                     "token_lifetime_ms": whole_millis(LOGIN_LIFETIME),
                 });
@@ -392,7 +422,7 @@ impl Shared {
             BACKUP => {
                 let config = json!({
                     "site": site,
-                    "database": hosts.replication_of(site)?,
+                    "database": hosts.replication_of(site, &secrets.replicator)?,
                     "keep": BACKUPS_KEPT,
                     "interval_ms": whole_millis(self.spec.backup_interval.0),
                 });

@@ -20,6 +20,10 @@ pub(super) struct Secrets {
     pub(super) worker: Secret,
     /// Of the lab's user.
     pub(super) password: Secret,
+    /// By which programs come to the database of their site, where that is a server.
+    pub(super) application: Secret,
+    /// By which such a database is copied and backed up.
+    pub(super) replicator: Secret,
 }
 
 /// What is in force now, and what was before.
@@ -45,7 +49,13 @@ impl Secrets {
             Secret::new(format!("{:032x}", rand::random::<u128>()))
                 .map_err(|error| ActionError::new("make a secret for", "the lab", error))
         };
-        Ok(Self { token: secret()?, worker: secret()?, password: secret()? })
+        Ok(Self {
+            token: secret()?,
+            worker: secret()?,
+            password: secret()?,
+            application: secret()?,
+            replicator: secret()?,
+        })
     }
 }
 
@@ -142,7 +152,13 @@ impl Shared {
         let old = [
             ("password", Method::POST, &login, None, Some(login_as(&before.password))),
             ("token", Method::GET, &landmark, Some(self.login()?), None),
-            ("token of a worker", Method::POST, &claim, Some(before.worker), Some(json!({}))),
+            (
+                "token of a worker",
+                Method::POST,
+                &claim,
+                Some(before.worker.clone()),
+                Some(json!({})),
+            ),
         ];
         for (what, method, url, token, body) in old {
             let (status, text) = self.http.send(method, url, token.as_ref(), body.as_ref()).await?;
@@ -151,9 +167,21 @@ impl Shared {
                 return Err(ActionError::new("renew the credentials of", site, why));
             }
         }
-        Ok("the new password and a token for it are let in; the old password, the old token and the old one of the \
-            workers are refused"
-            .to_owned())
+        let old = if self.hosts().is_some() {
+            self.roles_are_refused(admin, &before).await?;
+            "the old password, the old token, the old one of the workers and the old ones of the database's roles"
+        } else {
+            "the old password, the old token and the old one of the workers"
+        };
+        Ok(format!("the new password and a token for it are let in; {old} are refused"))
+    }
+
+    /// The database lets nobody in with the passwords that its roles had.
+    async fn roles_are_refused(&self, admin: &str, before: &Secrets) -> Result<(), ActionError> {
+        let (application, replicator) = (before.application.expose(), before.replicator.expose());
+        let roles = json!({ "app": application, "reader": application, "replicator": replicator });
+        let url = format!("http://{admin}/refused");
+        self.http.text(Method::POST, &url, None, Some(&roles)).await.map(drop)
     }
 }
 

@@ -56,6 +56,11 @@ impl DataAccess for Shared {
         Some(self.entries(site, DataPlace::File(path)))
     }
 
+    fn directory(&self, site: &str) -> Option<PathBuf> {
+        let volume = self.volume(site);
+        (self.site(site).is_ok() && volume.directory.exists()).then_some(volume.directory)
+    }
+
     async fn read(&self, site: &str, key: &str) -> Result<Reading, ActionError> {
         let url = format!("http://{}/entries/{key}", self.site(site)?.client_path);
         let login = self.login()?;

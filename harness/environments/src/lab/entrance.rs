@@ -175,4 +175,18 @@ impl ProcessControl for RegionProcesses {
     fn known(&self, site: &str) -> Vec<KnownProcess> {
         self.0.known(site)
     }
+
+    async fn remains(&self, site: &str) -> Result<Vec<String>, ActionError> {
+        match self.0.hosts() {
+            Some(hosts) => hosts.remains_of(site).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn clear_away(&self, site: &str) -> Result<(), ActionError> {
+        match self.0.hosts() {
+            Some(hosts) => hosts.discard_all_of(site).await,
+            None => Ok(()),
+        }
+    }
 }

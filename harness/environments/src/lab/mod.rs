@@ -206,12 +206,7 @@ impl Lab {
             name: inventory.environment.clone(),
             services: inventory.services.clone(),
             spec: spec.clone(),
-            starter: Starter {
-                program: program.to_owned(),
-                run_id: run_id.to_owned(),
-                dir,
-                hosts: hosts.transpose()?,
-            },
+            starter: Starter { program: program.to_owned(), run_id: run_id.to_owned(), dir, hosts },
             seed,
             make_links: tools.make_links,
             open_archive: tools.open_archive,
@@ -224,11 +219,6 @@ impl Lab {
             addresses: std::sync::OnceLock::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
-    }
-
-    /// Itself, where it has a store of credentials that can be struck and made anew: that of files of its own kind.
-    fn with_files(&self) -> Option<Arc<Shared>> {
-        self.shared.hosts().is_none().then(|| self.shared.clone())
     }
 }
 
@@ -329,6 +319,7 @@ impl Environment for Lab {
         if self.shared.hosts().is_some() {
             powers.extend([Power::Data, Power::Backups, Power::Regions, Power::Partition]);
             powers.extend([Power::Replication, Power::Workloads, Power::Network]);
+            powers.extend([Power::Credentials, Power::Destruction]);
             return powers;
         }
         if self.shared.spec.zones.is_some() {
@@ -476,11 +467,11 @@ impl Environment for Lab {
     }
 
     fn credentials(&self) -> Option<Arc<dyn DataAccess>> {
-        self.with_files().map(|shared| Arc::new(Users(shared)) as _)
+        Some(Arc::new(Users(self.shared.clone())))
     }
 
     fn intruder(&self) -> Option<Arc<dyn Intruder>> {
-        self.with_files().map(|shared| shared as _)
+        Some(self.shared.clone())
     }
 
     fn restore_control(&self) -> Option<Arc<dyn RestoreControl>> {

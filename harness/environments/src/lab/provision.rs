@@ -59,6 +59,9 @@ impl Shared {
         if before.without_entrance {
             self.end_entrance(site).await?;
         }
+        if let Some(hosts) = self.hosts() {
+            hosts.discard_all_of(site).await?;
+        }
         // What was there may come back to its place.
         self.serve_from(site, &before.volume)?;
         self.volumes().provisioned.remove(site);
