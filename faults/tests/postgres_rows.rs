@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod postgres {
+    mod pages;
+}
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -35,7 +39,8 @@ impl Host {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let host = Self { dir };
-        let made = host.program(&["initdb", "-A", "trust", "--no-sync", "-D"], &host.path("data"));
+        let made =
+            host.program(&["initdb", "-A", "trust", "-k", "--no-sync", "-D"], &host.path("data"));
         assert!(made.status.success(), "{made:?}");
         let settings = format!(
             "listen_addresses = ''\nunix_socket_directories = '{}'\nfsync = off\n",
@@ -45,10 +50,7 @@ impl Host {
         fs::write(&file, fs::read_to_string(&file).unwrap() + &settings).unwrap();
         fs::create_dir(host.path("saved")).unwrap();
         fs::set_permissions(host.path("saved"), fs::Permissions::from_mode(0o777)).unwrap();
-        let log = host.path("data/log").display().to_string();
-        let started =
-            host.program(&["pg_ctl", "-w", "-l", &log, "start", "-D"], &host.path("data"));
-        assert!(started.status.success(), "{started:?}");
+        host.start();
         host.psql(&format!(
             "CREATE EXTENSION pgcrypto;
              CREATE TABLE entries (id text PRIMARY KEY, value text NOT NULL, lsn bigserial NOT NULL, \"odd'\" text);
@@ -57,6 +59,13 @@ impl Host {
                SELECT 'e-' || n, repeat(n::text, 3), E'a\\\\b\\n\"' || n FROM generate_series(1, {ROWS}) n"
         ));
         Arc::new(host)
+    }
+
+    fn start(&self) {
+        let log = self.path("data/log").display().to_string();
+        let started =
+            self.program(&["pg_ctl", "-w", "-l", &log, "start", "-D"], &self.path("data"));
+        assert!(started.status.success(), "{started:?}");
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -6,4 +6,4 @@
 
 pub mod fault;
 pub mod reverter;
-mod spoil;
+pub(crate) mod spoil;

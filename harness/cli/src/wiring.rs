@@ -220,6 +220,7 @@ pub(crate) fn needed(scenario: &Scenario, followed: Option<&FollowedPlan>) -> Ve
             Inject::DataCorruption(_) | Inject::DataDeletion(_) | Inject::DataEncryption(_) => {
                 needed.push(Power::Data);
             }
+            Inject::PageCorruption(_) => needed.extend([Power::Data, Power::Pages]),
             Inject::CredentialsRevoked(_) | Inject::CredentialsStolen(_) => {
                 needed.push(Power::Credentials);
             }

@@ -20,6 +20,7 @@ mod hosts {
     mod engine;
     mod network;
     mod ranges;
+    mod storage;
 }
 
 use std::collections::BTreeSet;

@@ -71,6 +71,10 @@ pub enum Reading {
 pub trait DataAccess: fmt::Debug + Send + Sync {
     /// The table that a site serves now; `None` where there is no such site.
     fn table(&self, site: &str) -> Option<DataTable>;
+    /// Where this machine has the files of the server that a site's data is at; `None` where it has none.
+    fn files(&self, _site: &str) -> Option<PathBuf> {
+        None
+    }
     /// Reads a row as a client of that very site does.
     async fn read(&self, site: &str, key: &str) -> Result<Reading, ActionError>;
 }

@@ -286,6 +286,8 @@ pub enum Power {
     Directories,
     /// Damage data.
     Data,
+    /// Damage the files of a database server below it.
+    Pages,
     /// Restore from backups, and damage them.
     Backups,
     /// Revoke and steal credentials.
@@ -313,6 +315,9 @@ impl Power {
             Self::Replication => "hold up replication",
             Self::Directories => "fill file systems",
             Self::Data => "damage data",
+            Self::Pages => {
+                "damage pages of a database on its disk, which takes PostgreSQL in containers"
+            }
             Self::Backups => "restore from backups, or damage them",
             Self::Credentials => "revoke and steal credentials",
             Self::Regions => "take whole regions away",

@@ -16,6 +16,7 @@ use drdrill_faults::backups::fault::BackupFault;
 use drdrill_faults::backups::reverter::BackupReverter;
 use drdrill_faults::dark::SiteNetwork;
 use drdrill_faults::data::fault as data;
+use drdrill_faults::data::pages::PageFault;
 use drdrill_faults::data::reverter::DataReverter;
 use drdrill_faults::destruction::fault::SiteDestruction;
 use drdrill_faults::destruction::reverter::DestructionReverter;
@@ -103,6 +104,7 @@ pub(crate) fn fault(
             let harm = data::Harm::Corrupt(fault.rows);
             data_fault(&fault.on, fault.replicated, harm, environment)?
         }
+        Inject::PageCorruption(fault) => Arc::new(page_fault(fault, environment)?),
         Inject::DataEncryption(fault) => {
             let harm = data::Harm::Encrypt(fault.rows);
             data_fault(&fault.on, fault.replicated, harm, environment)?
@@ -182,6 +184,23 @@ fn data_fault(
     let others = environment.sites().into_iter().filter(|site| replicated && site != on);
     tables.extend(others.filter_map(|site| access.table(&site)));
     Ok(Arc::new(data::DataFault { harm, tables, access, containers: None, planned }))
+}
+
+/// Makes a fault of pages below a server.
+fn page_fault(
+    fault: &drdrill_core::scenario::PageDamage,
+    environment: &Arc<dyn Environment>,
+) -> Result<PageFault, ActionError> {
+    let lacks = || ActionError::new("damage pages of", &*fault.on, Power::Pages.word());
+    let access = environment.data().ok_or_else(lacks)?;
+    Ok(PageFault {
+        table: access.table(&fault.on).ok_or_else(lacks)?,
+        files: access.files(&fault.on).ok_or_else(lacks)?,
+        pages: fault.pages,
+        access,
+        containers: Arc::new(Hosts::default()),
+        planned: Mutex::default(),
+    })
 }
 
 /// A site with the entrance of its region: its network and its processes.

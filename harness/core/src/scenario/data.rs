@@ -24,6 +24,19 @@ pub struct Corruption {
     pub replicated: bool,
 }
 
+/// Pages that are damaged on the disk.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(context(Known))]
+pub struct PageDamage {
+    /// The role whose data is damaged; what replicates from it stays as it is.
+    #[garde(custom(known::role))]
+    pub on: String,
+    /// So many pages at most, spread evenly over all that are full, the oldest among them.
+    #[garde(range(min = 1, max = 100))]
+    pub pages: u32,
+}
+
 /// Rows that are removed.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields)]

@@ -56,6 +56,11 @@ impl DataAccess for Shared {
         Some(self.entries(site, DataPlace::File(path)))
     }
 
+    fn files(&self, site: &str) -> Option<PathBuf> {
+        self.site(site).ok()?;
+        self.hosts().map(|_| self.volume(site).data)
+    }
+
     async fn read(&self, site: &str, key: &str) -> Result<Reading, ActionError> {
         let url = format!("http://{}/entries/{key}", self.site(site)?.client_path);
         let login = self.login()?;
