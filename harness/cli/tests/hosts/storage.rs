@@ -2,7 +2,6 @@
 
 use std::process::Command;
 
-use crate::support::docker::docker;
 use crate::support::drill::Drill;
 use crate::support::record::record;
 use crate::support::undisturbed::undisturbed;
