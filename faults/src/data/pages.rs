@@ -5,8 +5,9 @@
 //! seen and written back before, so that its log has nothing that would make the chosen pages whole again.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -56,9 +57,14 @@ pub struct Planned {
 
 /// What the server says of a table.
 struct Facts {
+    /// Bytes of a page.
     block: u64,
+    /// Bytes of the table.
+    size: u64,
     /// Its file, below the directory of the server.
     file: String,
+    /// What tells that file from any other, as the server sees it.
+    identity: String,
 }
 
 impl PageFault {
@@ -85,23 +91,23 @@ impl PageFault {
         Ok(Client { containers: &*self.containers, server: self.server()? })
     }
 
-    /// Sees that the server would notice damage, and come back from a crash; has it write all pages to its disk.
+    /// Sees that the server would notice damage, and come back from a crash.
     async fn look_at_server(&self) -> Result<Facts, ActionError> {
         let (client, table) = (self.client()?, quoted(&self.table.table));
         if client.follows().await? {
             let reason = "its server follows another one, and clients do not see its pages";
             return Err(self.refused(reason));
         }
-        let setting = |name: &str| format!("current_setting('{name}')");
+        let name = table.replace('\'', "''");
         let sql = format!(
-            "SELECT {}, {}, {}, pg_relation_filepath('{}')",
-            setting("data_checksums"),
-            setting("restart_after_crash"),
-            setting("block_size"),
-            table.replace('\'', "''"),
+            "SELECT current_setting('data_checksums'), current_setting('restart_after_crash'),
+               current_setting('block_size'), pg_relation_size('{name}'), pg_relation_filepath('{name}'),
+               current_setting('data_directory')"
         );
         let said = client.ask(&sql).await?;
-        let [checksums, restarts, block, file] = said.split('|').collect::<Vec<_>>()[..] else {
+        let [checksums, restarts, block, size, file, directory] =
+            said.split('|').collect::<Vec<_>>()[..]
+        else {
             return Err(self.refused(format!("its server says {said:?}")));
         };
         if checksums != "on" {
@@ -112,23 +118,27 @@ impl PageFault {
                           with the pages that it has in memory";
             return Err(self.refused(reason));
         }
-        let block = block.parse().map_err(|error| self.refused(error))?;
-        // Who reads a row first marks it as committed, which changes its page; and the log has a copy of each page that was
-        // changed since the last checkpoint.
-        client.ask(&format!("SELECT count(*) FROM {table}; CHECKPOINT")).await?;
-        Ok(Facts { block, file: file.to_owned() })
+        let number = |text: &str| text.parse::<u64>().map_err(|error| self.refused(error));
+        let (block, size) = (number(block)?, number(size)?);
+        let identity = client.identity_of(&format!("{directory}/{file}")).await?;
+        let identity = identity.ok_or_else(|| self.refused("its server does not run"))?;
+        Ok(Facts { block, size, file: file.to_owned(), identity })
     }
 
-    /// Rows that are on pages, the first of each.
-    async fn rows_on(&self, pages: &[u64]) -> Result<Vec<String>, ActionError> {
+    /// Has the server write all rows to its disk as they will stay; returns some that are on the pages, the first of each.
+    ///
+    /// Who reads a row first marks it as committed, which changes its page; and the log has a copy of each page that was
+    /// changed since the last checkpoint. Only pages that were full before are sure not to change again.
+    async fn settle(&self, pages: &[u64]) -> Result<Vec<String>, ActionError> {
+        let (table, key) = (quoted(&self.table.table), quoted(&self.table.key));
         let firsts: Vec<String> = pages.iter().map(|page| format!("\"({page},1)\"")).collect();
-        let sql = format!(
-            "SELECT {} FROM {} WHERE ctid = ANY('{{{}}}'::tid[])",
-            quoted(&self.table.key),
-            quoted(&self.table.table),
+        let read = format!("DO $$ BEGIN PERFORM count(*) FROM {table}; END $$");
+        let rows = format!(
+            "SELECT {key} FROM {table} WHERE ctid = ANY('{{{}}}'::tid[])",
             firsts.join(",")
         );
-        let said = self.client()?.ask(&sql).await?;
+        let said = self.client()?.tell(&["-c", &read, "-c", &rows, "-c", "CHECKPOINT"]).await?;
+        let said = said.ok_or_else(|| self.refused("its server does not run"))?;
         Ok(said.lines().map(str::to_owned).collect())
     }
 
@@ -181,6 +191,23 @@ fn choose(full: u64, wanted: u64) -> Vec<u64> {
     (0..full).filter(|page| wanted >= full || page * wanted % full < wanted).collect()
 }
 
+/// One bit in the middle of each page.
+fn bits(
+    path: &Path,
+    identity: (u64, u64),
+    pages: &[u64],
+    block: u64,
+) -> io::Result<Vec<SpoiltFile>> {
+    let file = File::open(path)?;
+    let flipped = pages.iter().map(|page| {
+        let (at, mut byte) = (page * block + block / 2, [0]);
+        file.read_exact_at(&mut byte, at)?;
+        let spoilt = Spoilt::Flipped { at, before: byte[0] };
+        Ok(SpoiltFile { path: path.to_owned(), identity, spoilt })
+    });
+    flipped.collect()
+}
+
 #[async_trait]
 impl Action for PageFault {
     fn kind(&self) -> &'static str {
@@ -200,38 +227,29 @@ impl Action for PageFault {
     }
 
     async fn plan(&self, tag: &Tag) -> Result<Undo, ActionError> {
-        let Facts { block, file } = self.look_at_server().await?;
-        let seen_there = format!("{}/{file}", self.client()?.data_directory().await?);
-        let there = self.client()?.identity_of(&seen_there).await?;
-        let (path, wanted) = (self.files.join(file), u64::from(self.pages));
-        let chosen = spawn_blocking(move || {
-            let failed = |error| format!("{}: {error}", path.display());
-            let facts = fs::metadata(&path).map_err(failed)?;
-            let identity = (facts.dev(), facts.ino());
-            if there.as_deref() != Some(&*format!("{}:{}", identity.0, identity.1)) {
-                return Err(format!("{} is not the file that its server has", path.display()));
-            }
-            // The last one is still being written.
-            let pages = choose((facts.len() / block).saturating_sub(1), wanted);
-            if pages.is_empty() {
-                return Err("none of its pages is full".to_owned());
-            }
-            let open = File::open(&path).map_err(failed)?;
-            let mut files = Vec::new();
-            for page in &pages {
-                let (at, mut byte) = (page * block + block / 2, [0]);
-                open.read_exact_at(&mut byte, at).map_err(failed)?;
-                let spoilt = Spoilt::Flipped { at, before: byte[0] };
-                files.push(SpoiltFile { path: path.clone(), identity, spoilt });
-            }
-            Ok((pages, files))
-        });
-        let chosen = chosen.await.map_err(|error| self.error("look at pages of", error))?;
-        let (pages, files) = chosen.map_err(|why| self.refused(why))?;
-        let keys = self.rows_on(&pages).await?;
+        let Facts { block, size, file, identity: there } = self.look_at_server().await?;
+        let path = self.files.join(file);
+        let facts = fs::metadata(&path)
+            .map_err(|error| self.refused(format!("{}: {error}", path.display())))?;
+        let identity = (facts.dev(), facts.ino());
+        if there != format!("{}:{}", identity.0, identity.1) {
+            let path = path.display();
+            return Err(self.refused(format!("{path} is not the file that its server has")));
+        }
+        // The last page is still being written; what a table has beyond its first file stays as it is.
+        let full = (size / block).saturating_sub(1).min(facts.len() / block);
+        let pages = choose(full, u64::from(self.pages));
+        if pages.is_empty() {
+            return Err(self.refused("none of its pages is full"));
+        }
+        let keys = self.settle(&pages).await?;
         if keys.is_empty() {
             return Err(self.refused("no row is on the pages that would be damaged"));
         }
+        let meant = pages.clone();
+        let bits = spawn_blocking(move || bits(&path, identity, &meant, block));
+        let bits = bits.await.map_err(|error| self.error("look at pages of", error))?;
+        let files = bits.map_err(|error| self.error("look at pages of", error))?;
         let undo = BackupUndo { tag: tag.as_str().to_owned(), files };
         let told = undo.clone().into_undo(&self.target());
         *self.planned() = Planned { undo: Some(undo), pages, keys, proof: None };

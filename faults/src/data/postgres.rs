@@ -91,11 +91,6 @@ impl Client<'_> {
         self.run(&["stat", "-c", "%d:%i", path]).await
     }
 
-    /// Where the server has its files, as it sees them.
-    pub(super) async fn data_directory(&self) -> Result<String, ActionError> {
-        self.ask("SHOW data_directory").await
-    }
-
     /// Whether it has what another server has, and nobody can change it here.
     pub(super) async fn follows(&self) -> Result<bool, ActionError> {
         Ok(self.ask("SELECT pg_is_in_recovery()").await? == "t")
