@@ -290,6 +290,8 @@ pub enum Power {
     Pages,
     /// Restore from backups, and damage them.
     Backups,
+    /// Damage the log apart from the full backups.
+    Logs,
     /// Revoke and steal credentials.
     Credentials,
     /// Take a site away together with the way by which clients come to its region.
@@ -319,6 +321,9 @@ impl Power {
                 "damage pages of a database on its disk, which takes PostgreSQL in containers"
             }
             Self::Backups => "restore from backups, or damage them",
+            Self::Logs => {
+                "damage the log of backups apart from them, which takes PostgreSQL in containers"
+            }
             Self::Credentials => "revoke and steal credentials",
             Self::Regions => "take whole regions away",
             Self::Destruction => "destroy all that a site has",

@@ -5,7 +5,7 @@ use drdrill_core::network::{Via, Way};
 use drdrill_core::notice::Severity;
 use drdrill_core::runbook::{Phase, RunbookStep, StepBy};
 use drdrill_core::scenario::{
-    Destruction, Failover, Inject, Limit, NetworkDelay, PageDamage, RestorePlan, Scenario,
+    Destruction, Failover, Inject, Limit, NetworkDelay, PageDamage, Part, RestorePlan, Scenario,
 };
 use drdrill_core::units::{Share, Span};
 use serde_json::json;
@@ -360,9 +360,11 @@ fn what(inject: &Inject) -> String {
             }
         }
         Inject::BackupDamage(fault) => {
-            let which = match fault.newest {
-                1 => "the newest backup".to_owned(),
-                several => format!("each of the newest {several} backups"),
+            let which = match (fault.part, fault.newest) {
+                (Part::Full, 1) => "the newest backup".to_owned(),
+                (Part::Full, several) => format!("each of the newest {several} backups"),
+                (Part::Log, 1) => "the newest piece of the log".to_owned(),
+                (Part::Log, several) => format!("each of the newest {several} pieces of the log"),
             };
             format!("{which} of {} is {}", fault.on, fault.how.word())
         }

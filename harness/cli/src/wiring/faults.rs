@@ -9,10 +9,11 @@ use drdrill_core::containers::Containers;
 use drdrill_core::data::DataPlace;
 use drdrill_core::environment::{Environment, LinkControl, Power, ProcessControl};
 use drdrill_core::network::{NetworkNode, Via, Way};
-use drdrill_core::scenario::{Inject, Partition};
+use drdrill_core::scenario::{Inject, Part, Partition};
 use drdrill_engine::revert::Reverters;
 use drdrill_environments::lab::LabReverter;
 use drdrill_faults::backups::fault::BackupFault;
+use drdrill_faults::backups::log::LogFault;
 use drdrill_faults::backups::reverter::BackupReverter;
 use drdrill_faults::dark::SiteNetwork;
 use drdrill_faults::data::fault as data;
@@ -242,6 +243,16 @@ fn backup_fault(
 ) -> Result<Arc<dyn Action>, ActionError> {
     let lacks = || ActionError::new("damage the backups of", &*fault.on, "there is no power to");
     let control = environment.restore_control().ok_or_else(lacks)?;
+    if fault.part == Part::Log {
+        return Ok(Arc::new(LogFault {
+            on: fault.on.clone(),
+            archive: control.archive(&fault.on)?,
+            newest: fault.newest,
+            harm: fault.how,
+            kept_in: control.kept(&fault.on),
+            planned: Mutex::default(),
+        }));
+    }
     Ok(Arc::new(BackupFault {
         on: fault.on.clone(),
         archive: control.archive(&fault.on)?,

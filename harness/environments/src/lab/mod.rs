@@ -319,7 +319,8 @@ impl Environment for Lab {
         let mut powers = vec![Power::Processes, Power::Links, Power::Failover, Power::Functions];
         if self.shared.hosts().is_some() {
             powers.extend([Power::Data, Power::Backups, Power::Regions, Power::Partition]);
-            powers.extend([Power::Replication, Power::Workloads, Power::Network, Power::Pages]);
+            powers.extend([Power::Replication, Power::Workloads, Power::Network]);
+            powers.extend([Power::Pages, Power::Logs]);
             return powers;
         }
         if self.shared.spec.zones.is_some() {
