@@ -103,13 +103,14 @@ impl Action for LogFault {
         let (archive, newest, harm) = (self.archive.clone(), self.newest, self.harm);
         let kept = self.kept_in.join(tag.as_str());
         let chosen = spawn_blocking(move || {
+            let points = archive.points()?;
+            let point = points.into_iter().find(|point| point.described.is_ok());
+            let point = point.ok_or("there is no backup from which it goes on")?;
+            // In this order, so that what is damaged comes after the backup.
             let files = archive.log(newest)?;
             if files.is_empty() {
                 return Err("there is none".to_owned());
             }
-            let points = archive.points()?;
-            let point = points.into_iter().find(|point| point.described.is_ok());
-            let point = point.ok_or("there is no backup from which it goes on")?;
             let reach = archive.reach(&point)?;
             let files: io::Result<Vec<SpoiltFile>> =
                 files.iter().map(|file| spoilt(file, harm, &kept)).collect();

@@ -2,7 +2,8 @@
 //!
 //! One bit of each page is flipped on the disk. A server would not notice for as long as it has the pages in memory, and
 //! could write those over the damage; so it is made to crash once, which it recovers from by itself. Rows and pages were
-//! seen and written back before, so that its log has nothing that would make the chosen pages whole again.
+//! seen and written back before, and chosen are pages that nobody changes any more, so that its log has nothing that would make
+//! them whole again. Several writers fill several pages at once: which are full, only the pages tell.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,6 +17,7 @@ use drdrill_core::containers::Containers;
 use drdrill_core::data::{DataAccess, DataPlace, DataTable, PostgresPlace, Reading};
 use tokio::task::spawn_blocking;
 
+use super::heap::settled_pages;
 use super::postgres::Client;
 use super::rows::quoted;
 use crate::backups::reverter::BackupUndo;
@@ -58,9 +60,7 @@ pub struct Planned {
 /// What the server says of a table.
 struct Facts {
     /// Bytes of a page.
-    block: u64,
-    /// Bytes of the table.
-    size: u64,
+    block: usize,
     /// Its file, below the directory of the server.
     file: String,
     /// What tells that file from any other, as the server sees it.
@@ -101,12 +101,10 @@ impl PageFault {
         let name = table.replace('\'', "''");
         let sql = format!(
             "SELECT current_setting('data_checksums'), current_setting('restart_after_crash'),
-               current_setting('block_size'), pg_relation_size('{name}'), pg_relation_filepath('{name}'),
-               current_setting('data_directory')"
+               current_setting('block_size'), pg_relation_filepath('{name}'), current_setting('data_directory')"
         );
         let said = client.ask(&sql).await?;
-        let [checksums, restarts, block, size, file, directory] =
-            said.split('|').collect::<Vec<_>>()[..]
+        let [checksums, restarts, block, file, directory] = said.split('|').collect::<Vec<_>>()[..]
         else {
             return Err(self.refused(format!("its server says {said:?}")));
         };
@@ -118,27 +116,31 @@ impl PageFault {
                           with the pages that it has in memory";
             return Err(self.refused(reason));
         }
-        let number = |text: &str| text.parse::<u64>().map_err(|error| self.refused(error));
-        let (block, size) = (number(block)?, number(size)?);
+        let block = block.parse().map_err(|error| self.refused(error))?;
         let identity = client.identity_of(&format!("{directory}/{file}")).await?;
         let identity = identity.ok_or_else(|| self.refused("its server does not run"))?;
-        Ok(Facts { block, size, file: file.to_owned(), identity })
+        Ok(Facts { block, file: file.to_owned(), identity })
     }
 
-    /// Has the server write all rows to its disk as they will stay; returns some that are on the pages, the first of each.
-    ///
-    /// Who reads a row first marks it as committed, which changes its page; and the log has a copy of each page that was
-    /// changed since the last checkpoint. Only pages that were full before are sure not to change again.
-    async fn settle(&self, pages: &[u64]) -> Result<Vec<String>, ActionError> {
-        let (table, key) = (quoted(&self.table.table), quoted(&self.table.key));
+    /// Has the server write all rows to its disk as they will stay. Who reads a row first marks it as committed, which
+    /// changes its page; and the log has a copy of each page that was changed since the last checkpoint.
+    async fn settle(&self) -> Result<(), ActionError> {
+        let read =
+            format!("DO $$ BEGIN PERFORM count(*) FROM {}; END $$", quoted(&self.table.table));
+        let said = self.client()?.tell(&["-c", &read, "-c", "CHECKPOINT"]).await?;
+        said.map(drop).ok_or_else(|| self.refused("its server does not run"))
+    }
+
+    /// Rows that are on pages, the first of each.
+    async fn rows_on(&self, pages: &[u64]) -> Result<Vec<String>, ActionError> {
         let firsts: Vec<String> = pages.iter().map(|page| format!("\"({page},1)\"")).collect();
-        let read = format!("DO $$ BEGIN PERFORM count(*) FROM {table}; END $$");
-        let rows = format!(
-            "SELECT {key} FROM {table} WHERE ctid = ANY('{{{}}}'::tid[])",
+        let sql = format!(
+            "SELECT {} FROM {} WHERE ctid = ANY('{{{}}}'::tid[])",
+            quoted(&self.table.key),
+            quoted(&self.table.table),
             firsts.join(",")
         );
-        let said = self.client()?.tell(&["-c", &read, "-c", &rows, "-c", "CHECKPOINT"]).await?;
-        let said = said.ok_or_else(|| self.refused("its server does not run"))?;
+        let said = self.client()?.ask(&sql).await?;
         Ok(said.lines().map(str::to_owned).collect())
     }
 
@@ -186,26 +188,31 @@ impl PageFault {
     }
 }
 
-/// So many of the pages that are full, spread evenly, the first among them.
-fn choose(full: u64, wanted: u64) -> Vec<u64> {
-    (0..full).filter(|page| wanted >= full || page * wanted % full < wanted).collect()
+/// So many of the pages, spread evenly, the first among them.
+fn choose(pages: &[u64], wanted: usize) -> Vec<u64> {
+    let all = pages.len();
+    let chosen = |place: usize| wanted >= all || place * wanted % all < wanted;
+    pages.iter().enumerate().filter(|(place, _)| chosen(*place)).map(|(_, page)| *page).collect()
 }
 
-/// One bit in the middle of each page.
+/// Some pages, and one bit in the middle of each.
 fn bits(
     path: &Path,
     identity: (u64, u64),
-    pages: &[u64],
-    block: u64,
-) -> io::Result<Vec<SpoiltFile>> {
+    wanted: usize,
+    block: usize,
+) -> io::Result<(Vec<u64>, Vec<SpoiltFile>)> {
     let file = File::open(path)?;
+    let pages = choose(&settled_pages(&file, block)?, wanted);
+    let block = block as u64;
     let flipped = pages.iter().map(|page| {
         let (at, mut byte) = (page * block + block / 2, [0]);
         file.read_exact_at(&mut byte, at)?;
         let spoilt = Spoilt::Flipped { at, before: byte[0] };
         Ok(SpoiltFile { path: path.to_owned(), identity, spoilt })
     });
-    flipped.collect()
+    let files = flipped.collect::<io::Result<_>>()?;
+    Ok((pages, files))
 }
 
 #[async_trait]
@@ -227,7 +234,7 @@ impl Action for PageFault {
     }
 
     async fn plan(&self, tag: &Tag) -> Result<Undo, ActionError> {
-        let Facts { block, size, file, identity: there } = self.look_at_server().await?;
+        let Facts { block, file, identity: there } = self.look_at_server().await?;
         let path = self.files.join(file);
         let facts = fs::metadata(&path)
             .map_err(|error| self.refused(format!("{}: {error}", path.display())))?;
@@ -236,20 +243,18 @@ impl Action for PageFault {
             let path = path.display();
             return Err(self.refused(format!("{path} is not the file that its server has")));
         }
-        // The last page is still being written; what a table has beyond its first file stays as it is.
-        let full = (size / block).saturating_sub(1).min(facts.len() / block);
-        let pages = choose(full, u64::from(self.pages));
+        self.settle().await?;
+        let wanted = usize::try_from(self.pages).unwrap_or(usize::MAX);
+        let bits = spawn_blocking(move || bits(&path, identity, wanted, block));
+        let bits = bits.await.map_err(|error| self.error("look at pages of", error))?;
+        let (pages, files) = bits.map_err(|error| self.error("look at pages of", error))?;
         if pages.is_empty() {
             return Err(self.refused("none of its pages is full"));
         }
-        let keys = self.settle(&pages).await?;
+        let keys = self.rows_on(&pages).await?;
         if keys.is_empty() {
             return Err(self.refused("no row is on the pages that would be damaged"));
         }
-        let meant = pages.clone();
-        let bits = spawn_blocking(move || bits(&path, identity, &meant, block));
-        let bits = bits.await.map_err(|error| self.error("look at pages of", error))?;
-        let files = bits.map_err(|error| self.error("look at pages of", error))?;
         let undo = BackupUndo { tag: tag.as_str().to_owned(), files };
         let told = undo.clone().into_undo(&self.target());
         *self.planned() = Planned { undo: Some(undo), pages, keys, proof: None };
@@ -297,13 +302,12 @@ mod tests {
 
     #[test]
     fn pages_are_spread_evenly_and_the_first_is_among_them() {
-        assert_eq!(choose(0, 4), [0; 0]);
-        assert_eq!(choose(3, 4), [0, 1, 2]);
-        assert_eq!(choose(8, 4), [0, 2, 4, 6]);
-        for (full, wanted) in [(7, 3), (100, 99), (1000, 100), (131_071, 7)] {
-            let pages = choose(full, wanted);
-            assert_eq!((pages.len() as u64, pages[0]), (wanted, 0), "{full} {wanted}");
-            assert!(pages.iter().all(|page| *page < full));
+        assert_eq!(choose(&[], 4), [0; 0]);
+        assert_eq!(choose(&[3, 5, 6], 4), [3, 5, 6]);
+        assert_eq!(choose(&[0, 1, 2, 3, 4, 5, 6, 9], 4), [0, 2, 4, 6]);
+        for (all, wanted) in [(7, 3), (100, 99), (1000, 100)] {
+            let pages = choose(&(7..7 + all).collect::<Vec<u64>>(), wanted);
+            assert_eq!((pages.len(), pages[0]), (wanted, 7), "{all} {wanted}");
         }
     }
 }

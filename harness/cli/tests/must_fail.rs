@@ -1,7 +1,7 @@
 //! Each scenario in `scenarios/must_fail` ends in the failure that it states, for the reason that it states.
 //!
-//! Here those that take up to 15 s; all of them with `DRDRILL_MUST_FAIL=all`, or by `just must-fail`. Those that need
-//! containers are tried by the tests of containers.
+//! Here those that take up to 15 s; all of them with `DRDRILL_MUST_FAIL=all`, or by `just must-fail`. Those on
+//! containers are run by `drdrill run --must-fail --env docker`, one of them by the tests of containers.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
