@@ -79,7 +79,7 @@ fn what_was_acknowledged_behind_a_gap_in_the_log_is_lost_and_counted_as_a_select
         assert!(missing[0] > 0 && missing[0] == missing[1], "{missing:?}");
         let reasons = record["reasons"].to_string();
         assert!(reasons.contains("acknowledged writes lost"), "{reasons}");
-        let proof = record["faults"][0]["proof"].as_str().unwrap();
+        let proof = record["faults"][1]["proof"].as_str().unwrap();
         assert!(proof.contains(", and no more to change "), "{proof}");
         assert_eq!(record["leftovers"], serde_json::Value::Array(Vec::new()));
     });
