@@ -4,6 +4,7 @@
 
 mod postgres {
     mod copies;
+    mod pages;
 }
 
 use std::collections::BTreeMap;
@@ -41,7 +42,8 @@ impl Host {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let host = Self { dir, absent: Mutex::default() };
-        let made = host.program(&["initdb", "-A", "trust", "--no-sync", "-D"], &host.path("data"));
+        let made =
+            host.program(&["initdb", "-A", "trust", "-k", "--no-sync", "-D"], &host.path("data"));
         assert!(made.status.success(), "{made:?}");
         let settings = format!(
             "listen_addresses = ''\nunix_socket_directories = '{}'\nfsync = off\n",
@@ -51,10 +53,7 @@ impl Host {
         fs::write(&file, fs::read_to_string(&file).unwrap() + &settings).unwrap();
         fs::create_dir(host.path("saved")).unwrap();
         fs::set_permissions(host.path("saved"), fs::Permissions::from_mode(0o777)).unwrap();
-        let log = host.path("data/log").display().to_string();
-        let started =
-            host.program(&["pg_ctl", "-w", "-l", &log, "start", "-D"], &host.path("data"));
-        assert!(started.status.success(), "{started:?}");
+        host.start();
         host.psql(&format!(
             "CREATE EXTENSION pgcrypto;
              CREATE TABLE entries (id text PRIMARY KEY, value text NOT NULL, lsn bigserial NOT NULL, \"odd'\" text);
@@ -63,6 +62,13 @@ impl Host {
                SELECT 'e-' || n, repeat(n::text, 3), E'a\\\\b\\n\"' || n FROM generate_series(1, {ROWS}) n"
         ));
         Arc::new(host)
+    }
+
+    fn start(&self) {
+        let log = self.path("data/log").display().to_string();
+        let started =
+            self.program(&["pg_ctl", "-w", "-l", &log, "start", "-D"], &self.path("data"));
+        assert!(started.status.success(), "{started:?}");
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -99,7 +105,7 @@ impl Host {
     }
 
     fn stop(&self) {
-        let words = ["pg_ctl", "-w", "-m", "immediate", "stop", "-D"];
+        let words = ["pg_ctl", "-w", "-m", "fast", "stop", "-D"];
         let stopped = self.program(&words, &self.path("data"));
         assert!(stopped.status.success(), "{stopped:?}");
     }

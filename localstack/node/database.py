@@ -60,7 +60,6 @@ shared_buffers = 32MB
 wal_keep_size = 1GB
 wal_log_hints = on
 hot_standby = on
-restart_after_crash = off
 wal_receiver_timeout = 5s
 wal_retrieve_retry_interval = 200ms
 wal_receiver_status_interval = 100ms

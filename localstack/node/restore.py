@@ -72,6 +72,11 @@ def points(place):
     return {"points": found}
 
 
+def lsn_of(number):
+    """A position in bytes, as PostgreSQL writes it."""
+    return f"{number >> 32:X}/{number & 0xFFFFFFFF:X}"
+
+
 def segment(place, timeline, number):
     start = number * SEGMENT
     return place / "wal" / f"{timeline:08X}{start >> 32:08X}{(start & 0xFFFFFFFF) // SEGMENT:08X}"
@@ -89,6 +94,34 @@ def log_of(place, said, later):
     return found
 
 
+def is_whole(path):
+    return path.exists() and path.stat().st_size == SEGMENT
+
+
+def first_gap(place, said):
+    """The position at which the first segment that is not there whole begins, after the start of a backup."""
+    number = number_of(said["start"]) // SEGMENT
+    while is_whole(segment(place, said["timeline"], number)):
+        number += 1
+    return number * SEGMENT
+
+
+def log_files(place, count):
+    """The newest segments, oldest first."""
+    whole = sorted(path.name for path in (place / "wal").iterdir() if re.fullmatch("[0-9A-F]{24}", path.name) and is_whole(path))
+    return {"files": [f"wal/{name}" for name in whole[-count:]]}
+
+
+def reach(place, name):
+    """How far the log goes on from a backup: up to a segment that is not there whole, or a record that is not."""
+    said = described(place, name)
+    gap = first_gap(place, said)
+    words = [BIN / "pg_waldump", "-q", "-p", place / "wal", "-t", str(said["timeline"]), "-s", said["start"], "-e", lsn_of(gap)]
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
+    broken = re.search(r"error in WAL record at ([0-9A-F]+/[0-9A-F]+)", done.stderr)
+    return {"position": min(gap, number_of(broken[1])) if broken else gap}
+
+
 def newest(place):
     """How far the newest backup and the log that goes on from it reach without a gap."""
     for description in sorted(place.glob("full-*.json"), reverse=True):
@@ -96,10 +129,7 @@ def newest(place):
             said = described(place, description.stem)
         except Wrong:
             continue
-        number = number_of(said["start"]) // SEGMENT
-        while segment(place, said["timeline"], number).exists():
-            number += 1
-        return {"position": max(said["position"], number * SEGMENT)}
+        return {"position": max(said["position"], first_gap(place, said))}
     return {"position": 0}
 
 
@@ -118,7 +148,7 @@ def check(place, name):
         total += path.stat().st_size
     for number in range(number_of(said["start"]) // SEGMENT, (number_of(said["end"]) - 1) // SEGMENT + 1):
         needed = segment(place, said["timeline"], number)
-        if not needed.exists() or needed.stat().st_size != SEGMENT:
+        if not is_whole(needed):
             raise Wrong(f"segment {needed.name} of the log, which it needs, is not there whole")
         total += SEGMENT
     return {"bytes": total}
@@ -130,6 +160,8 @@ def strangers(place, said):
     # As the log names them: `base` is tablespace 1663.
     relations = {file.replace("base/", "1663/"): name for file, name in names.items()}
     words = [BIN / "pg_waldump", "-p", place / "wal", "-t", str(said["timeline"]), "-s", said["start"], "-r", "Heap", "-r", "Transaction"]
+    # No further than a recovery gets.
+    words += ["-e", lsn_of(first_gap(place, said))]
     touched, committed = {}, 0
     with subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as dump:
         for line in dump.stdout:
@@ -226,7 +258,9 @@ class Alone:
 def recover(cluster, place, until=None, then=None):
     """Carries the log out on a cluster, to its end or to just before a transaction, and `then` does something with it; returns
     what the server said, and what that came to."""
-    settings = f"restore_command = {quoted(f'cp {place}/wal/%f %p')}\nrecovery_target_timeline = 'current'\n"
+    # A segment that is cut short would end the recovery in an error; without it, the recovery ends before it.
+    whole = f"case %f in *.*) ;; *) test $(stat -c %%s {place}/wal/%f) = {SEGMENT} ;; esac"
+    settings = f"restore_command = {quoted(f'{whole} && cp {place}/wal/%f %p')}\nrecovery_target_timeline = 'current'\n"
     if until:
         settings += f"recovery_target_xid = '{until}'\nrecovery_target_inclusive = off\nrecovery_target_action = 'promote'\n"
     asked = cluster / "recovery.signal"
@@ -340,6 +374,10 @@ def answer(what, *words):
         return points(place)
     if what == "newest":
         return newest(place)
+    if what == "log":
+        return log_files(place, int(words[1]))
+    if what == "reach":
+        return reach(place, words[1])
     if what == "check":
         return check(place, words[1])
     # One server at a time.

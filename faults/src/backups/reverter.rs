@@ -11,16 +11,16 @@ use super::spoil::SpoiltFile;
 /// Kind of the undo.
 const KIND: &str = "backups";
 
-/// What the ledger knows of backups that were damaged.
+/// What the ledger knows of backups, or of other files, that were damaged.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackupUndo {
-    pub(super) tag: String,
-    pub(super) files: Vec<SpoiltFile>,
+    pub(crate) tag: String,
+    pub(crate) files: Vec<SpoiltFile>,
 }
 
 impl BackupUndo {
-    pub(super) fn into_undo(self, node: &str) -> Undo {
+    pub(crate) fn into_undo(self, node: &str) -> Undo {
         Undo::Revert {
             kind: KIND.to_owned(),
             node: node.to_owned(),
@@ -30,7 +30,7 @@ impl BackupUndo {
     }
 }
 
-/// Mends backups.
+/// Mends backups, and other files that were damaged as they are.
 #[derive(Debug)]
 pub struct BackupReverter;
 
@@ -68,6 +68,6 @@ impl Reverter for BackupReverter {
     }
 
     fn by_hand(&self, _: &str, params: &Value) -> String {
-        format!("drdrill recover; what was taken from the backups: {}", params["files"])
+        format!("drdrill recover; what was done to the files: {}", params["files"])
     }
 }

@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 /// The most that is cut off, and so copied.
-pub(super) const MOST_BYTES: u64 = 256 << 20;
+pub(crate) const MOST_BYTES: u64 = 256 << 20;
 
 /// What was done to a file, and all that taking it back needs.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Spoilt {
+pub(crate) enum Spoilt {
     /// One bit of a byte was flipped.
     Flipped { at: u64, before: u8 },
     /// All from here on was cut off; the file was so long, and what was cut off is in another.
@@ -28,11 +28,11 @@ pub(super) enum Spoilt {
 /// A file that was spoilt.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SpoiltFile {
-    pub(super) path: PathBuf,
+pub(crate) struct SpoiltFile {
+    pub(crate) path: PathBuf,
     /// Numbers of its device and of itself.
-    pub(super) identity: (u64, u64),
-    pub(super) spoilt: Spoilt,
+    pub(crate) identity: (u64, u64),
+    pub(crate) spoilt: Spoilt,
 }
 
 fn identity(path: &Path) -> io::Result<Option<(u64, u64)>> {
@@ -58,14 +58,21 @@ impl SpoiltFile {
     }
 
     /// Spoils the file.
-    pub(super) fn spoil(&self) -> io::Result<()> {
+    pub(crate) fn spoil(&self) -> io::Result<()> {
         if !self.is_the_same()? {
             let path = self.path.display();
             return Err(io::Error::other(format!("{path} is another file since it was looked at")));
         }
         match &self.spoilt {
             Spoilt::Flipped { at, before } => {
-                let file = File::options().write(true).open(&self.path)?;
+                let file = File::options().read(true).write(true).open(&self.path)?;
+                let mut now = [0];
+                file.read_exact_at(&mut now, *at)?;
+                if now[0] != *before {
+                    // Putting back what was there before would be another damage.
+                    let path = self.path.display();
+                    return Err(io::Error::other(format!("{path} has changed at byte {at}")));
+                }
                 file.write_all_at(&[before ^ 1], *at)?;
                 file.sync_all()
             }
@@ -85,7 +92,7 @@ impl SpoiltFile {
     }
 
     /// Takes it back, unless somebody put another file in its place, or wrote on.
-    pub(super) fn mend(&self) -> io::Result<()> {
+    pub(crate) fn mend(&self) -> io::Result<()> {
         if self.is_mended()? {
             return Ok(());
         }
@@ -110,7 +117,7 @@ impl SpoiltFile {
     }
 
     /// Whether nothing of it is left: it is as before, or no longer the file that was spoilt.
-    pub(super) fn is_mended(&self) -> io::Result<bool> {
+    pub(crate) fn is_mended(&self) -> io::Result<bool> {
         if let Spoilt::Moved { kept } = &self.spoilt {
             return Ok(identity(&self.path)?.is_some() || identity(kept)? != Some(self.identity));
         }
@@ -188,6 +195,17 @@ mod tests {
                 assert_eq!(fs::read(&file.path).unwrap(), b"0123456789");
             }
         }
+    }
+
+    #[test]
+    fn what_has_changed_since_it_was_looked_at_is_not_spoilt() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = spoilt(directory.path(), HOWS[0]);
+        fs::write(&file.path, "01234x6789").unwrap();
+        let error = file.spoil().unwrap_err().to_string();
+        assert!(error.ends_with("has changed at byte 5"), "{error}");
+        assert_eq!(fs::read(&file.path).unwrap(), b"01234x6789");
+        assert!(file.is_mended().unwrap());
     }
 
     #[test]

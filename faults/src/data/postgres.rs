@@ -72,20 +72,25 @@ impl Client<'_> {
     }
 
     /// Asks the server; `words` are those of its client.
-    async fn tell(&self, words: &[&str]) -> Result<Option<String>, ActionError> {
+    pub(super) async fn tell(&self, words: &[&str]) -> Result<Option<String>, ActionError> {
         let PostgresPlace { sockets, database, .. } = self.server;
         let client = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", sockets, "-d", database];
         self.run(&[&client, words].concat()).await
     }
 
-    async fn ask(&self, sql: &str) -> Result<String, ActionError> {
+    pub(super) async fn ask(&self, sql: &str) -> Result<String, ActionError> {
         let said = self.tell(&["-c", sql]).await?;
         said.ok_or_else(|| self.error("use the data of", "it does not run"))
     }
 
     /// What tells the volume that the server has now from any other; `None` where it does not run.
     async fn identity(&self) -> Result<Option<String>, ActionError> {
-        self.run(&["stat", "-c", "%d:%i", &self.server.volume]).await
+        self.identity_of(&self.server.volume).await
+    }
+
+    /// What tells a file that the server has from any other; `None` where it does not run.
+    pub(super) async fn identity_of(&self, path: &str) -> Result<Option<String>, ActionError> {
+        self.run(&["stat", "-c", "%d:%i", path]).await
     }
 
     /// Ends what a strike or an undo of `tag` has left going on here when it was given up; whether the server follows another
@@ -104,7 +109,7 @@ impl Client<'_> {
     }
 
     /// Whether it has what another server has, and nobody can change it here.
-    async fn follows(&self) -> Result<bool, ActionError> {
+    pub(super) async fn follows(&self) -> Result<bool, ActionError> {
         Ok(self.ask("SELECT pg_is_in_recovery()").await? == "t")
     }
 

@@ -36,7 +36,7 @@ macro_rules! shipped {
 }
 
 /// The scenarios shipped in the program.
-pub(crate) const SCENARIOS: [Shipped; 41] = [
+pub(crate) const SCENARIOS: [Shipped; 45] = [
     shipped!("scenarios", "complete_site_failure", false),
     shipped!("scenarios", "az_failure", false),
     shipped!("scenarios", "az_failure_standby", false),
@@ -48,8 +48,10 @@ pub(crate) const SCENARIOS: [Shipped; 41] = [
     shipped!("scenarios", "one_way_partition", false),
     shipped!("scenarios", "replication_stall", false),
     shipped!("scenarios", "data_corruption", false),
+    shipped!("scenarios", "page_corruption", false),
     shipped!("scenarios", "accidental_deletion", false),
     shipped!("scenarios", "backup_unusable", false),
+    shipped!("scenarios", "log_unusable", false),
     shipped!("scenarios", "cyber_attack_simulation", false),
     shipped!("scenarios", "complete_infrastructure_loss", false),
     shipped!("scenarios", "region_outage", false),
@@ -68,8 +70,10 @@ pub(crate) const SCENARIOS: [Shipped; 41] = [
     shipped!("scenarios/must_fail", "one_way_partition_promotes_both", true),
     shipped!("scenarios/must_fail", "replication_stalls_too_long", true),
     shipped!("scenarios/must_fail", "data_corruption_nobody_restores", true),
+    shipped!("scenarios/must_fail", "page_corruption_nobody_restores", true),
     shipped!("scenarios/must_fail", "accidental_deletion_nobody_restores", true),
     shipped!("scenarios/must_fail", "every_backup_unusable", true),
+    shipped!("scenarios/must_fail", "log_unusable_loses_too_much", true),
     shipped!("scenarios/must_fail", "stolen_credentials_stay_good", true),
     shipped!("scenarios/must_fail", "cyber_attack_reaches_the_logs", true),
     shipped!("scenarios/must_fail", "infrastructure_lost_with_its_backups", true),

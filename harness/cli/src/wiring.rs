@@ -14,7 +14,7 @@ use drdrill_core::inventory::{EnvironmentFacts, Inventory, Pin, Provider, Strate
 use drdrill_core::parts::Recovery;
 use drdrill_core::record::Tool;
 use drdrill_core::runbook::{Followed, Phase, Runbook};
-use drdrill_core::scenario::{Failover, Inject, Known, Scenario};
+use drdrill_core::scenario::{Failover, Inject, Known, Part, Scenario};
 use drdrill_core::tabletop::Script;
 use drdrill_environments::host::{self, Host};
 use drdrill_environments::lab::{self, Lab, Tools};
@@ -220,10 +220,16 @@ pub(crate) fn needed(scenario: &Scenario, followed: Option<&FollowedPlan>) -> Ve
             Inject::DataCorruption(_) | Inject::DataDeletion(_) | Inject::DataEncryption(_) => {
                 needed.push(Power::Data);
             }
+            Inject::PageCorruption(_) => needed.extend([Power::Data, Power::Pages]),
             Inject::CredentialsRevoked(_) | Inject::CredentialsStolen(_) => {
                 needed.push(Power::Credentials);
             }
-            Inject::BackupDamage(_) => needed.push(Power::Backups),
+            Inject::BackupDamage(fault) => {
+                needed.push(Power::Backups);
+                if fault.part == Part::Log {
+                    needed.push(Power::Logs);
+                }
+            }
         }
     }
     if scenario.probes.also.iter().any(|name| lab::WORKLOADS.contains(&name.as_str())) {

@@ -27,6 +27,7 @@ mod hosts {
     mod ranges;
     mod restored;
     mod standby;
+    mod storage;
 }
 
 use std::collections::BTreeSet;

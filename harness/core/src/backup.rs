@@ -69,6 +69,21 @@ pub trait Archive: fmt::Debug + Send + Sync {
     /// # Errors
     /// With what is wrong with it.
     fn check(&self, point: &RestorePoint) -> Result<u64, String>;
+    /// The newest files of the log, where that is apart from the full backups; oldest first.
+    ///
+    /// # Errors
+    /// When it is not, or the place cannot be looked at.
+    fn log(&self, _newest: usize) -> Result<Vec<PathBuf>, String> {
+        Err("they have no log apart from them".to_owned())
+    }
+    /// The newest change up to which the log goes on from a restore point without a break. Reads all of it.
+    ///
+    /// # Errors
+    /// When the point cannot be looked at.
+    fn reach(&self, point: &RestorePoint) -> Result<u64, String> {
+        let _ = point;
+        Err("they have no log apart from them".to_owned())
+    }
     /// Restores a point into the file `target`, which must not be there, and goes on with the logs for as long as they
     /// are whole and hold no change that is corrupt in itself.
     ///

@@ -78,6 +78,10 @@ pub trait DataAccess: fmt::Debug + Send + Sync {
             DataPlace::Postgres { .. } => None,
         }
     }
+    /// Where this machine has the files of the server that a site's data is at; `None` where it has none.
+    fn files(&self, _site: &str) -> Option<PathBuf> {
+        None
+    }
     /// Reads a row as a client of that very site does.
     async fn read(&self, site: &str, key: &str) -> Result<Reading, ActionError>;
 }

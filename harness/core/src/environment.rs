@@ -300,8 +300,12 @@ pub enum Power {
     Directories,
     /// Damage data.
     Data,
+    /// Damage the files of a database server below it.
+    Pages,
     /// Restore from backups, and damage them.
     Backups,
+    /// Damage the log apart from the full backups.
+    Logs,
     /// Revoke and steal credentials.
     Credentials,
     /// Take a site away together with the way by which clients come to its region.
@@ -327,7 +331,13 @@ impl Power {
             Self::Replication => "hold up replication",
             Self::Directories => "fill file systems",
             Self::Data => "damage data",
+            Self::Pages => {
+                "damage pages of a database on its disk, which takes PostgreSQL in containers"
+            }
             Self::Backups => "restore from backups, or damage them",
+            Self::Logs => {
+                "damage the log of backups apart from them, which takes PostgreSQL in containers"
+            }
             Self::Credentials => "revoke and steal credentials",
             Self::Regions => "take whole regions away",
             Self::Destruction => "destroy all that a site has",

@@ -5,7 +5,7 @@ use drdrill_core::network::{Via, Way};
 use drdrill_core::notice::Severity;
 use drdrill_core::runbook::{Phase, RunbookStep, StepBy};
 use drdrill_core::scenario::{
-    Destruction, Failover, Inject, Limit, NetworkDelay, RestorePlan, Scenario,
+    Destruction, Failover, Inject, Limit, NetworkDelay, PageDamage, Part, RestorePlan, Scenario,
 };
 use drdrill_core::units::{Share, Span};
 use serde_json::json;
@@ -334,6 +334,10 @@ fn what(inject: &Inject) -> String {
             let (rows, whose) = (fault.rows, copies(&fault.on, fault.replicated));
             format!("up to {rows} rows {whose} get another value, past the application")
         }
+        Inject::PageCorruption(PageDamage { on, pages }) => format!(
+            "up to {pages} pages of {on}'s table are damaged on its disk, one bit in each, and its database server crashes \
+             once, so that it reads them from there"
+        ),
         Inject::DataEncryption(fault) => {
             let (rows, whose) = (fault.rows, copies(&fault.on, fault.replicated));
             format!("up to {rows} rows {whose} are encrypted with a random key that nobody keeps")
@@ -356,9 +360,11 @@ fn what(inject: &Inject) -> String {
             }
         }
         Inject::BackupDamage(fault) => {
-            let which = match fault.newest {
-                1 => "the newest backup".to_owned(),
-                several => format!("each of the newest {several} backups"),
+            let which = match (fault.part, fault.newest) {
+                (Part::Full, 1) => "the newest backup".to_owned(),
+                (Part::Full, several) => format!("each of the newest {several} backups"),
+                (Part::Log, 1) => "the newest piece of the log".to_owned(),
+                (Part::Log, several) => format!("each of the newest {several} pieces of the log"),
             };
             format!("{which} of {} is {}", fault.on, fault.how.word())
         }
@@ -453,6 +459,10 @@ fn undo(inject: &Inject, provider: &Provider) -> &'static str {
             "Undo: rows that still are as the fault left them are put back from a copy that is on disk before they are \
              struck, in that very database; what was written or restored since stays. By the ledger alone, which the \
              keeper and `drdrill recover` carry out."
+        }
+        Inject::PageCorruption(_) => {
+            "Undo: each bit that still is as the fault left it is flipped back, in that very file; what was restored \
+             since stays. By the ledger alone, which the keeper and `drdrill recover` carry out."
         }
         Inject::BackupDamage(_) => {
             "Undo: what was taken from the files is put back, unless others are in their place; by the ledger alone, which \

@@ -61,6 +61,7 @@ pub(crate) fn blast_radius(
             | Inject::DiskFull(_)
             | Inject::ReplicationStall(_)
             | Inject::DataCorruption(_)
+            | Inject::PageCorruption(_)
             | Inject::DataDeletion(_)
             | Inject::DataEncryption(_)
             | Inject::CredentialsRevoked(_)

@@ -9,13 +9,15 @@ use drdrill_core::containers::Containers;
 use drdrill_core::data::DataPlace;
 use drdrill_core::environment::{Environment, LinkControl, Power, ProcessControl};
 use drdrill_core::network::{NetworkNode, Via, Way};
-use drdrill_core::scenario::{Inject, Partition};
+use drdrill_core::scenario::{Inject, Part, Partition};
 use drdrill_engine::revert::Reverters;
 use drdrill_environments::lab::LabReverter;
 use drdrill_faults::backups::fault::BackupFault;
+use drdrill_faults::backups::log::LogFault;
 use drdrill_faults::backups::reverter::BackupReverter;
 use drdrill_faults::dark::SiteNetwork;
 use drdrill_faults::data::fault as data;
+use drdrill_faults::data::pages::PageFault;
 use drdrill_faults::data::reverter::DataReverter;
 use drdrill_faults::destruction::fault::SiteDestruction;
 use drdrill_faults::destruction::reverter::DestructionReverter;
@@ -103,6 +105,7 @@ pub(crate) fn fault(
             let harm = data::Harm::Corrupt(fault.rows);
             data_fault(&fault.on, fault.replicated, harm, environment)?
         }
+        Inject::PageCorruption(fault) => Arc::new(page_fault(fault, environment)?),
         Inject::DataEncryption(fault) => {
             let harm = data::Harm::Encrypt(fault.rows);
             data_fault(&fault.on, fault.replicated, harm, environment)?
@@ -188,6 +191,23 @@ fn data_fault(
     Ok(Arc::new(data::DataFault { harm, tables, access, replicated, containers, planned }))
 }
 
+/// Makes a fault of pages below a server.
+fn page_fault(
+    fault: &drdrill_core::scenario::PageDamage,
+    environment: &Arc<dyn Environment>,
+) -> Result<PageFault, ActionError> {
+    let lacks = || ActionError::new("damage pages of", &*fault.on, Power::Pages.word());
+    let access = environment.data().ok_or_else(lacks)?;
+    Ok(PageFault {
+        table: access.table(&fault.on).ok_or_else(lacks)?,
+        files: access.files(&fault.on).ok_or_else(lacks)?,
+        pages: fault.pages,
+        access,
+        containers: Arc::new(Hosts::default()),
+        planned: Mutex::default(),
+    })
+}
+
 /// A site with the entrance of its region: its network and its processes.
 fn region(
     site: &str,
@@ -226,6 +246,16 @@ fn backup_fault(
 ) -> Result<Arc<dyn Action>, ActionError> {
     let lacks = || ActionError::new("damage the backups of", &*fault.on, "there is no power to");
     let control = environment.restore_control().ok_or_else(lacks)?;
+    if fault.part == Part::Log {
+        return Ok(Arc::new(LogFault {
+            on: fault.on.clone(),
+            archive: control.archive(&fault.on)?,
+            newest: fault.newest,
+            harm: fault.how,
+            kept_in: control.kept(&fault.on),
+            planned: Mutex::default(),
+        }));
+    }
     Ok(Arc::new(BackupFault {
         on: fault.on.clone(),
         archive: control.archive(&fault.on)?,

@@ -24,6 +24,19 @@ pub struct Corruption {
     pub replicated: bool,
 }
 
+/// Pages that are damaged on the disk.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(context(Known))]
+pub struct PageDamage {
+    /// The role whose data is damaged; what replicates from it stays as it is.
+    #[garde(custom(known::role))]
+    pub on: String,
+    /// So many pages at most, spread evenly over all that are full, the oldest among them.
+    #[garde(range(min = 1, max = 100))]
+    pub pages: u32,
+}
+
 /// Rows that are removed.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
@@ -87,24 +100,39 @@ pub struct BackupDamage {
     /// The role whose backups are meant.
     #[garde(custom(known::role))]
     pub on: String,
-    /// So many restore points, the newest first.
+    /// So many restore points, or pieces of the log, the newest first.
     #[serde(default = "one")]
     #[garde(range(min = 1, max = 100))]
     pub newest: usize,
+    /// Which part of the backups.
+    #[serde(default)]
+    #[garde(skip)]
+    pub part: Part,
     /// What is done to each.
     #[garde(skip)]
     pub how: Harm,
+}
+
+/// A part of the backups of a site.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Restore points: full backups, with what belongs to them.
+    #[default]
+    Full,
+    /// The log that goes on from the full backups, where it is apart from them.
+    Log,
 }
 
 /// What is done to a backup.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Harm {
-    /// The full backup loses its second half.
+    /// The full backup, or the piece of the log, loses its second half.
     Truncate,
-    /// One bit of the full backup is flipped.
+    /// One bit of the full backup, or of the piece of the log, is flipped.
     Flip,
-    /// Full backup, description and log are removed.
+    /// Full backup, description and log are removed; or the piece of the log.
     Remove,
 }
 

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BackupDamage, Corruption, Deletion, Destruction, DiskFull, FilesReadOnly, Kill, Known, Limit,
-    Loss, NetworkDelay, On, Partition, Pause, ReplicationStall, Revocation, Stop, ZoneLoss,
+    Loss, NetworkDelay, On, PageDamage, Partition, Pause, ReplicationStall, Revocation, Stop,
+    ZoneLoss,
 };
 use crate::network::Via;
 use crate::units::{Span, within};
@@ -62,6 +63,8 @@ pub enum Inject {
     NetworkDelay(NetworkDelay),
     /// Rows are changed behind the application's back.
     DataCorruption(Corruption),
+    /// Pages of a table are damaged on the disk, below the database.
+    PageCorruption(PageDamage),
     /// Rows, or a whole table, are removed as an operator would.
     DataDeletion(Deletion),
     /// Backups are cut short, changed or removed.
@@ -97,6 +100,7 @@ impl Inject {
             Self::RateLimit(_) => "rate_limit",
             Self::NetworkDelay(_) => "network_delay",
             Self::DataCorruption(_) => "data_corruption",
+            Self::PageCorruption(_) => "page_corruption",
             Self::DataDeletion(_) => "data_deletion",
             Self::BackupDamage(_) => "backup_damage",
             Self::DataEncryption(_) => "data_encryption",
@@ -136,6 +140,7 @@ impl Inject {
             Self::RateLimit(fault) => &fault.on,
             Self::NetworkDelay(fault) => &fault.on,
             Self::DataCorruption(fault) | Self::DataEncryption(fault) => &fault.on,
+            Self::PageCorruption(fault) => &fault.on,
             Self::DataDeletion(fault) => &fault.on,
             Self::CredentialsRevoked(fault) => &fault.on,
             Self::SiteDestruction(fault) => &fault.on,
@@ -179,6 +184,7 @@ impl Validate for Inject {
             }
             Self::CredentialsRevoked(fault) => fault.validate_into(known, parent, report),
             Self::SiteDestruction(fault) => fault.validate_into(known, parent, report),
+            Self::PageCorruption(fault) => fault.validate_into(known, parent, report),
             Self::DataDeletion(fault) => fault.validate_into(known, parent, report),
             Self::BackupDamage(fault) => fault.validate_into(known, parent, report),
         }

@@ -13,7 +13,9 @@ mod probes;
 mod recovery;
 mod restore;
 
-pub use data::{BackupDamage, Corruption, Deletion, Destruction, Harm, Revocation};
+pub use data::{
+    BackupDamage, Corruption, Deletion, Destruction, Harm, PageDamage, Part, Revocation,
+};
 pub use delay::NetworkDelay;
 pub use expect::Expect;
 pub use failback::Failback;

@@ -54,6 +54,11 @@ struct Newest {
 }
 
 #[derive(Debug, Deserialize)]
+struct Log {
+    files: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
 struct Checked {
     bytes: u64,
 }
@@ -129,6 +134,16 @@ impl Archive for PostgresArchive {
     fn check(&self, point: &RestorePoint) -> Result<u64, String> {
         let checked: Checked = self.ask(&["check", &self.seen_at, &point.name])?;
         Ok(checked.bytes)
+    }
+
+    fn log(&self, newest: usize) -> Result<Vec<PathBuf>, String> {
+        let log: Log = self.ask(&["log", &self.seen_at, &newest.to_string()])?;
+        Ok(log.files.iter().map(|file| self.directory.join(file)).collect())
+    }
+
+    fn reach(&self, point: &RestorePoint) -> Result<u64, String> {
+        let reach = self.ask(&["reach", &self.seen_at, &point.name]);
+        reach.map(|newest: Newest| newest.position)
     }
 
     fn restore(&self, point: &RestorePoint, target: &Path) -> Result<Restored, String> {

@@ -61,6 +61,11 @@ impl DataAccess for Shared {
         (self.site(site).is_ok() && volume.directory.exists()).then_some(volume.directory)
     }
 
+    fn files(&self, site: &str) -> Option<PathBuf> {
+        self.site(site).ok()?;
+        self.hosts().map(|_| self.volume(site).data)
+    }
+
     async fn read(&self, site: &str, key: &str) -> Result<Reading, ActionError> {
         let url = format!("http://{}/entries/{key}", self.site(site)?.client_path);
         let login = self.login()?;

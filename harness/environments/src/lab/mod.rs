@@ -320,6 +320,7 @@ impl Environment for Lab {
             powers.extend([Power::Data, Power::Backups, Power::Regions, Power::Partition]);
             powers.extend([Power::Replication, Power::Workloads, Power::Network]);
             powers.extend([Power::Credentials, Power::Destruction]);
+            powers.extend([Power::Pages, Power::Logs]);
             return powers;
         }
         if self.shared.spec.zones.is_some() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use drdrill_core::inventory::Provider;
 use drdrill_core::names::known_names;
 use drdrill_core::scenario::{Expect, Kind, Known, Scenario};
 
@@ -9,6 +10,7 @@ use super::first_line;
 use crate::args::{OnArgs, RunArgs};
 use crate::catalog::{self, SCENARIOS, Shipped};
 use crate::exit::{Code, Failure};
+use crate::out;
 use crate::wiring::{self, Plan};
 
 /// A drill of a series.
@@ -43,6 +45,12 @@ pub(super) fn choose(args: &RunArgs) -> Result<Vec<Chosen>, Failure> {
         let expect = scenario.expect;
         let other = expect.as_ref().and_then(|expect| expect.environment.clone());
         let environment = other.unwrap_or_else(|| args.on.env.clone());
+        // Not every machine has a container engine: that one is wanted is said, not taken for granted.
+        if is_of_containers(&environment)? && !is_of_containers(&args.on.env)? {
+            let name = shipped.name;
+            out::error(&format!("drdrill: {name} is left out; it runs with `--env {environment}`"));
+            continue;
+        }
         let on = OnArgs {
             env: environment.clone(),
             settings: args.on.settings.clone(),
@@ -58,6 +66,11 @@ pub(super) fn choose(args: &RunArgs) -> Result<Vec<Chosen>, Failure> {
         chosen.push(Chosen { scenario: shipped.name.to_owned(), environment, expect, plan });
     }
     Ok(chosen)
+}
+
+fn is_of_containers(environment: &str) -> Result<bool, Failure> {
+    let inventory = catalog::environment(environment)?.inventory()?;
+    Ok(matches!(inventory.provider, Provider::Docker(_)))
 }
 
 fn named(scenario: &str, on: &OnArgs) -> Result<Chosen, Failure> {
