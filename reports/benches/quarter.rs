@@ -218,7 +218,7 @@ fn page(directory: &Path, index: &Path, program: &Program, present: &[PresentDri
     };
     let ids: Vec<String> = relied_on(&inputs).into_iter().collect();
     let known = [signer().public()];
-    let worth = side_by_side(&ids, |id| verify_seal(&directory.join(id), &known));
+    let worth = side_by_side(&ids, |id| verify_seal(&directory.join(id), &known).standing());
     assert!(ids.len() >= DRILLS as usize && worth.iter().all(|one| *one == Standing::Proven));
     let worth = worth.into_iter().map(|_| EvidenceState::Proven);
     let evidence: BTreeMap<String, EvidenceState> = ids.into_iter().zip(worth).collect();

@@ -30,6 +30,17 @@ pub enum SignatureState {
     Absent,
 }
 
+impl SignatureState {
+    /// The fingerprint of the key that made it; absent when there is no signature, or not over this.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<&str> {
+        match self {
+            Self::Known { fingerprint } | Self::Stranger { fingerprint } => Some(fingerprint),
+            Self::Wrong | Self::Absent => None,
+        }
+    }
+}
+
 /// What a package is worth, best first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Standing {
@@ -102,11 +113,12 @@ pub fn verify(dir: &Path, known: &[PublicKey]) -> VerifyReport {
     judge(look(dir, true), known)
 }
 
-/// Like [`verify()`], without following the chain from line to line: whether the files are those that were sealed. For
-/// reports that show many runs; the history is one of these files, so nothing of it can have changed unseen.
+/// Like [`verify()`], without following the chain from line to line, of which its report says nothing: whether the files are
+/// those that were sealed. For reports that show many runs; the history is one of these files, so nothing of it can have
+/// changed unseen.
 #[must_use]
-pub fn verify_seal(dir: &Path, known: &[PublicKey]) -> Standing {
-    judge(look(dir, false), known).standing()
+pub fn verify_seal(dir: &Path, known: &[PublicKey]) -> VerifyReport {
+    judge(look(dir, false), known)
 }
 
 /// What the signature `text` of a file is worth that has this content.
