@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use super::key::PublicKey;
+use super::limits::read_plain;
 use super::manifest::{Kind, digest_of, list};
 use super::package::{Found, judge, read_history, state_of};
 use super::{EVENTS, HEAD, MANIFEST, MANIFEST_SIG};
@@ -130,13 +131,13 @@ pub fn verify_file(content: &[u8], text: &[u8], known: &[PublicKey]) -> Signatur
 /// Reads a run directory.
 fn look(dir: &Path, follow_chain: bool) -> Found {
     let mut found = Found {
-        manifest: fs::read(dir.join(MANIFEST)).map_err(|error| error.to_string()),
-        head: fs::read_to_string(dir.join(HEAD)).ok(),
+        manifest: read_plain(&dir.join(MANIFEST)).map_err(|error| error.to_string()),
+        head: read_plain(&dir.join(HEAD)).ok().and_then(|text| String::from_utf8(text).ok()),
         ..Found::default()
     };
     let signature = dir.join(MANIFEST_SIG);
     if fs::symlink_metadata(&signature).is_ok() {
-        found.signature = Some(fs::read(&signature).unwrap_or_default());
+        found.signature = Some(read_plain(&signature).unwrap_or_default());
     }
     let present = list(dir).unwrap_or_else(|error| {
         found.problems.push(error.to_string());

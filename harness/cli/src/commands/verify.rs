@@ -19,12 +19,7 @@ use crate::{evidence, out};
 /// Checks digests, chain and signature.
 pub(crate) fn verify(state: &StateDir, args: &VerifyArgs) -> Outcome {
     let known = match &args.trust {
-        Some(path) => {
-            let text = fs::read_to_string(path).map_err(|error| {
-                Failure::new(Code::Usage, format!("read {}: {error}", path.display()))
-            })?;
-            PublicKey::all_in(&text)
-        }
+        Some(path) => evidence::keys_in(path)?,
         None => fs::read_to_string(key::public_path(&state.root().join("signing_key")))
             .map(|text| PublicKey::all_in(&text))
             .unwrap_or_default(),
@@ -138,6 +133,9 @@ fn of_bundle(path: &Path, known: &[PublicKey], as_json: bool) -> Result<Standing
         let runs = report.runs.iter().map(|run| {
             let mut json = json_of(&run.report);
             json["directory"] = run.run_id.clone().into();
+            if run.vouched {
+                json["signature"] = "vouched".into();
+            }
             json["proven"] = (run.standing() == Standing::Proven).into();
             json
         });
