@@ -108,8 +108,11 @@ fn make(directory: &Path, few: &Path, many: &Path) {
         record.started_at = started.to_rfc3339();
         record.scenario.name = format!("scenario_{}", number % SCENARIOS);
         rows.push(RunRow::of(&record).unwrap());
-        if of_quarter {
+        // The oldest ones have opened the findings that are shown, so their evidence is looked at too.
+        if of_quarter || number >= RUNS - SCENARIOS {
             write(&directory.join(&record.run_id), &record, &history, head, &events);
+        }
+        if of_quarter {
             entered[0].enter(&rows[rows.len() - 1..]).unwrap();
         }
         if rows.len() == 1_000 {
@@ -218,7 +221,7 @@ fn page(directory: &Path, index: &Path, program: &Program, present: &[PresentDri
     };
     let ids: Vec<String> = relied_on(&inputs).into_iter().collect();
     let known = [signer().public()];
-    let worth = side_by_side(&ids, |id| verify_seal(&directory.join(id), &known));
+    let worth = side_by_side(&ids, |id| verify_seal(&directory.join(id), &known).standing());
     assert!(ids.len() >= DRILLS as usize && worth.iter().all(|one| *one == Standing::Proven));
     let worth = worth.into_iter().map(|_| EvidenceState::Proven);
     let evidence: BTreeMap<String, EvidenceState> = ids.into_iter().zip(worth).collect();

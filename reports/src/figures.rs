@@ -142,6 +142,18 @@ pub fn share(part: u64, whole: u64) -> String {
     percent(part as f64 / whole as f64)
 }
 
+/// A ratio in percent of which more is better, never rounded up: 79.96 % is not shown as an objective of 80 %.
+#[must_use]
+pub fn at_least_percent(ratio: f64) -> String {
+    let tenths = ratio * 1e3;
+    // What 0.57 times 100 misses by is no less than 57.
+    let down = (tenths + 1e-9).floor();
+    if down < 10.0 || tenths >= 990.0 || !tenths.is_finite() {
+        return percent(ratio);
+    }
+    percent(down / 1e3)
+}
+
 /// A ratio in percent, with the care of [`share`].
 #[must_use]
 pub fn percent(ratio: f64) -> String {
@@ -204,8 +216,10 @@ pub fn lost_writes(rpo: &Rpo) -> String {
 /// Recovery level achieved.
 #[must_use]
 pub fn rlo(rlo: &Rlo) -> String {
-    rlo.achieved
-        .map_or_else(|| "not measured".to_owned(), |ratio| format!("{} of normal", percent(ratio)))
+    rlo.achieved.map_or_else(
+        || "not measured".to_owned(),
+        |ratio| format!("{} of normal", at_least_percent(ratio)),
+    )
 }
 
 /// What clients saw: an interval, or `none`.

@@ -11,5 +11,6 @@ mod row;
 
 pub use filter::{Ended, Filter, parse_since, parse_until};
 pub use index::{Index, IndexError, SCHEMA_VERSION};
+pub(crate) use problem::{BANK, FUNCTION, REGISTERS};
 pub use problem::{Problem, problems};
 pub use row::{Functions, NotARow, RpoRow, RunRow, ServiceRow};

@@ -220,7 +220,7 @@ fn verify() -> String {
          `drdrill verify DIRECTORY`, or without drdrill, inside the run directory:\n\n\
          ```sh\n{}\n```\n\n\
          The first compares every file with its digest; the second checks who signed the list of digests. Anybody can \
-         make a key: compare its fingerprint (`ssh-keygen -l -f allowed_signers`) with one that you got by another \
+         make a key: compare the fingerprint that the second prints with one that you got by another \
          way. A local chain proves tampering only after its head was signed or published.\n\n\
          {}\n\n```sh\n{VERIFY_REPORT_BY_HAND}\n```\n",
         VERIFY_BY_HAND.join("\n"),

@@ -131,7 +131,7 @@ impl CutOff {
             scenario: Some(row.scenario.name.clone()),
             environment: Some(row.environment.name.clone()),
             started: Some(row.started),
-            unreadable: Some("its evidence is damaged (drdrill verify says how)".to_owned()),
+            unreadable: Some("its evidence is damaged".to_owned()),
             tabletop: Some(row.kind == Kind::Tabletop),
             emulated: Some(row.environment.emulated),
             counts: Some(row.counts()),

@@ -118,12 +118,25 @@ pub(crate) fn trusted_keys(
     let own = fs::read_to_string(key::public_path(&state.root().join("signing_key")));
     let mut known = own.map(|text| PublicKey::all_in(&text)).unwrap_or_default();
     if let Some(path) = trust {
-        let text = fs::read_to_string(path).map_err(|error| {
-            Failure::new(Code::Usage, format!("read {}: {error}", path.display()))
-        })?;
-        known.extend(PublicKey::all_in(&text));
+        known.extend(keys_in(path)?);
     }
     Ok(known)
+}
+
+/// The keys of a file that was given to be trusted, at least one: else nothing would be proven, and nobody would know why.
+pub(crate) fn keys_in(path: &Path) -> Result<Vec<PublicKey>, Failure> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::new(Code::Usage, format!("read {}: {error}", path.display())))?;
+    let keys = PublicKey::all_in(&text);
+    if keys.is_empty() {
+        let message = format!(
+            "there is no key in {} that may be trusted: an Ed25519 key in a .pub or an allowed_signers file, not commented \
+             out, for drdrill.report where it says what for, and valid today",
+            path.display()
+        );
+        return Err(Failure::new(Code::Usage, message));
+    }
+    Ok(keys)
 }
 
 /// The history of a run directory.

@@ -18,6 +18,7 @@ mod evidence;
 mod exit;
 mod guards;
 mod notices;
+mod origin;
 mod out;
 mod people;
 mod program;
@@ -27,6 +28,7 @@ mod runs;
 mod selftest;
 mod settings;
 mod wiring;
+mod worth;
 
 use std::process::ExitCode;
 

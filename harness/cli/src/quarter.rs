@@ -1,12 +1,12 @@
 //! A quarter: what a drill program asks for, compared with what is on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use drdrill_core::program::Date;
 use drdrill_core::record::Record;
 use drdrill_engine::state::StateDir;
-use drdrill_reports::evidence::{PublicKey, Standing, verify_seal};
+use drdrill_reports::evidence::PublicKey;
 use drdrill_reports::findings::{self, Line, Unreadable};
 use drdrill_reports::history::{Ended, Filter, RunRow};
 use drdrill_reports::quarter::{
@@ -16,7 +16,8 @@ use drdrill_reports::side_by_side;
 
 use crate::catalog::Source;
 use crate::exit::{Code, Failure};
-use crate::runs::{Runs, Unrecorded};
+use crate::runs::{Runs, Unrecorded, day_of_id, time_of_id};
+use crate::worth::{Look, Place, Worth};
 use crate::{catalog, evidence, program, wiring};
 
 /// Whose quarter, and as seen from when.
@@ -57,53 +58,108 @@ pub(crate) fn gather(state: &StateDir, asked: &Asked<'_>) -> Result<Gathered, Fa
         return Err(Failure::new(Code::Usage, message));
     }
     let runs = Runs::of(state)?;
-    let rows = runs.find(&Filter::default())?;
-    let (records, gaps) = records(state, &rows, which);
+    let mut rows = runs.find(&Filter::default())?;
     let cut_off: Vec<CutOff> = runs.unrecorded.iter().filter_map(cut_off).collect();
     let (words, unreadable) = words(state)?;
     let tool = wiring::tool();
+    let nothing = BTreeMap::new();
     let inputs = Inputs {
         quarter: which,
         today: asked.today,
         tool: &tool,
         program: &program,
         present: &present,
-        rows: &rows,
-        records: &records,
+        rows: &[],
+        records: &[],
         cut_off: &cut_off,
-        evidence: &BTreeMap::new(),
+        evidence: &nothing,
         words: &words,
         unreadable: &unreadable,
-        gaps: &gaps,
+        gaps: &[],
     };
-    // Only this evidence: all of it may be gigabytes. Where some is damaged, other runs come to matter.
+    // Only this evidence: all of it may be gigabytes. Where some is damaged, or says something else than the index, other runs
+    // come to matter.
     let known = evidence::trusted_keys(state, asked.trust)?;
-    let mut checked: BTreeMap<String, EvidenceState> = BTreeMap::new();
+    let mut seen = Seen::default();
     loop {
-        let relied_on = relied_on(&Inputs { evidence: &checked, ..inputs });
-        let unchecked =
-            |row: &&RunRow| relied_on.contains(&row.run_id) && !checked.contains_key(&row.run_id);
-        let unchecked: Vec<&RunRow> = rows.iter().filter(unchecked).collect();
-        if unchecked.is_empty() {
+        let relied_on = relied_on(&Inputs { rows: &rows, evidence: &seen.evidence, ..inputs });
+        // A record may say another day than the one on which its run was made: a reason to look at it.
+        let of_quarter = |id: &str| day_of_id(id).is_some_and(|day| which.has(day));
+        let unchecked = |row: &RunRow| {
+            let relied_on = relied_on.contains(&row.run_id) || of_quarter(&row.run_id);
+            relied_on && !seen.evidence.contains_key(&row.run_id)
+        };
+        let at: Vec<usize> = (0..rows.len()).filter(|at| unchecked(&rows[*at])).collect();
+        if at.is_empty() {
             break;
         }
-        let found = check(state, &unchecked, &known);
-        checked.extend(found);
+        let found = side_by_side(&at, |at| look(state, &rows[*at], &known, which));
+        for (at, found) in at.into_iter().zip(found) {
+            seen.take(&mut rows[at], found);
+        }
     }
-    let quarter = quarter(&Inputs { evidence: &checked, ..inputs });
-    let relied_on = checked.into_keys().collect();
-    let unrecorded = runs.unrecorded;
+    runs.correct(&seen.corrected);
+    let inputs = Inputs {
+        rows: &rows,
+        records: &seen.records,
+        evidence: &seen.evidence,
+        gaps: &seen.gaps,
+        ..inputs
+    };
+    let quarter = quarter(&inputs);
+    let relied_on = seen.evidence.into_keys().collect();
+    let (unrecorded, records) = (runs.unrecorded, seen.records);
     Ok(Gathered { quarter, records, program: source, rows, relied_on, unrecorded })
 }
 
-/// What the evidence of runs is worth.
-fn check(
-    state: &StateDir,
-    rows: &[&RunRow],
-    known: &[PublicKey],
-) -> BTreeMap<String, EvidenceState> {
-    let worth = side_by_side(rows, |row| worth(state, row, known));
-    rows.iter().map(|row| row.run_id.clone()).zip(worth).collect()
+/// A run, as its files say.
+struct Found {
+    worth: Worth,
+    /// What its record says; absent where the evidence is damaged, so that it is not believed.
+    row: Option<RunRow>,
+    /// The record itself, of a run of the quarter.
+    record: Option<Record>,
+}
+
+/// Looks at the evidence of a run, and at what its record says: the index is a cache, and proves nothing.
+fn look(state: &StateDir, row: &RunRow, known: &[PublicKey], which: QuarterOf) -> Found {
+    let place = Place { state, run_id: &row.run_id, imported: row.imported };
+    let damaged = |worth| Found { worth, row: None, record: None };
+    let (row, record) = match place.record() {
+        Ok(found) => found,
+        Err(why) => return damaged(Worth::damaged(why)),
+    };
+    let worth = place.worth(known, Look::Seal);
+    if worth.state == EvidenceState::Damaged {
+        return damaged(worth);
+    }
+    let record = which.has(Date(row.started.date_naive())).then_some(record);
+    Found { worth, row: Some(row), record }
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Seen {
+    evidence: BTreeMap<String, EvidenceState>,
+    records: Vec<Record>,
+    /// Rows of which the index said something else.
+    corrected: Vec<RunRow>,
+    gaps: Vec<String>,
+}
+
+impl Seen {
+    /// Keeps what was found of a run; its row is from now on what its record says.
+    fn take(&mut self, row: &mut RunRow, found: Found) {
+        self.evidence.insert(row.run_id.clone(), found.worth.state);
+        if let Some(why) = found.worth.wrong {
+            self.gaps.push(format!("the evidence of run {} is damaged: {why}", row.run_id));
+        }
+        self.records.extend(found.record);
+        if let Some(now) = found.row.filter(|now| now != row) {
+            *row = now.clone();
+            self.corrected.push(now);
+        }
+    }
 }
 
 /// What people said of findings.
@@ -113,62 +169,17 @@ pub(crate) fn words(state: &StateDir) -> Result<(Vec<Line>, Vec<Unreadable>), Fa
         .map_err(|error| Failure::new(Code::NotReady, format!("read {}: {error}", path.display())))
 }
 
-/// Where the files of a run are.
-pub(crate) fn directory(state: &StateDir, row: &RunRow) -> PathBuf {
-    if row.imported { state.imported().join(&row.run_id) } else { state.run(&row.run_id) }
-}
-
-/// The records of the quarter's runs, and which cannot be read.
-fn records(state: &StateDir, rows: &[RunRow], which: QuarterOf) -> (Vec<Record>, Vec<String>) {
-    let (mut records, mut gaps) = (Vec::new(), Vec::new());
-    let rows: Vec<&RunRow> =
-        rows.iter().filter(|row| which.has(Date(row.started.date_naive()))).collect();
-    let read = side_by_side(&rows, |row| evidence::read_record(&directory(state, row)));
-    for (row, record) in rows.into_iter().zip(read) {
-        match record {
-            Ok(record) => {
-                if RunRow::of(&record)
-                    .ok()
-                    .is_none_or(|now| RunRow { imported: row.imported, ..now } != *row)
-                {
-                    gaps.push(format!(
-                        "the record of run {} says something else than when it was entered into the history (drdrill history \
-                         rebuild enters it again)",
-                        row.run_id
-                    ));
-                }
-                records.push(record);
-            }
-            Err(failure) => gaps.push(failure.message),
-        }
-    }
-    (records, gaps)
-}
-
 /// A run that did not come to its end; one that is running still may.
 fn cut_off(run: &Unrecorded) -> Option<CutOff> {
     (run.ended != Ended::Running).then(|| CutOff {
         run_id: run.run_id.clone(),
         scenario: run.scenario.clone(),
         environment: run.environment.clone(),
-        started: run.started,
+        // The id of a run of ours begins with its time.
+        started: run.started.or_else(|| time_of_id(&run.run_id)),
         unreadable: run.unreadable.clone(),
         tabletop: run.tabletop,
         emulated: run.emulated,
         counts: run.counts,
     })
-}
-
-fn worth(state: &StateDir, row: &RunRow, known: &[PublicKey]) -> EvidenceState {
-    let directory = directory(state, row);
-    if !directory.join("MANIFEST").exists() {
-        // Every run of this machine is sealed at its end; what has no seal any more was opened.
-        return if row.imported { EvidenceState::RecordAlone } else { EvidenceState::Damaged };
-    }
-    match verify_seal(&directory, known) {
-        Standing::Proven => EvidenceState::Proven,
-        Standing::SignedByStranger => EvidenceState::SignedByStranger,
-        Standing::Unsigned => EvidenceState::Unsigned,
-        Standing::Damaged => EvidenceState::Damaged,
-    }
 }

@@ -8,13 +8,14 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use drdrill_core::event::Event;
+use drdrill_core::program::Date;
 use drdrill_core::record::Record;
 use drdrill_core::scenario::Kind;
 use drdrill_engine::ledger::{Ledger, LedgerError};
 use drdrill_engine::state::StateDir;
-use drdrill_reports::evidence::read_chain;
+use drdrill_reports::evidence::{MANIFEST, read_chain};
 use drdrill_reports::history::{Ended, Filter, Index, IndexError, RunRow};
 
 use crate::evidence::{self, EVENTS_FILE, RECORD_FILE};
@@ -165,6 +166,21 @@ impl Runs {
         })
     }
 
+    /// Enters again what the records of runs say otherwise than the index did.
+    pub(crate) fn correct(&self, rows: &[RunRow]) {
+        for row in rows {
+            out::error(&out::harmless(&format!(
+                "drdrill: the index said something else of run {} than its record, which counts",
+                row.run_id
+            )));
+        }
+        if !rows.is_empty()
+            && let Err(error) = self.index.enter(rows)
+        {
+            out::error(&out::harmless(&format!("drdrill: the index of the runs: {error}")));
+        }
+    }
+
     /// Names of the scenarios and of the environments of all runs.
     pub(crate) fn names(&self) -> Result<(Vec<String>, Vec<String>), Failure> {
         self.index.names().map_err(Failure::with(Code::NotReady))
@@ -204,6 +220,16 @@ fn row_of(directory: &Path, id: &str) -> Result<RunRow, Option<String>> {
     Ok(row)
 }
 
+/// The time that the id of a run begins with, where it was drdrill that named it (UTC).
+pub(crate) fn time_of_id(id: &str) -> Option<DateTime<Utc>> {
+    NaiveDateTime::parse_from_str(id.get(..15)?, "%Y%m%d-%H%M%S").ok().map(|time| time.and_utc())
+}
+
+/// The day of that time.
+pub(crate) fn day_of_id(id: &str) -> Option<Date> {
+    time_of_id(id).map(|time| Date(time.date_naive()))
+}
+
 /// What can be told of a run without a record; nothing when it was no drill.
 fn look(
     state: &StateDir,
@@ -213,9 +239,14 @@ fn look(
     unreadable: Option<String>,
 ) -> Option<Unrecorded> {
     let events = directory.join(EVENTS_FILE);
-    if unreadable.is_none() && !events.exists() {
-        return None;
-    }
+    let unreadable = match unreadable {
+        // An environment that was up without a drill has neither; what was sealed was a drill.
+        None if !events.exists() && directory.join(MANIFEST).exists() => {
+            Some(format!("{RECORD_FILE} and {EVENTS_FILE} are missing"))
+        }
+        None if !events.exists() => return None,
+        unreadable => unreadable,
+    };
     let busy = || matches!(Ledger::take_over(&state.ledger(id)), Err(LedgerError::InUse { .. }));
     let ended = if !imported && busy() { Ended::Running } else { Ended::CutOff };
     let mut run = Unrecorded {

@@ -65,23 +65,19 @@ fn quarter(sandbox: &Sandbox) -> Value {
     json_of(&sandbox.run("history quarter --program dir/program.yaml --format json"))
 }
 
-/// Makes a run that failed look as if it had passed, as one of a service that works would.
+/// Puts a run that passed in the place of one that failed, as one of a service that works would: a record alone, as from
+/// another machine.
 fn let_it_pass(sandbox: &Sandbox, id: &str, change: impl Fn(&mut Value)) {
-    let path = sandbox.state.join("runs").join(id).join("record.json");
-    let mut record: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let directory = sandbox.state.join("runs").join(id);
+    let text = fs::read_to_string(directory.join("record.json")).unwrap();
+    let mut record: Value = serde_json::from_str(&text).unwrap();
     record["verdict"] = json!("pass");
     record["exit_code"] = json!(0);
     record["findings"] = json!([]);
     change(&mut record);
-    fs::write(&path, record.to_string()).unwrap();
-    // Its signature does not hold any more; here it is the record alone, as from another machine.
-    let directory = path.parent().unwrap();
-    for file in ["MANIFEST", "MANIFEST.sig", "HEAD"] {
-        let _ = fs::remove_file(directory.join(file));
-    }
-    fs::create_dir_all(sandbox.state.join("imported")).unwrap();
-    fs::rename(directory, sandbox.state.join("imported").join(id)).unwrap();
-    sandbox.run("history rebuild").exits(0);
+    fs::remove_dir_all(directory).unwrap();
+    fs::write(sandbox.path("passed.json"), record.to_string()).unwrap();
+    sandbox.run("history import passed.json").exits(0);
 }
 
 #[test]
@@ -297,4 +293,138 @@ fn words_that_cannot_be_read_are_said_and_do_not_hide_the_others() {
     assert_eq!((&one["owner"], &one["due"]), (&json!("Ada"), &json!("2999-01-01")));
     let gaps = quarter(&sandbox)["gaps"].to_string();
     assert!(gaps.contains("line 2 of findings.jsonl"), "{gaps}");
+}
+
+/// What the index says of all runs.
+fn change_index(sandbox: &Sandbox, from: &str, to: &str) {
+    let index = rusqlite::Connection::open(sandbox.state.join("history.db")).unwrap();
+    let changed = index
+        .execute("UPDATE runs SET row = replace(row, ?1, ?2), verdict = 'pass'", [from, to])
+        .unwrap();
+    assert_eq!(changed, 1);
+}
+
+#[test]
+fn what_a_record_says_counts_and_not_what_the_index_says_of_it() {
+    let sandbox = sandbox();
+    drill(&sandbox);
+    change_index(&sandbox, "\"verdict\":\"fail\"", "\"verdict\":\"pass\"");
+    let told = sandbox.run("history quarter --program dir/program.yaml --format json").exits(10);
+    assert!(told.stderr.contains("the index said something else"), "{told:#?}");
+    let told = json_of(&told);
+    assert_eq!(
+        (&told["drills"][0]["verdict"], &told["coverage"][0]["status"]),
+        (&json!("fail"), &json!("failed"))
+    );
+    assert_eq!(told["gaps"], json!([]));
+    // It is a cache, and says the same again from now on.
+    let again = sandbox.run("history quarter --program dir/program.yaml --format json").exits(10);
+    assert_eq!(again.stderr, "");
+}
+
+#[test]
+fn a_run_that_lies_in_the_place_of_another_counts_for_neither() {
+    let sandbox = sandbox();
+    let [first, second] = [(); 2].map(|()| drill(&sandbox)["run_id"].as_str().unwrap().to_owned());
+    let runs = sandbox.state.join("runs");
+    fs::remove_dir_all(runs.join(&second)).unwrap();
+    let copied = sandbox
+        .program(Path::new("cp"))
+        .arg("-r")
+        .args([runs.join(&first), runs.join(&second)])
+        .status();
+    assert!(copied.unwrap().success());
+    let told = quarter(&sandbox);
+    assert_eq!((&told["drills"][0]["run_id"], &told["drills"][1]), (&json!(first), &Value::Null));
+    let gaps = told["gaps"].to_string();
+    assert!(
+        gaps.contains(&format!("run {second} is damaged: its record is of run {first}")),
+        "{gaps}"
+    );
+    assert_eq!((&told["facts"]["damaged"], &told["facts"]["cut_off"]), (&json!(1), &json!(0)));
+    sandbox.run(&format!("verify {first}")).exits(0);
+    let other = sandbox.run(&format!("verify {second}")).exits(10).stdout;
+    assert!(other.contains(&format!("it is run {first} under another name")), "{other}");
+    // As a directory somewhere it is what it is.
+    sandbox.run(&format!("verify {}", runs.join(&second).display())).exits(0);
+}
+
+#[test]
+fn a_seal_that_was_taken_away_is_damage_and_no_lack_of_one() {
+    let (there, here) = (sandbox(), sandbox());
+    let own = drill(&here)["run_id"].as_str().unwrap().to_owned();
+    let id = drill(&there)["run_id"].as_str().unwrap().to_owned();
+    let said = here.run(&format!("history import {}", there.state.display())).exits(0).stdout;
+    assert!(said.contains("signed by an unknown key (SHA256:"), "{said}");
+    let whole = quarter(&here);
+    let worth = |whole: &Value, id: &str| {
+        let drills = whole["drills"].as_array().unwrap();
+        drills.iter().find(|one| one["run_id"] == id).map(|one| one["evidence"].clone())
+    };
+    assert_eq!(worth(&whole, &own), Some(json!("proven")));
+    assert_eq!(worth(&whole, &id), Some(json!("signed_by_stranger")));
+    here.run("bundle --program dir/program.yaml --output b.tar.gz").exits(0);
+    let imported = here.state.join("imported");
+    let spoils: [(&Path, &str, &str, &str); 5] = [
+        (&here.state.join("runs").join(&own), "MANIFEST.sig", &own, "its signature is gone"),
+        (&here.state.join("runs").join(&own), "MANIFEST", &own, "it has no seal any more"),
+        (&imported.join(&id), "MANIFEST.sig", &id, "was signed when it was taken in"),
+        (&imported.join(&id), "MANIFEST", &id, "had a seal when it was taken in"),
+        (&imported, &format!("{id}.json"), &id, "the note where it came from"),
+    ];
+    for (directory, file, run, why) in spoils {
+        let kept = fs::read(directory.join(file)).unwrap();
+        fs::remove_file(directory.join(file)).unwrap();
+        let told = quarter(&here);
+        assert_eq!(worth(&told, run), None, "{why}");
+        assert!(told["gaps"].to_string().contains(why), "{why}: {}", told["gaps"]);
+        let refused =
+            here.run("bundle --program dir/program.yaml --output c.tar.gz").exits(10).stderr;
+        assert!(refused.contains(why), "{refused}");
+        here.run(&format!("verify {run}")).exits(10);
+        fs::write(directory.join(file), kept).unwrap();
+    }
+    assert_eq!(quarter(&here), whole);
+    // A record alone is what was taken in, or nothing.
+    fs::remove_dir_all(imported.join(&id)).unwrap();
+    let alone = there.state.join("runs").join(&id).join("record.json");
+    fs::copy(alone, here.path("alone.json")).unwrap();
+    here.run("history import alone.json").exits(0);
+    assert_eq!(worth(&quarter(&here), &id), Some(json!("record_alone")));
+    let record = imported.join(&id).join("record.json");
+    let text = fs::read_to_string(&record).unwrap();
+    fs::write(&record, format!("{text} ")).unwrap();
+    assert!(quarter(&here)["gaps"].to_string().contains("is not the one that was taken in"));
+}
+
+#[test]
+fn a_run_whose_evidence_was_destroyed_is_missed() {
+    let sandbox = sandbox();
+    let id = drill(&sandbox)["run_id"].as_str().unwrap().to_owned();
+    let_it_pass(&sandbox, &id, |_| ());
+    assert_eq!(quarter(&sandbox)["facts"]["unreadable"], 0);
+    // A later one, of which only the list of digests is left.
+    let gone = drill(&sandbox)["run_id"].as_str().unwrap().to_owned();
+    let directory = sandbox.state.join("runs").join(&gone);
+    for entry in fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.ends_with("MANIFEST") {
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
+        }
+    }
+    sandbox.run("history rebuild").exits(11);
+    let told = quarter(&sandbox);
+    assert_eq!((&told["facts"]["unreadable"], &told["facts"]["damaged"]), (&json!(1), &json!(1)));
+    assert_eq!(told["standing"]["verdict"], "inconclusive");
+    assert!(told["gaps"].to_string().contains(&gone), "{}", told["gaps"]);
+}
+
+#[test]
+fn a_drill_that_was_refused_is_no_run_of_which_nothing_is_known() {
+    let sandbox = sandbox();
+    sandbox.run("run dir/nothing.yaml --env dir/missing.yaml").exits(14);
+    fs::write(sandbox.path("dir/pinned.yaml"), format!("{NOBODY}production: true\n")).unwrap();
+    let refused = sandbox.run("run dir/nothing.yaml --env dir/pinned.yaml");
+    assert_ne!(refused.code, Some(0), "{refused:#?}");
+    assert_eq!(quarter(&sandbox)["facts"]["unreadable"], 0);
 }

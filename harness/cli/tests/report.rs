@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::quick::quick;
-use support::sandbox::Sandbox;
+use support::sandbox::{Outcome, Sandbox};
 
 /// The schema of `JUnit` results of Jenkins.
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../reports/tests/data/junit-10.xsd");
@@ -133,8 +133,8 @@ fn a_quarter_is_told_from_no_drill_and_from_one() {
 #[test]
 fn what_was_sealed_is_neither_written_to_nor_believed_when_it_was_changed() {
     let sandbox = Sandbox::new();
-    let drill = quick(&sandbox);
-    sandbox.run(&drill).exits(0);
+    let drill = "run no_op --set soak=0s";
+    sandbox.run(drill).exits(0);
     let run_dir = fs::read_dir(sandbox.state.join("runs")).unwrap().next().unwrap().unwrap().path();
     let inside = run_dir.join("junit.xml");
     let refused =
@@ -142,10 +142,19 @@ fn what_was_sealed_is_neither_written_to_nor_believed_when_it_was_changed() {
     assert!(refused.stderr.contains("which is sealed"), "{}", refused.stderr);
     assert!(!inside.exists());
 
+    // Nor is another one, of which the report is not.
+    sandbox.run(drill).exits(0);
+    let id = run_dir.file_name().unwrap().to_str().unwrap();
+    for other in fs::read_dir(sandbox.state.join("runs")).unwrap() {
+        let inside = other.unwrap().path().join("junit.xml");
+        let command = format!("report run {id} --format junit --out {}", inside.display());
+        assert!(sandbox.run(&command).exits(2).stderr.contains("which is sealed"));
+        assert!(!inside.exists());
+    }
     let record = run_dir.join("record.json");
     let text = fs::read_to_string(&record).unwrap();
     fs::write(&record, text.replacen("\"exit_code\": 0", "\"exit_code\": 10", 1)).unwrap();
-    let damaged = sandbox.run("report run --format csv --out x.csv").exits(10);
+    let damaged = sandbox.run(&format!("report run {id} --format csv --out x.csv")).exits(10);
     assert!(damaged.stderr.contains("is damaged"), "{}", damaged.stderr);
     assert!(!sandbox.path("x.csv").exists());
 }
@@ -157,6 +166,35 @@ fn what_cannot_be_written_is_said_and_leaves_nothing_half_written() {
     assert!(none.stderr.contains("there are no runs in"), "{}", none.stderr);
     let unknown = sandbox.run("report run --format docx").exits(2);
     assert!(unknown.stderr.contains("[possible values: html, pdf, markdown, json, csv, junit]"));
+    // What was good stays good where another one cannot be written in its place.
+    sandbox.run("run no_op --set soak=0s").exits(0);
+    sandbox.run("report run --format html --out r").exits(0);
+    let before = files(&sandbox.path(""));
+    let told = sandbox.run("report run --format html --out missing/r").exits(13);
+    assert!(told.stderr.contains("missing/r"), "{}", told.stderr);
+    let mut full = sandbox.program(Path::new("sh"));
+    // No file may grow, as on a full disk.
+    let command = "trap '' XFSZ; ulimit -f 0; exec \"$0\" report run --format html --out r";
+    full.args(["-c", command, env!("CARGO_BIN_EXE_drdrill")]);
+    let told = Outcome::of(&full.output().unwrap()).exits(13);
+    assert!(told.stderr.contains("write r: "), "{}", told.stderr);
+    sandbox.run("report run --format html --out state").exits(13);
+    assert_eq!(files(&sandbox.path("")), before);
+    sandbox.run("verify ./r").exits(0);
+}
+
+#[test]
+fn a_report_of_what_nobody_known_has_signed_says_so() {
+    let (there, here) = (Sandbox::new(), Sandbox::new());
+    there.run("run no_op --set soak=0s").exits(0);
+    let own = there.run("report run --format html --out r").exits(0).stderr;
+    assert_eq!(own, "");
+    let run = fs::read_dir(there.state.join("runs")).unwrap().next().unwrap().unwrap().path();
+    let told = here.run(&format!("report run {} --format html", run.display())).exits(0);
+    assert!(told.stderr.contains("a key that is not known here"), "{}", told.stderr);
+    fs::remove_file(run.join("MANIFEST.sig")).unwrap();
+    let told = here.run(&format!("report run {} --format html", run.display())).exits(0);
+    assert!(told.stderr.contains("is not signed"), "{}", told.stderr);
 }
 
 /// What `README.txt` of an unpacked bundle says is to be typed, and whether it passes.
@@ -181,13 +219,33 @@ fn a_bundle_holds_the_quarter_and_is_verified_with_and_without_drdrill() {
     assert!(told.contains("b.tar.gz: 1 run, 19 files"), "{told}");
     assert_eq!(files(&sandbox.state.join("runs")), before);
     let bytes = fs::read(sandbox.path("b.tar.gz")).unwrap();
+    // A name of a key that was mistyped makes none.
+    sandbox.run("bundle --output no.tar.gz --key mistyped").exits(13);
+    assert!(!sandbox.path("mistyped").exists() && !sandbox.path("no.tar.gz").exists());
     sandbox.run("bundle --output again.tar.gz").exits(0);
     assert_eq!(fs::read(sandbox.path("again.tar.gz")).unwrap(), bytes);
 
     let verified = sandbox.run("verify b.tar.gz").exits(0).stdout;
     assert!(verified.contains("1, of them 1 signed by a known key"), "{verified}");
-    fs::write(sandbox.path("nobody.pub"), "").unwrap();
-    sandbox.run("verify b.tar.gz --trust nobody.pub").exits(11);
+    let key = fs::read_to_string(sandbox.state.join("signing_key.pub")).unwrap();
+    for (trusted, code) in [
+        (key.as_str(), 0),
+        ("", 2),
+        (&format!(" # {key}"), 2),
+        (&format!("x valid-before=\"20200101\" {key}"), 2),
+    ] {
+        fs::write(sandbox.path("some.pub"), trusted).unwrap();
+        sandbox.run("verify b.tar.gz --trust some.pub").exits(code);
+    }
+    let stranger = Sandbox::new();
+    stranger.run("run no_op --set soak=0s").exits(0);
+    let bundle = sandbox.path("b.tar.gz");
+    let strange =
+        stranger.run(&format!("verify {} --format json", bundle.display())).exits(11).stdout;
+    let strange: serde_json::Value = serde_json::from_str(&strange).unwrap();
+    for by in [&strange["signed_by"], &strange["runs"][0]["signed_by"]] {
+        assert!(by.as_str().unwrap().starts_with("SHA256:"), "{strange:#}");
+    }
     // Every bit of a smaller one is flipped where the library is tested.
     for at in [0, 3, 9, bytes.len() / 2, bytes.len() - 200, bytes.len() - 1] {
         let mut flipped = bytes.clone();

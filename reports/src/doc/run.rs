@@ -168,7 +168,7 @@ fn verify(blocks: &mut Vec<Block>) {
     blocks.push(Block::Commands(VERIFY_BY_HAND.map(str::to_owned).to_vec()));
     blocks.push(Block::Text(
         "The first compares every file with its digest; the second checks who signed the list of digests. Anybody can make \
-         a key: compare its fingerprint (ssh-keygen -l -f allowed_signers) with one that you got by another way. A local \
+         a key: compare the fingerprint that the second prints with one that you got by another way. A local \
          chain proves tampering only after its head was signed or published."
             .to_owned(),
     ));

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use chrono::{DateTime, Utc};
 use ed25519_dalek::Signer as _;
 use sha2::{Digest as _, Sha256};
 
+use super::signers;
 use super::wire::{In, Out, armour, unarmour};
 
 pub(super) const ALGORITHM: &str = "ssh-ed25519";
@@ -82,17 +84,20 @@ impl PublicKey {
         format!("{ALGORITHM} {}", STANDARD.encode(self.blob()))
     }
 
-    /// Every Ed25519 key in the text of a `.pub` or an `allowed_signers` file.
+    /// Every Ed25519 key in the text of a `.pub` or an `allowed_signers` file that may sign evidence now: none that is
+    /// commented out, for another purpose, or not valid today.
     #[must_use]
     pub fn all_in(text: &str) -> Vec<Self> {
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        lines.filter_map(Self::in_line).collect()
+        Self::all_at(text, Utc::now())
     }
 
-    fn in_line(line: &str) -> Option<Self> {
-        let mut words = line.split_ascii_whitespace();
-        words.find(|word| *word == ALGORITHM)?;
-        Self::from_blob(&STANDARD.decode(words.next()?).ok()?)
+    fn all_at(text: &str, now: DateTime<Utc>) -> Vec<Self> {
+        text.lines().filter_map(|line| Self::in_line(line, now)).collect()
+    }
+
+    fn in_line(line: &str, now: DateTime<Utc>) -> Option<Self> {
+        let blob = signers::blob(line, now)?;
+        Self::from_blob(&STANDARD.decode(blob).ok()?)
     }
 }
 

@@ -10,10 +10,12 @@ pub mod bundle;
 pub mod chain;
 mod digest;
 pub mod key;
+mod limits;
 pub mod manifest;
 mod package;
 pub mod seal;
 pub mod signature;
+mod signers;
 pub mod verify;
 mod wire;
 

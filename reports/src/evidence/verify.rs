@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use super::key::PublicKey;
+use super::limits::read_plain;
 use super::manifest::{Kind, digest_of, list};
 use super::package::{Found, judge, read_history, state_of};
 use super::{EVENTS, HEAD, MANIFEST, MANIFEST_SIG};
@@ -28,6 +29,17 @@ pub enum SignatureState {
     Wrong,
     /// There is none.
     Absent,
+}
+
+impl SignatureState {
+    /// The fingerprint of the key that made it; absent when there is no signature, or not over this.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<&str> {
+        match self {
+            Self::Known { fingerprint } | Self::Stranger { fingerprint } => Some(fingerprint),
+            Self::Wrong | Self::Absent => None,
+        }
+    }
 }
 
 /// What a package is worth, best first.
@@ -102,11 +114,12 @@ pub fn verify(dir: &Path, known: &[PublicKey]) -> VerifyReport {
     judge(look(dir, true), known)
 }
 
-/// Like [`verify()`], without following the chain from line to line: whether the files are those that were sealed. For
-/// reports that show many runs; the history is one of these files, so nothing of it can have changed unseen.
+/// Like [`verify()`], without following the chain from line to line, of which its report says nothing: whether the files are
+/// those that were sealed. For reports that show many runs; the history is one of these files, so nothing of it can have
+/// changed unseen.
 #[must_use]
-pub fn verify_seal(dir: &Path, known: &[PublicKey]) -> Standing {
-    judge(look(dir, false), known).standing()
+pub fn verify_seal(dir: &Path, known: &[PublicKey]) -> VerifyReport {
+    judge(look(dir, false), known)
 }
 
 /// What the signature `text` of a file is worth that has this content.
@@ -118,13 +131,13 @@ pub fn verify_file(content: &[u8], text: &[u8], known: &[PublicKey]) -> Signatur
 /// Reads a run directory.
 fn look(dir: &Path, follow_chain: bool) -> Found {
     let mut found = Found {
-        manifest: fs::read(dir.join(MANIFEST)).map_err(|error| error.to_string()),
-        head: fs::read_to_string(dir.join(HEAD)).ok(),
+        manifest: read_plain(&dir.join(MANIFEST)).map_err(|error| error.to_string()),
+        head: read_plain(&dir.join(HEAD)).ok().and_then(|text| String::from_utf8(text).ok()),
         ..Found::default()
     };
     let signature = dir.join(MANIFEST_SIG);
     if fs::symlink_metadata(&signature).is_ok() {
-        found.signature = Some(fs::read(&signature).unwrap_or_default());
+        found.signature = Some(read_plain(&signature).unwrap_or_default());
     }
     let present = list(dir).unwrap_or_else(|error| {
         found.problems.push(error.to_string());

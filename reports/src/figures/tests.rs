@@ -1,4 +1,5 @@
 use super::*;
+use crate::testkit::{Case, Fixture};
 
 #[test]
 fn durations_read_well_at_every_size() {
@@ -66,4 +67,20 @@ fn thousands_stand_apart() {
     assert_eq!(count(999), "999");
     assert_eq!(count(1_000), "1,000");
     assert_eq!(count(12_345_678), "12,345,678");
+}
+
+#[test]
+fn what_is_below_an_objective_is_not_shown_as_the_objective() {
+    assert_eq!(at_least_percent(0.7996), "79.9 %");
+    assert_eq!(at_least_percent(0.8), "80 %");
+    assert_eq!(at_least_percent(0.57), "57 %");
+    assert_eq!(at_least_percent(0.0), "0 %");
+    assert_eq!(at_least_percent(0.999_999), "> 99.99 %");
+    for tenths in 0..=1_040 {
+        let ratio = f64::from(tenths) / 1e3;
+        assert_eq!(at_least_percent(ratio), percent(ratio));
+    }
+    let mut level = Fixture::build(Case::Passed).record.services[0].rlo;
+    (level.target, level.achieved) = (Some(0.8), Some(0.7996));
+    assert_eq!((rlo(&level), at_least(level.target)), ("79.9 % of normal".into(), "≥ 80 %".into()));
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::words::{Line, Orphan, Say};
-use crate::history::{Problem, RunRow};
+use crate::history::{BANK, FUNCTION, Problem, REGISTERS, RunRow};
 
 /// What drills brought to light.
 #[derive(Clone, Debug, JsonSchema, PartialEq, Serialize)]
@@ -222,6 +222,10 @@ fn shows(row: &RunRow, key: &str) -> bool {
     if let Some(service) = key.strip_prefix("recovery_level:") {
         let of = row.services.iter().find(|one| one.name == service);
         return of.is_some_and(|one| one.rlo.target.is_some() && one.rlo.achieved.is_some());
+    }
+    if [FUNCTION, REGISTERS, BANK].iter().any(|one| key.starts_with(one)) {
+        // The function may be checked, and the workload run, no more.
+        return row.looked_at.iter().any(|one| one == key);
     }
     true
 }

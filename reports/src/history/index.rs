@@ -18,7 +18,7 @@ use super::filter::{Ended, Filter};
 use super::row::{Names, RunRow};
 
 /// Version of the tables (`user_version`). One with another number is made anew.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// `application_id` of the database: the letters `drdr`.
 const APPLICATION: i64 = 0x6472_6472;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::figures;
 use crate::findings::ACTION;
+use crate::tries::last_tries;
 
 /// Something wrong with the system, its plans or the drill.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -70,6 +71,32 @@ pub fn problems(record: &Record) -> Vec<Problem> {
     all.0
 }
 
+/// Begins the key of a function that does not work.
+pub(crate) const FUNCTION: &str = "functions_work:";
+/// Begins the key of a service whose registers contradict each other.
+pub(crate) const REGISTERS: &str = "registers:";
+/// Begins the key of a service whose accounts do not add up.
+pub(crate) const BANK: &str = "bank:";
+
+/// Keys of what was looked at in a run and would be its problem, had something been wrong with it.
+pub(super) fn looked_at(record: &Record) -> Vec<String> {
+    let tried = last_tries(record).into_iter().map(|(check, _)| check);
+    let tried = tried.filter(|check| check.outcome == Verdict::Pass);
+    let mut all: Vec<String> = tried.map(|check| format!("{FUNCTION}{}", check.name)).collect();
+    for service in &record.services {
+        let Some(found) = &service.consistency else { continue };
+        if found.registers.as_ref().is_some_and(|found| found.verdict == Verdict::Pass) {
+            all.push(format!("{REGISTERS}{}", service.name));
+        }
+        if found.bank.as_ref().is_some_and(|found| found.verdict == Verdict::Pass) {
+            all.push(format!("{BANK}{}", service.name));
+        }
+    }
+    all.sort();
+    all.dedup();
+    all
+}
+
 /// Problems by key, in the order in which they came.
 #[derive(Debug, Default)]
 struct Problems(Vec<Problem>);
@@ -114,9 +141,9 @@ fn of_service(service: &Service, record: &Record, all: &mut Problems) {
     let found = service.consistency.as_ref();
     let registers = found.and_then(|found| found.registers.as_ref());
     let bank = found.and_then(|found| found.bank.as_ref());
-    let registers = registers.map(|found| ("registers", found.verdict, &found.findings));
-    let bank = bank.map(|found| ("bank", found.verdict, &found.findings));
-    for (what, verdict, findings) in registers.into_iter().chain(bank) {
+    let registers = registers.map(|found| (REGISTERS, found.verdict, &found.findings));
+    let bank = bank.map(|found| (BANK, found.verdict, &found.findings));
+    for (key, verdict, findings) in registers.into_iter().chain(bank) {
         let severity = match verdict {
             Verdict::Pass => continue,
             Verdict::Unknown => Severity::Warning,
@@ -124,7 +151,7 @@ fn of_service(service: &Service, record: &Record, all: &mut Problems) {
         };
         let first =
             findings.first().map_or("it cannot be told whether they are right", String::as_str);
-        all.add(format!("{what}:{name}"), severity, verdict, format!("{name}: {what}: {first}"));
+        all.add(format!("{key}{name}"), severity, verdict, format!("{name}: {key} {first}"));
     }
 }
 
@@ -193,6 +220,21 @@ mod tests {
         let found = problems(&record);
         assert_eq!(keys(&record), ["functions_work:login", "functions_work:jobs"]);
         assert_eq!(found[1].seen.len(), 2);
+    }
+
+    #[test]
+    fn what_was_looked_at_and_worked_is_kept() {
+        let mut record = Fixture::build(Case::Passed).record;
+        let mut names: Vec<String> =
+            record.functionality.iter().map(|one| format!("{FUNCTION}{}", one.name)).collect();
+        names.sort();
+        names.dedup();
+        assert!(!names.is_empty());
+        assert_eq!(looked_at(&record), names);
+        for check in &mut record.functionality {
+            check.outcome = Verdict::Unknown;
+        }
+        assert_eq!(looked_at(&record), Vec::<String>::new());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use drdrill_core::verdict::Verdict;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::problem::{Problem, problems};
+use super::problem::{Problem, looked_at, problems};
 use crate::tries::last_tries;
 
 /// What is kept of one run: enough to find it, and for figures over many runs.
@@ -44,6 +44,9 @@ pub struct RunRow {
     pub functions: Functions,
     /// What somebody has to look after.
     pub problems: Vec<Problem>,
+    /// Keys of problems that it would have shown, had there been any: of functions that were tried and workloads that were
+    /// judged. Rows of the same drill share them.
+    pub looked_at: Arc<Vec<String>>,
     /// Faults that could not be taken back.
     pub leftovers: u64,
     /// The runbook that was followed or walked through, where there was one: name and SHA-256 of its file.
@@ -58,6 +61,8 @@ pub struct RunRow {
 pub(super) struct Names {
     scenarios: BTreeMap<String, Vec<Arc<ScenarioRef>>>,
     environments: BTreeMap<String, Vec<Arc<EnvironmentRef>>>,
+    /// By the name of the scenario.
+    looked_at: BTreeMap<String, Vec<Arc<Vec<String>>>>,
 }
 
 impl Names {
@@ -69,21 +74,19 @@ impl Names {
         for problem in &mut row.problems {
             problem.seen.shrink_to_fit();
         }
-        share(&mut self.scenarios, &mut row.scenario, |one| &one.name);
-        share(&mut self.environments, &mut row.environment, |one| &one.name);
+        let (scenario, environment) = (row.scenario.name.clone(), row.environment.name.clone());
+        share(&mut self.looked_at, &mut row.looked_at, &scenario);
+        share(&mut self.scenarios, &mut row.scenario, &scenario);
+        share(&mut self.environments, &mut row.environment, &environment);
     }
 }
 
 /// One that changes from run to run is not looked for further back than this.
 const VARIANTS: usize = 8;
 
-fn share<T: PartialEq>(
-    known: &mut BTreeMap<String, Vec<Arc<T>>>,
-    one: &mut Arc<T>,
-    name: impl Fn(&T) -> &String,
-) {
-    let Some(variants) = known.get_mut(name(one)) else {
-        known.insert(name(one).clone(), vec![one.clone()]);
+fn share<T: PartialEq>(known: &mut BTreeMap<String, Vec<Arc<T>>>, one: &mut Arc<T>, name: &str) {
+    let Some(variants) = known.get_mut(name) else {
+        known.insert(name.to_owned(), vec![one.clone()]);
         return;
     };
     match variants.iter().rev().take(VARIANTS).find(|known| *known == one) {
@@ -194,6 +197,7 @@ impl RunRow {
             services: record.services.iter().map(ServiceRow::of).collect(),
             functions: functions(record),
             problems: problems(record),
+            looked_at: Arc::new(looked_at(record)),
             leftovers: record.leftovers.len() as u64,
             runbook: followed.or(walked),
             imported: false,

@@ -29,8 +29,20 @@ pub fn relied_on(inputs: &Inputs<'_>) -> BTreeSet<String> {
         let drills = drills::of_quarter(inputs, &period).into_iter().map(|row| row.run_id.clone());
         let cells = coverage::coverage(inputs, &period);
         let passes = cells.into_iter().filter_map(|cell| cell.last_pass).map(|run| run.run_id);
-        // A finding that was over in the quarter was closed by one of its drills.
-        drills.chain(passes).collect()
+        let plans = controls::plans(inputs, &period).into_iter();
+        let plans = plans.flat_map(|plan| [plan.last, plan.last_of_any]).flatten();
+        let outside = coverage::outside(inputs, &period).into_iter().map(|one| one.last);
+        let tested = plans.chain(outside).map(|run| run.run_id);
+        let found =
+            findings(inputs.rows, inputs.words, period.as_of, inputs.program.cadence.retest).all;
+        // What was closed long ago is not shown because a run closed it.
+        let closed = found.iter().filter_map(|finding| finding.closed.as_ref()?.run_id.clone());
+        let shown = found.iter().filter(|finding| was_open_in(finding, &period));
+        // Those between say nothing that these two do not.
+        let shown = shown.flat_map(|one| [one.runs.first(), one.runs.last()]).flatten().cloned();
+        let claims = trends::claimed(inputs, &period);
+        let of_findings: Vec<String> = closed.chain(shown).collect();
+        drills.chain(passes).chain(tested).chain(of_findings).chain(claims).collect()
     })
 }
 

@@ -31,7 +31,8 @@ pub struct Cost {
     pub outage: Option<Interval>,
     /// What that costs at least; absent when the outage was not measured, or nobody said what an hour costs.
     pub at_least: Option<Amount>,
-    /// What it costs at most; absent also when the end of the outage was not seen.
+    /// What it costs at most; absent also when the end of the outage was not seen, or nobody said what an hour costs in revenue
+    /// or in reputation: that may be any amount.
     pub at_most: Option<Amount>,
     /// The longest outage that the business survives, in milliseconds; absent when nobody said.
     pub tolerable_ms: Option<f64>,
@@ -44,13 +45,13 @@ pub struct Cost {
 pub struct Amount {
     /// Its currency.
     pub currency: Currency,
-    /// Lost revenue.
-    pub revenue: f64,
-    /// Lost reputation.
-    pub reputation: f64,
+    /// Lost revenue; absent when nobody said what an hour costs.
+    pub revenue: Option<f64>,
+    /// Lost reputation; absent when nobody said what an hour costs.
+    pub reputation: Option<f64>,
     /// Penalties that are due.
     pub penalties: f64,
-    /// All together.
+    /// All together, without what nobody said.
     pub total: f64,
 }
 
@@ -89,6 +90,9 @@ fn cost(row: &RunRow, function: &BusinessFunction) -> Cost {
         at_most: outage
             .and_then(|outage| outage.at_most_ms)
             .zip(impact)
+            .filter(|(_, impact)| {
+                impact.hourly_revenue.is_some() && impact.hourly_reputation.is_some()
+            })
             .and_then(|(most, impact)| amount(most, impact)),
         tolerable_ms,
         tolerated,
@@ -128,12 +132,12 @@ fn amount(ms: f64, impact: &Impact) -> Option<Amount> {
         .or(impact.penalties.first().map(|penalty| penalty.amount))?
         .currency;
     let hourly = |money: Option<drdrill_core::program::Money>| {
-        money.map_or(0.0, |money| cents(money.amount() * hours))
+        money.map(|money| cents(money.amount() * hours))
     };
     let due = impact.penalties.iter().filter(|one| ms > one.after.0.as_secs_f64() * 1e3);
     let penalties = due.map(|one| one.amount.amount()).sum::<f64>();
     let (revenue, reputation) = (hourly(impact.hourly_revenue), hourly(impact.hourly_reputation));
-    let total = cents(revenue + reputation + penalties);
+    let total = cents(revenue.unwrap_or_default() + reputation.unwrap_or_default() + penalties);
     Some(Amount { currency, revenue, reputation, penalties, total })
 }
 

@@ -242,7 +242,7 @@ impl Asked<'_> {
             && match last {
                 // Since when it is asked for, nobody says.
                 None => true,
-                Some(last) => self.due_after(last) < self.period.as_of,
+                Some(last) => self.due(last, cut_off) < self.period.as_of,
             };
         let entry = self.inputs.program.services.iter().find(|entry| entry.name == service.name);
         let measured = last.filter(|row| row.kind != Kind::Tabletop);
@@ -314,6 +314,16 @@ impl Asked<'_> {
         cadence.min(day_of(last).after(self.inputs.program.cadence.retest))
     }
 
+    /// The same, had one been cut off after it: that one asks for another soon, and puts nothing off.
+    fn due(&self, last: &RunRow, cut_off: Option<(&CutOff, Date)>) -> Date {
+        let due = self.due_after(last);
+        cut_off.map_or(due, |(_, day)| due.min(self.due_after_cut_off(day)))
+    }
+
+    fn due_after_cut_off(&self, day: Date) -> Date {
+        day.after(self.inputs.program.cadence.retest).min(day.after(self.every()))
+    }
+
     fn judge(
         &self,
         last: Option<&RunRow>,
@@ -327,8 +337,9 @@ impl Asked<'_> {
         if let Some((run, day)) = cut_off {
             // It may have shown anything; what passed before is no longer the last word.
             let because = format!("the last drill, on {day}, {}", run.word());
-            let retest = day.after(self.inputs.program.cadence.retest);
-            return (Status::Unknown, vec![because], Some(retest.min(day.after(self.every()))));
+            let retest = self.due_after_cut_off(day);
+            let next = last.map_or(retest, |last| self.due(last, cut_off));
+            return (Status::Unknown, vec![because], Some(next));
         }
         let Some(last) = last else {
             return (Status::NeverTested, vec!["it was never tested".to_owned()], Some(as_of));

@@ -40,7 +40,7 @@ pub struct Outcomes {
     pub failed: u64,
     /// It could not be told.
     pub unknown: u64,
-    /// Were cut off, and so did not pass either.
+    /// Were cut off, or left no record that can be believed, and so did not pass either.
     pub cut_off: u64,
     /// Share of all that passed; absent when there were none.
     pub rate: Option<f64>,

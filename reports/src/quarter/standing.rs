@@ -60,6 +60,8 @@ pub struct Facts {
     pub proved_in_time: u64,
     /// Of those, on an emulated environment alone.
     pub proved_in_time_emulated: u64,
+    /// Verified and in time by nothing but walking through it on paper: no drill of the same proves it.
+    pub on_paper_alone: u64,
     /// Verified.
     pub verified: u64,
     /// No longer verified.
@@ -86,9 +88,12 @@ pub struct Facts {
     pub drills_unknown: u64,
     /// Exercises of the quarter.
     pub exercises: u64,
-    /// Runs that were cut off.
+    /// Runs that were cut off, without experiments and what must fail.
     pub cut_off: u64,
-    /// Records, of any time, that cannot be read and of which it is not known what was drilled.
+    /// Runs whose record or evidence cannot be believed, without experiments and what must fail.
+    pub damaged: u64,
+    /// Runs, of any time, that left no record, of which it is not known what was drilled, and which may have been later than the
+    /// last drill of something that is asked for.
     pub unreadable: u64,
     /// Verified by a drill whose evidence is not proven: it is not signed by a known key.
     pub doubted: u64,
@@ -183,6 +188,10 @@ pub(super) fn facts(
     let verified = |cell: &&Cell| cell.status == coverage::Status::Verified;
     let proved =
         || asked().filter(verified).filter(|cell| !cell.overdue && cell.class != Class::Tabletop);
+    let of_quarter = |damaged: bool| {
+        let mine = |run: &&CutOff| run.counts != Some(false) && run.unreadable.is_some() == damaged;
+        count(cut_off.iter().filter(mine).count())
+    };
     Facts {
         asked: count(asked().count()),
         verified_in_time: count(asked().filter(verified).filter(|cell| !cell.overdue).count()),
@@ -201,13 +210,17 @@ pub(super) fn facts(
         drills_failed: with(Verdict::Fail),
         drills_unknown: with(Verdict::Unknown),
         exercises: count(counting().filter(|one| one.kind == Kind::Tabletop).count()),
-        cut_off: count(cut_off.len()),
-        unreadable: count(
-            inputs
-                .cut_off
-                .iter()
-                .filter(|run| run.unreadable.is_some() && run.scenario.is_none())
+        on_paper_alone: count(
+            asked()
+                .filter(verified)
+                .filter(|cell| !cell.overdue && cell.class == Class::Tabletop)
+                .filter(|paper| !proved().any(|drill| is_of_same(paper, drill)))
                 .count(),
+        ),
+        cut_off: of_quarter(false),
+        damaged: of_quarter(true),
+        unreadable: count(
+            inputs.cut_off.iter().filter(|run| may_be_of_any(inputs, &asked, run, period)).count(),
         ),
         doubted: count(
             asked()
@@ -241,6 +254,30 @@ pub(super) fn facts(
         ),
         findings_repeated: count(open().filter(|one| one.repeats.is_some()).count()),
     }
+}
+
+fn is_of_same(one: &Cell, other: &Cell) -> bool {
+    (&one.scenario, &one.environment, &one.service)
+        == (&other.scenario, &other.environment, &other.service)
+}
+
+/// Whether a run without a record, of which nobody knows what was drilled, may have been the last drill of something.
+fn may_be_of_any<'a, I: Iterator<Item = &'a Cell>>(
+    inputs: &Inputs<'_>,
+    asked: impl Fn() -> I,
+    run: &CutOff,
+    period: &Period,
+) -> bool {
+    if run.scenario.is_some() {
+        return false;
+    }
+    let Some(at) = run.started else { return true };
+    let began = |id: &str| inputs.rows.iter().find(|row| row.run_id == id).map(|row| row.started);
+    let before = |cell: &Cell| {
+        let last = cell.last.as_ref().and_then(|last| began(&last.run_id));
+        last.is_none_or(|last| last < at)
+    };
+    Date(at.date_naive()) <= period.as_of && asked().any(before)
 }
 
 /// What speaks against each verdict that is better, the gravest first.
@@ -296,8 +333,8 @@ fn reasons(
                 ),
                 some(
                     facts.unreadable,
-                    "record cannot be read, and nobody knows of which drill it is",
-                    "records cannot be read, and nobody knows of which drills they are",
+                    "run left no record that can be read, and nobody knows of which drill it was",
+                    "runs left no record that can be read, and nobody knows of which drills they were",
                 ),
                 recoveries(facts.overdue, "is overdue for a drill", "are overdue for a drill"),
             ],
@@ -314,6 +351,11 @@ fn reasons(
                     facts.doubted,
                     "is proved by evidence that is not signed by a known key",
                     "are proved by evidence that is not signed by a known key",
+                ),
+                recoveries(
+                    facts.on_paper_alone,
+                    "was walked through on paper alone, where nothing is tried",
+                    "were walked through on paper alone, where nothing is tried",
                 ),
                 some(facts.findings_open, "finding is open", "findings are open"),
                 some(
@@ -349,9 +391,15 @@ pub(super) fn standing(facts: &Facts, accepted: &[AcceptedRiskLine]) -> Standing
     }
     if verdict == StandingVerdict::Met {
         because.push(format!(
-            "{} of {} proved in time",
-            figures::count(facts.asked),
-            figures::counted(facts.asked, "recovery", "recoveries")
+            "{} of {} proved in time{}",
+            figures::count(facts.proved_in_time),
+            figures::counted(facts.asked, "recovery", "recoveries"),
+            match facts.verified_in_time - facts.proved_in_time {
+                0 => String::new(),
+                1 => ", and 1 walked through on paper beside it".to_owned(),
+                paper =>
+                    format!(", and {} walked through on paper beside it", figures::count(paper)),
+            }
         ));
     }
     Standing { verdict, because }

@@ -143,11 +143,24 @@ impl World {
     }
 
     fn quarter(&self) -> Quarter {
-        let tool = Tool { version: "0".to_owned(), commit: None };
         let proven = self.rows.iter().map(|row| (row.run_id.clone(), EvidenceState::Proven));
         let mut evidence: BTreeMap<String, EvidenceState> = proven.collect();
         evidence.extend(self.evidence.clone());
-        quarter(&Inputs {
+        self.ask(&evidence, quarter)
+    }
+
+    /// Ids of the runs that the quarter relies on, of which nobody has looked at any.
+    fn relied_on(&self) -> Vec<String> {
+        self.ask(&BTreeMap::new(), relied_on).into_iter().collect()
+    }
+
+    fn ask<T>(
+        &self,
+        evidence: &BTreeMap<String, EvidenceState>,
+        ask: impl Fn(&Inputs<'_>) -> T,
+    ) -> T {
+        let tool = Tool { version: "0".to_owned(), commit: None };
+        ask(&Inputs {
             quarter: "2026-Q4".parse().unwrap(),
             today: self.today,
             tool: &tool,
@@ -156,7 +169,7 @@ impl World {
             rows: &self.rows,
             records: &self.records,
             cut_off: &self.cut_off,
-            evidence: &evidence,
+            evidence,
             words: &self.words,
             unreadable: &[],
             gaps: &[],
@@ -411,7 +424,13 @@ fn an_outage_costs_what_the_analysis_says_between_its_bounds() {
     let totals = |cost: &costs::Cost| {
         (cost.at_least.as_ref().map(|one| one.total), cost.at_most.as_ref().map(|one| one.total))
     };
-    // A second costs 1 EUR of revenue and 0.10 EUR of reputation.
+    // A second costs 1 EUR of revenue and 0.10 EUR of reputation; what nobody said is no zero, and bounds nothing.
+    for said in ["hourly_revenue: 3600 EUR, ", "hourly_reputation: 360 EUR, "] {
+        let costs = World::of(&PROGRAM.replace(said, ""), [row("a", "2026-11-01")]).quarter().costs;
+        let low = costs[0].at_least.as_ref().unwrap();
+        assert_eq!([low.revenue, low.reputation].iter().flatten().count(), 1, "{said}");
+        assert_eq!(costs[0].at_most, None, "{said}");
+    }
     assert_eq!(totals(&costs[0]), (Some(1.1), Some(2.2)));
     assert_eq!((costs[0].hypothetical, costs[0].tolerated), (true, Some(true)));
     // More than five seconds, and no end: a penalty, and no upper bound.
@@ -450,6 +469,12 @@ fn trends_show_each_quarter_and_what_their_drills_allow_to_say() {
     let mut cut = World::new([row("a", "2026-08-01"), row("b", "2026-11-01")]);
     cut.cut_off = vec![site_cut_off("c", "2026-09-01")];
     assert_eq!(cut.quarter().trends[0].claim, None);
+    // What the environment was is not known of either: they are not known to be alike.
+    let mut unknown = World::new([row("a", "2026-08-01"), row("b", "2026-11-01")]);
+    for row in &mut unknown.rows {
+        Arc::make_mut(&mut row.environment).definition = None;
+    }
+    assert_eq!(unknown.quarter().trends[0].claim, None);
     // One miss, and nothing can be claimed of the next.
     let missed = World::new([row("a", "2026-11-01"), failed("b", "2026-11-02")]).quarter();
     assert_eq!(missed.trends[0].claim, None);
@@ -879,4 +904,105 @@ fn backups_that_failed_or_that_nobody_restored_are_told() {
     world.records = vec![record];
     let quarter = world.quarter();
     assert_eq!(quarter.restores[0].consistent, Some(Done));
+}
+
+#[test]
+fn what_is_told_is_relied_on_and_what_nobody_looked_at_claims_nothing() {
+    let world = World::new([row("a", "2026-08-01"), row("b", "2026-11-01")]);
+    // A claim stands on both.
+    assert_eq!(world.relied_on(), ["a", "b"]);
+    let mut half = World::new(world.rows.clone());
+    half.evidence.insert("a".to_owned(), EvidenceState::NotChecked);
+    let trend = &half.quarter().trends[0];
+    assert_eq!(trend.claim.unwrap().n, 1);
+    let unchecked: Vec<u64> = trend.quarters.iter().map(|point| point.unchecked).collect();
+    assert_eq!(unchecked, [0, 0, 0, 1, 0]);
+    // A finding that is open: the run that opened it and the last that shows it. One that was closed long ago: what closed it.
+    let long_ago =
+        [failed("a", "2025-01-01"), failed("b", "2025-02-01"), failed("c", "2025-03-01")];
+    assert_eq!(World::new(long_ago.clone()).relied_on(), ["a", "c"]);
+    let [first, ..] = long_ago;
+    let closed = [first, row("d", "2025-03-01"), row("e", "2026-11-01")];
+    assert_eq!(World::new(closed).relied_on(), ["d", "e"]);
+    // A plan that was tested, though by no pass, and what is not in the program.
+    let mut tested = failed("a", "2024-01-01");
+    tested.problems.clear();
+    assert_eq!(World::new([tested]).relied_on(), ["a"]);
+    let mut outside = row("a", "2026-05-01");
+    Arc::make_mut(&mut outside.environment).name = "elsewhere".to_owned();
+    outside.faults = 0;
+    assert_eq!(World::new([outside]).relied_on(), ["a"]);
+}
+
+#[test]
+fn a_run_of_which_nothing_is_known_may_have_been_the_last_drill_of_anything() {
+    let mut zone = row("c", "2026-11-03");
+    Arc::make_mut(&mut zone.scenario).name = "az_failure".to_owned();
+    let mut world = World::new([row("a", "2026-11-01"), exercise("b", "2026-11-02"), zone]);
+    let with = |world: &mut World, on: &str| {
+        world.cut_off = vec![cut_off("x", Some(on))];
+        let quarter = world.quarter();
+        (quarter.standing.verdict, quarter.facts.unreadable)
+    };
+    // All of it was drilled after the first of these; the second came after one of them.
+    assert_eq!(with(&mut world, "2026-10-31"), (StandingVerdict::Met, 0));
+    assert_eq!(with(&mut world, "2026-11-02"), (StandingVerdict::Inconclusive, 1));
+    assert_eq!(with(&mut world, "2026-12-01"), (StandingVerdict::Met, 0));
+}
+
+#[test]
+fn what_was_only_walked_through_is_not_called_proved() {
+    let mut zone = row("c", "2026-11-03");
+    Arc::make_mut(&mut zone.scenario).name = "az_failure".to_owned();
+    let quarter = World::new([row("a", "2026-11-01"), exercise("b", "2026-11-02"), zone]).quarter();
+    assert_eq!((quarter.facts.proved_in_time, quarter.facts.on_paper_alone), (2, 0));
+    assert_eq!(
+        quarter.standing.because,
+        ["2 of 3 recoveries proved in time, and 1 walked through on paper beside it"]
+    );
+    // Without a drill of the same beside it, nothing was tried.
+    let class = "{ scenario: complete_site_failure, environments: [lab], class: full, plan: site, participants: [commander, database], owner: Ada }";
+    let text = PROGRAM.replace(&format!("  - {class}\n"), "");
+    assert_ne!(text, PROGRAM);
+    let mut world = World::of(&text, quarter_rows());
+    world.program.plans.clear();
+    let quarter = world.quarter();
+    assert_eq!(quarter.facts.on_paper_alone, 1);
+    assert_eq!(quarter.standing.verdict, StandingVerdict::MetWithConditions);
+    assert!(quarter.standing.because[0].contains("on paper alone"), "{:?}", quarter.standing);
+}
+
+/// An exercise of the site, and a drill of a zone.
+fn quarter_rows() -> [RunRow; 2] {
+    let mut zone = row("c", "2026-11-03");
+    Arc::make_mut(&mut zone.scenario).name = "az_failure".to_owned();
+    [exercise("b", "2026-11-02"), zone]
+}
+
+#[test]
+fn a_drill_that_was_cut_off_puts_nothing_off() {
+    for (passed, next, overdue) in [
+        ("2026-10-10", "2026-12-10", false),
+        ("2026-08-30", "2026-11-28", false),
+        ("2026-08-01", "2026-10-30", true),
+    ] {
+        let mut world = World::new([row("a", passed)]);
+        world.cut_off = vec![site_cut_off("b", "2026-11-10")];
+        let cell = world.site();
+        assert_eq!((cell.next, cell.overdue), (Some(day(next)), overdue), "{passed}");
+    }
+    // What was cut off is to be repeated soon, however young the pass before it.
+    let mut world = World::new([row("a", "2026-10-01")]);
+    world.cut_off = vec![site_cut_off("b", "2026-10-10")];
+    assert_eq!((world.site().next, world.site().overdue), (Some(day("2026-11-09")), true));
+}
+
+#[test]
+fn what_was_damaged_is_not_said_to_have_been_cut_off() {
+    let mut world = World::new([row("a", "2026-11-01"), row("b", "2026-11-02")]);
+    world.evidence.insert("b".to_owned(), EvidenceState::Damaged);
+    let tried = CutOff { counts: Some(false), ..site_cut_off("c", "2026-11-03") };
+    world.cut_off = vec![tried, site_cut_off("d", "2026-11-04")];
+    let facts = world.quarter().facts;
+    assert_eq!((facts.cut_off, facts.damaged), (1, 1));
 }

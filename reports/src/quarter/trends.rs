@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use drdrill_core::program::Date;
 use drdrill_core::scenario::Kind;
 use drdrill_core::verdict::Verdict;
 use schemars::JsonSchema;
@@ -9,11 +10,13 @@ use serde::Serialize;
 
 use super::coverage::is_asked_for;
 use super::kpis::{Outcomes, Spread, recoveries};
-use super::{Inputs, Period, QuarterOf, day_of};
+use super::{EvidenceState, Inputs, Period, QuarterOf, day_of};
 use crate::history::{RunRow, ServiceRow};
 
 /// So many quarters are shown, the reported one included.
 const QUARTERS: usize = 5;
+/// So many drills are looked at for a claim, the newest: the evidence of all of them may be gigabytes, and 59 allow to say 95 %.
+const MOST_CLAIMED: usize = 100;
 /// How sure a claim about future drills is.
 const CONFIDENCE: f64 = 0.95;
 
@@ -32,8 +35,9 @@ pub struct Trend {
     pub in_program: bool,
     /// The last quarters, oldest first; one without a drill has `n` 0.
     pub quarters: Vec<Point>,
-    /// What the drills in these quarters since the last change of scenario, environment or objective allow to say of the next;
-    /// absent when one of them did not meet its recovery time objective or was cut off, or there was none.
+    /// What the drills in these quarters since the last change of scenario, environment or objective allow to say of the next, as
+    /// far back as their evidence was looked at; absent when one of them did not meet its recovery time objective or was cut
+    /// off, when there was none, and when it was not recorded what the environment was.
     pub claim: Option<Claim>,
 }
 
@@ -44,6 +48,8 @@ pub struct Point {
     pub quarter: String,
     /// How many drills.
     pub n: u64,
+    /// Of how many of them nobody looked at the evidence: these figures are what the history says.
+    pub unchecked: u64,
     /// Recovery times: upper bounds.
     pub rto: Spread,
     /// Against their objectives.
@@ -95,25 +101,32 @@ impl Claim {
 /// A drill, and what it says of a service.
 type Drilled<'a> = (&'a RunRow, &'a ServiceRow);
 
-/// The trends of all drills with faults of the last quarters.
-pub(super) fn trends(inputs: &Inputs<'_>, period: &Period) -> Vec<Trend> {
+/// Drills by scenario, environment and service, oldest first.
+type Groups<'a> = BTreeMap<(&'a str, &'a str, &'a str), Vec<Drilled<'a>>>;
+
+/// The quarters that are shown, oldest first.
+fn quarters(inputs: &Inputs<'_>) -> Vec<QuarterOf> {
     let mut quarters = vec![inputs.quarter];
     while quarters.len() < QUARTERS {
         let first = quarters[quarters.len() - 1];
         quarters.push(first.before());
     }
     quarters.reverse();
+    quarters
+}
+
+/// All drills with faults of the last quarters.
+fn groups<'a>(inputs: &Inputs<'a>, first: Date, period: &Period) -> Groups<'a> {
     let mut rows: Vec<&RunRow> = inputs
         .rows
         .iter()
         .filter(|row| {
-            let day = day_of(row);
-            let shown = day >= quarters[0].first() && day <= period.as_of;
+            let shown = (first..=period.as_of).contains(&day_of(row));
             shown && row.kind != Kind::Tabletop && row.faults > 0 && row.counts()
         })
         .collect();
     rows.sort_by(|a, b| (a.started, &a.run_id).cmp(&(b.started, &b.run_id)));
-    let mut groups: BTreeMap<(&str, &str, &str), Vec<Drilled<'_>>> = BTreeMap::new();
+    let mut groups = Groups::new();
     for row in rows {
         for service in &row.services {
             let name =
@@ -121,30 +134,62 @@ pub(super) fn trends(inputs: &Inputs<'_>, period: &Period) -> Vec<Trend> {
             groups.entry(name).or_default().push((row, service));
         }
     }
+    groups
+}
+
+/// The trends of all drills with faults of the last quarters.
+pub(super) fn trends(inputs: &Inputs<'_>, period: &Period) -> Vec<Trend> {
+    let quarters = quarters(inputs);
     let mut all = Vec::new();
-    for ((scenario, environment, service), drills) in groups {
+    for ((scenario, environment, service), drills) in groups(inputs, quarters[0].first(), period) {
+        let points = quarters.iter().map(|quarter| point(inputs, *quarter, &drills));
         all.push(Trend {
             scenario: scenario.to_owned(),
             environment: environment.to_owned(),
             service: service.to_owned(),
             emulated: drills.iter().any(|(row, _)| row.environment.emulated),
             in_program: is_asked_for(inputs, scenario, environment, false),
-            quarters: quarters.iter().map(|quarter| point(*quarter, &drills)).collect(),
+            quarters: points.collect(),
             claim: claim(inputs, &drills),
         });
     }
     all
 }
 
+/// Ids of the drills on which a claim would stand: those whose evidence has to be looked at for it.
+pub(super) fn claimed(inputs: &Inputs<'_>, period: &Period) -> Vec<String> {
+    let groups = groups(inputs, quarters(inputs)[0].first(), period);
+    let drills = groups.values().flat_map(|drills| {
+        let alike = met(inputs, drills).unwrap_or_default();
+        alike.into_iter().take(MOST_CLAIMED).map(|(row, _)| row.run_id.clone())
+    });
+    drills.collect()
+}
+
 /// What the drills since the last change of conditions allow to say: of scenario, environment or objective.
 fn claim(inputs: &Inputs<'_>, drills: &[Drilled<'_>]) -> Option<Claim> {
+    let alike = met(inputs, drills)?;
+    let looked_at = alike.iter().take_while(|(row, _)| is_checked(inputs, row));
+    Claim::of(looked_at.count() as u64)
+}
+
+/// Whether somebody looked at the evidence of a run.
+fn is_checked(inputs: &Inputs<'_>, row: &RunRow) -> bool {
+    let found = inputs.evidence.get(&row.run_id);
+    found.is_some_and(|found| *found != EvidenceState::NotChecked)
+}
+
+/// The drills since the last change of conditions, newest first, if every one of them met its objective.
+fn met<'a>(inputs: &Inputs<'_>, drills: &[Drilled<'a>]) -> Option<Vec<Drilled<'a>>> {
     let (last, service) = drills.last()?;
+    // Two of which nobody knows the conditions are not known to be alike.
+    last.environment.definition.as_ref()?;
     let same = |(row, one): &&Drilled<'_>| {
         row.scenario.sha256 == last.scenario.sha256
             && row.environment.definition == last.environment.definition
             && one.rto.target_ms == service.rto.target_ms
     };
-    let alike: Vec<&Drilled<'_>> = drills.iter().rev().take_while(same).collect();
+    let alike: Vec<Drilled<'a>> = drills.iter().rev().take_while(same).copied().collect();
     let first = alike.last()?.0.started;
     // How one that was cut off would have ended, nobody knows.
     let cut_off = inputs.cut_off.iter().any(|run| {
@@ -156,11 +201,13 @@ fn claim(inputs: &Inputs<'_>, drills: &[Drilled<'_>]) -> Option<Claim> {
     let all_met = alike.iter().all(|(_, service)| {
         service.rto.target_ms.is_some() && service.rto.verdict == Verdict::Pass
     });
-    (all_met && !cut_off).then(|| Claim::of(alike.len() as u64)).flatten()
+    (all_met && !cut_off).then_some(alike)
 }
 
-fn point(quarter: QuarterOf, drills: &[Drilled<'_>]) -> Point {
-    let of_quarter = drills.iter().filter(|(row, _)| quarter.has(day_of(row)));
+fn point(inputs: &Inputs<'_>, quarter: QuarterOf, drills: &[Drilled<'_>]) -> Point {
+    let of_quarter = || drills.iter().filter(|(row, _)| quarter.has(day_of(row)));
+    let unchecked = of_quarter().filter(|(row, _)| !is_checked(inputs, row)).count();
+    let of_quarter = of_quarter();
     let services: Vec<&ServiceRow> = of_quarter.map(|(_, service)| *service).collect();
     let rpos: Vec<_> = services.iter().filter_map(|service| service.rpo.as_ref()).collect();
     let measured: Vec<_> = rpos.iter().filter(|rpo| rpo.is_measured()).collect();
@@ -172,6 +219,7 @@ fn point(quarter: QuarterOf, drills: &[Drilled<'_>]) -> Point {
     Point {
         quarter: quarter.to_string(),
         n: services.len() as u64,
+        unchecked: unchecked as u64,
         rto: recoveries(services.iter().copied()),
         rto_met: Outcomes::of(rto.map(|one| one.rto.verdict), 0),
         rto_target_ms: last.and_then(|service| service.rto.target_ms),

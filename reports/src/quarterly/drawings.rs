@@ -244,7 +244,7 @@ fn trends(quarter: &Quarter) -> Vec<Block> {
                 "The objective was met in each of the last {} under the same conditions: of such recoveries at least {} meet \
                  it ({} confidence).",
                 figures::counted(claim.n, "drill", "drills"),
-                figures::percent(claim.share),
+                figures::at_least_percent(claim.share),
                 figures::percent(claim.confidence)
             )));
         }
@@ -266,7 +266,10 @@ fn trends(quarter: &Quarter) -> Vec<Block> {
                 )),
                 Cell::Code(trend.service.clone()),
                 Cell::Text(point.quarter.clone()),
-                Cell::Figure(point.n.to_string()),
+                Cell::Figure(match point.unchecked {
+                    0 => point.n.to_string(),
+                    unchecked => format!("{} ({unchecked} unchecked)", point.n),
+                }),
                 time(point.rto.median_ms),
                 time(point.rto.max_ms),
                 Cell::Text(figures::at_most(point.rto_target_ms)),
@@ -287,5 +290,12 @@ fn trends(quarter: &Quarter) -> Vec<Block> {
         "Writes lost",
     ];
     blocks.push(Block::Table(Table::new("Trends", &columns, rows.collect())));
+    if drawn.iter().any(|trend| trend.quarters.iter().any(|point| point.unchecked > 0)) {
+        blocks.push(Block::Text(
+            "Unchecked: nobody looked at the evidence of these earlier drills for this report; their figures are what the \
+             history says, and no claim stands on them."
+                .to_owned(),
+        ));
+    }
     blocks
 }

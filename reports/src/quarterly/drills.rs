@@ -35,11 +35,7 @@ pub(super) fn blocks(quarter: &Quarter, records: &[Record]) -> Vec<Block> {
         )));
     }
     if !quarter.cut_off.is_empty() {
-        blocks.push(Block::Heading(
-            3,
-            "cut-off".to_owned(),
-            "Runs that did not come to an end".to_owned(),
-        ));
+        blocks.push(Block::Heading(3, "cut-off".to_owned(), "Runs without a result".to_owned()));
         let rows = quarter.cut_off.iter().map(|run| {
             let known =
                 |text: &Option<String>| text.clone().unwrap_or_else(|| "not known".to_owned());

@@ -36,7 +36,7 @@ pub(super) fn lead(quarter: &Quarter) -> String {
             },
         ));
     }
-    if facts.drills + facts.cut_off == 0 {
+    if facts.drills + facts.cut_off + facts.damaged == 0 {
         say.push("No drill was run in this quarter: nothing new is known.".to_owned());
     } else {
         let mut drills = format!(
@@ -52,6 +52,10 @@ pub(super) fn lead(quarter: &Quarter) -> String {
         );
         if facts.cut_off > 0 {
             let _infallible = write!(drills, "; {} did not come to an end", facts.cut_off);
+        }
+        if facts.damaged > 0 {
+            let left = facts.damaged;
+            let _infallible = write!(drills, "; {left} left no record that can be believed");
         }
         say.push(drills + ".");
     }
@@ -227,7 +231,7 @@ pub(super) fn range(at_least: Option<&Amount>, at_most: Option<&Amount>) -> Stri
     match (at_least, at_most) {
         (Some(low), Some(high)) if (low.total - high.total).abs() < 0.005 => money(low),
         (Some(low), Some(high)) => format!("{} to {}", money(low), money(high)),
-        (Some(low), None) => format!("more than {}", money(low)),
+        (Some(low), None) => format!("at least {}", money(low)),
         (None, _) => "not known".to_owned(),
     }
 }

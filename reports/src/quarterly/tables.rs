@@ -359,7 +359,7 @@ fn evidence(quarter: &Quarter) -> Vec<Block> {
     blocks.push(Block::Commands(VERIFY_BY_HAND.map(str::to_owned).to_vec()));
     blocks.push(Block::Text(
         "The first compares every file with its digest; the second checks who signed the list of digests. Anybody can make \
-         a key: compare its fingerprint (ssh-keygen -l -f allowed_signers) with one that you got by another way. This report \
+         a key: compare the fingerprint that the second prints with one that you got by another way. This report \
          is made of those directories and can be made again from them. What it says it does not prove by itself; that it is \
          what drdrill wrote, a signature beside its file does (REPORT.sig): `drdrill verify REPORT`, or"
             .to_owned(),

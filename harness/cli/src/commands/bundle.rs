@@ -2,7 +2,7 @@
 //!
 //! What is broken is never left out silently: either nothing is packed, or it is packed and named first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,16 @@ use drdrill_core::program::Date;
 use drdrill_engine::state::StateDir;
 use drdrill_reports::Quarterly;
 use drdrill_reports::evidence::bundle::{BundleError, Bundled, BundledRun, Contents, write_bundle};
-use drdrill_reports::evidence::{PublicKey, SignatureState, Signer, Standing, verify};
+use drdrill_reports::evidence::{PublicKey, Signer};
 use drdrill_reports::history::{Ended, RunRow};
-use drdrill_reports::quarter::QuarterOf;
+use drdrill_reports::quarter::{EvidenceState, QuarterOf};
 
 use crate::args::{BundleArgs, Format};
 use crate::commands::report::{refuse_inside, write_whole};
 use crate::exit::{Code, Failure, Outcome};
-use crate::quarter::{Asked, Gathered, directory, gather};
-use crate::runs::Unrecorded;
+use crate::quarter::{Asked, Gathered, gather};
+use crate::runs::{Unrecorded, day_of_id};
+use crate::worth::{Look, Place};
 use crate::{evidence, out};
 
 /// Packs the evidence of a quarter.
@@ -50,8 +51,12 @@ pub(crate) fn bundle(state: &StateDir, args: &BundleArgs) -> Outcome {
     for root in [state.runs(), state.imported()] {
         refuse_inside(&root, Some(&file))?;
     }
-    let key = args.key.clone().unwrap_or_else(|| state.root().join("signing_key"));
-    let signer = Signer::load_or_create(&key).map_err(Failure::with(Code::NotReady))?;
+    // Only our own key is made where there is none: a name that was mistyped would make one and sign with it.
+    let signer = match &args.key {
+        Some(key) => Signer::load(key),
+        None => Signer::load_or_create(&state.root().join("signing_key")),
+    };
+    let signer = signer.map_err(Failure::with(Code::NotReady))?;
     let whose = &gathered.quarter.program;
     let whose = if whose.organisation.is_empty() { &whose.title } else { &whose.organisation };
     let period = &gathered.quarter.period;
@@ -89,13 +94,9 @@ fn runs(
     known: &[PublicKey],
 ) -> Result<Vec<BundledRun>, Failure> {
     let mut all = BTreeMap::new();
-    // A record may say another day than the one on which its run was made: a reason to show it.
-    let shown = |row: &&RunRow| {
-        gathered.relied_on.contains(&row.run_id)
-            || day_of(&row.run_id).is_some_and(|day| which.has(day))
-    };
+    let shown = |row: &&RunRow| gathered.relied_on.contains(&row.run_id);
     for row in gathered.rows.iter().filter(shown) {
-        all.insert(row.run_id.clone(), of_row(row, &directory(state, row), known));
+        all.insert(row.run_id.clone(), of_row(state, row, known));
     }
     for run in gathered.unrecorded.iter().filter(|run| is_of(which, run)) {
         if run.ended == Ended::Running {
@@ -104,39 +105,16 @@ fn runs(
         }
         all.insert(run.run_id.clone(), of_unrecorded(state, run));
     }
-    // What was sealed and lacks its record and its history would else be missed by nobody.
-    let unreadable = |error: io::Error| Failure::new(Code::NotReady, error);
-    let recorded: BTreeSet<&String> = gathered.rows.iter().map(|row| &row.run_id).collect();
-    let own = state.run_ids().map_err(unreadable)?.into_iter().map(|id| (state.run(&id), id));
-    let imported = state.imported_ids().map_err(unreadable)?;
-    let imported = imported.into_iter().map(|id| (state.imported().join(&id), id));
-    for (directory, id) in own.chain(imported) {
-        let sealed = directory.join("MANIFEST").exists();
-        if sealed && !recorded.contains(&id) && day_of(&id).is_none_or(|day| which.has(day)) {
-            all.entry(id.clone()).or_insert_with(|| BundledRun {
-                run_id: id,
-                directory,
-                about: "a run without record and history".to_owned(),
-                worth: "DAMAGED: record.json and events.jsonl are missing".to_owned(),
-                broken: true,
-            });
-        }
-    }
     Ok(all.into_values().collect())
-}
-
-/// The day that the id of a run begins with, where it was drdrill that named it.
-fn day_of(id: &str) -> Option<Date> {
-    NaiveDate::parse_from_str(id.get(..8)?, "%Y%m%d").ok().map(Date)
 }
 
 /// Whether a run without a record is of a quarter; of one that says nothing of its time nobody can tell that it is not.
 fn is_of(which: QuarterOf, run: &Unrecorded) -> bool {
     let began = run.started.map(|at| Date(at.date_naive()));
-    began.or_else(|| day_of(&run.run_id)).is_none_or(|day| which.has(day))
+    began.or_else(|| day_of_id(&run.run_id)).is_none_or(|day| which.has(day))
 }
 
-fn of_row(row: &RunRow, directory: &Path, known: &[PublicKey]) -> BundledRun {
+fn of_row(state: &StateDir, row: &RunRow, known: &[PublicKey]) -> BundledRun {
     let origin = if row.imported { ", from another machine" } else { "" };
     let must_fail = if row.scenario.must_fail { ", must fail" } else { "" };
     let about = format!(
@@ -146,29 +124,28 @@ fn of_row(row: &RunRow, directory: &Path, known: &[PublicKey]) -> BundledRun {
         row.environment.name,
         row.verdict.word()
     );
-    let sealed = directory.join("MANIFEST").exists();
-    let report = verify(directory, known);
-    let by = match &report.signature {
-        SignatureState::Known { fingerprint } | SignatureState::Stranger { fingerprint } => {
-            fingerprint.as_str()
-        }
-        SignatureState::Wrong | SignatureState::Absent => "nobody",
-    };
-    let (worth, broken) = match report.standing() {
-        _ if !sealed => ("NOT SEALED: a record, and nothing that would prove it".to_owned(), true),
-        Standing::Proven => (format!("whole, signed by {by}"), false),
-        Standing::SignedByStranger => {
+    let place = Place { state, run_id: &row.run_id, imported: row.imported };
+    let found = place.worth(known, Look::Everything);
+    let by = found.signed_by.as_deref().unwrap_or("nobody");
+    let (worth, broken) = match found.state {
+        EvidenceState::Proven => (format!("whole, signed by {by}"), false),
+        EvidenceState::SignedByStranger => {
             (format!("whole, signed by {by}, a key that nobody vouched for"), false)
         }
-        Standing::Unsigned => ("whole, not signed".to_owned(), false),
-        Standing::Damaged => ("DAMAGED: it is not what was sealed".to_owned(), true),
+        EvidenceState::Unsigned => ("whole, not signed".to_owned(), false),
+        EvidenceState::RecordAlone | EvidenceState::NotChecked => {
+            ("NOT SEALED: a record, and nothing that would prove it".to_owned(), true)
+        }
+        EvidenceState::Damaged => {
+            (format!("DAMAGED: {}", found.wrong.as_deref().unwrap_or("nobody knows how")), true)
+        }
     };
-    BundledRun { run_id: row.run_id.clone(), directory: directory.to_owned(), about, worth, broken }
+    BundledRun { run_id: row.run_id.clone(), directory: place.directory(), about, worth, broken }
 }
 
 fn of_unrecorded(state: &StateDir, run: &Unrecorded) -> BundledRun {
     let id = &run.run_id;
-    let directory = if run.imported { state.imported().join(id) } else { state.run(id) };
+    let directory = Place { state, run_id: id, imported: run.imported }.directory();
     let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "not known".to_owned());
     let worth = match &run.unreadable {
         Some(why) => format!("NO RECORD: {why}"),

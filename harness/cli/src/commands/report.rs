@@ -9,7 +9,7 @@ use chrono::Utc;
 use drdrill_core::program::Date;
 use drdrill_core::reporter::{Reporter, Run};
 use drdrill_engine::state::StateDir;
-use drdrill_reports::evidence::{self as package, Signer, Standing};
+use drdrill_reports::evidence::{self as package, SignatureState, Signer, Standing};
 use drdrill_reports::{Csv, Html, Json, Junit, Markdown, Quarterly};
 
 use crate::args::{ReportArgs, ReportFormat, ReportQuarterlyArgs, ReportRunArgs};
@@ -21,10 +21,12 @@ use crate::{evidence, out};
 pub(crate) fn run(state: &StateDir, args: &ReportRunArgs) -> Outcome {
     let reporter = reporter(args.to.format)?;
     let dir = evidence::find_run(state, &args.run)?;
-    refuse_inside(&dir, args.to.out.as_deref())?;
+    for sealed in [dir.clone(), state.runs(), state.imported()] {
+        refuse_inside(&sealed, args.to.out.as_deref())?;
+    }
     let record = evidence::read_record(&dir)?;
-    // Who signed it does not matter here: the report says how to find out.
-    let sealed = package::verify(&dir, &[]);
+    let known = evidence::trusted_keys(state, None)?;
+    let sealed = package::verify(&dir, &known);
     if sealed.standing() == Standing::Damaged {
         let message = format!(
             "the evidence in {} is damaged, so nothing is told from it: `drdrill verify {}` says what is wrong",
@@ -32,6 +34,20 @@ pub(crate) fn run(state: &StateDir, args: &ReportRunArgs) -> Outcome {
             args.run
         );
         return Err(Failure::new(Code::Failed, message));
+    }
+    let doubt = match &sealed.signature {
+        SignatureState::Known { .. } => None,
+        SignatureState::Stranger { fingerprint } => {
+            Some(format!("signed by {fingerprint}, a key that is not known here"))
+        }
+        SignatureState::Wrong | SignatureState::Absent => Some("not signed".to_owned()),
+    };
+    if let Some(doubt) = doubt {
+        // A signature of ours beside the report says that it is what drdrill wrote, and nothing of what it was made of.
+        out::error(&out::harmless(&format!(
+            "drdrill: the evidence that this report is made of is {doubt}: `drdrill verify {}`",
+            args.run
+        )));
     }
     let history = evidence::read_history(&dir)?.entries;
     let mut text = Vec::new();
@@ -105,7 +121,7 @@ pub(super) fn refuse_inside(dir: &Path, file: Option<&Path>) -> Result<(), Failu
     let inside = parent.ok().zip(fs::canonicalize(dir).ok());
     if inside.is_some_and(|(parent, dir)| parent.starts_with(dir)) {
         let message = format!(
-            "{} is inside the run directory, which is sealed: write the report somewhere else",
+            "{} is inside a run directory, which is sealed: write it somewhere else",
             file.display()
         );
         return Err(Failure::new(Code::Usage, message));
@@ -130,18 +146,27 @@ fn deliver(state: &StateDir, report: &[u8], to: &ReportArgs) -> Result<(), Failu
         let path = path.display().to_string();
         move |error| Failure::new(Code::NotReady, format!("write {path}: {error}"))
     };
-    // The signature of what was there before is none of this report, whatever becomes of it.
+    if path.is_dir() {
+        return Err(unwritable(path)(io::ErrorKind::IsADirectory.into()));
+    }
+    // Both are on the disk before anything is touched that was there: else what was good is lost where these cannot be written.
+    let report_file =
+        half_written(path, |file| file.write_all(report)).map_err(unwritable(path))?.0;
+    let signature = signer.map(|signer| {
+        let text = package::signature::sign(&signer, report);
+        half_written(&beside, |file| file.write_all(text.as_bytes())).map(|(file, ())| file)
+    });
+    let signature = signature.transpose().map_err(unwritable(&beside))?;
+    // The signature of what was there before is none of this report.
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(unwritable(&beside)(error));
         }
         _ => {}
     }
-    write_whole(path, |file| file.write_all(report)).map_err(unwritable(path))?;
-    if let Some(signer) = signer {
-        let signature = package::signature::sign(&signer, report);
-        write_whole(&beside, |file| file.write_all(signature.as_bytes()))
-            .map_err(unwritable(&beside))?;
+    report_file.persist(path).map_err(|error| unwritable(path)(error.error))?;
+    if let Some(file) = signature {
+        file.persist(&beside).map_err(|error| unwritable(&beside)(error.error))?;
     }
     Ok(())
 }
@@ -169,6 +194,16 @@ pub(super) fn write_whole<T, E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&mut tempfile::NamedTempFile) -> Result<T, E>,
 ) -> Result<T, E> {
+    let (file, written) = half_written(path, write)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(written)
+}
+
+/// A file beside `path` with what is to be its content, on the disk; it goes away unless it is given that name.
+fn half_written<T, E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut tempfile::NamedTempFile) -> Result<T, E>,
+) -> Result<(tempfile::NamedTempFile, T), E> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     // Readable by whom the umask allows, as any file that a program writes.
     let mut file = tempfile::Builder::new()
@@ -178,6 +213,5 @@ pub(super) fn write_whole<T, E: From<io::Error>>(
     let written = write(&mut file)?;
     // Else a power loss may leave the name without the content.
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(written)
+    Ok((file, written))
 }

@@ -13,24 +13,20 @@ use serde_json::json;
 
 use crate::args::{Format, VerifyArgs};
 use crate::exit::{Code, Failure, Outcome};
+use crate::worth::Place;
 use crate::{evidence, out};
 
 /// Checks digests, chain and signature.
 pub(crate) fn verify(state: &StateDir, args: &VerifyArgs) -> Outcome {
     let known = match &args.trust {
-        Some(path) => {
-            let text = fs::read_to_string(path).map_err(|error| {
-                Failure::new(Code::Usage, format!("read {}: {error}", path.display()))
-            })?;
-            PublicKey::all_in(&text)
-        }
+        Some(path) => evidence::keys_in(path)?,
         None => fs::read_to_string(key::public_path(&state.root().join("signing_key")))
             .map(|text| PublicKey::all_in(&text))
             .unwrap_or_default(),
     };
     let as_json = args.format.format == Format::Json;
     let standing = match what(state, &args.what)? {
-        What::Run(dir) => of_run(&dir, &known, as_json),
+        What::Run(dir) => of_run(state, &dir, &args.what, &known, as_json),
         What::Bundle(path) => of_bundle(&path, &known, as_json)?,
         What::Report(path) => of_report(&path, &known, as_json)?,
     };
@@ -101,12 +97,27 @@ fn json_of(report: &VerifyReport) -> serde_json::Value {
         "chain_error": report.chain.as_ref().err(),
         "head_matches": report.head_matches,
         "signature": word(&report.signature),
+        "signed_by": report.signature.fingerprint(),
         "problems": report.problems,
     })
 }
 
-fn of_run(dir: &Path, known: &[PublicKey], as_json: bool) -> Standing {
-    let report = package::verify(dir, known);
+fn of_run(
+    state: &StateDir,
+    dir: &Path,
+    name: &str,
+    known: &[PublicKey],
+    as_json: bool,
+) -> Standing {
+    let mut report = package::verify(dir, known);
+    // By its id it is asked for as that run, and what is known of how it came there belongs to it.
+    let id = dir.file_name().and_then(|id| id.to_str()).filter(|_| !name.contains(['/', '.']));
+    if let Some(run_id) = id
+        && report.standing() != Standing::Damaged
+    {
+        let imported = dir != state.run(run_id);
+        report.problems.extend(Place { state, run_id, imported }.judged(&report).wrong);
+    }
     if as_json {
         out::json(&json_of(&report));
     } else {
@@ -122,6 +133,9 @@ fn of_bundle(path: &Path, known: &[PublicKey], as_json: bool) -> Result<Standing
         let runs = report.runs.iter().map(|run| {
             let mut json = json_of(&run.report);
             json["directory"] = run.run_id.clone().into();
+            if run.vouched {
+                json["signature"] = "vouched".into();
+            }
             json["proven"] = (run.standing() == Standing::Proven).into();
             json
         });
@@ -131,6 +145,7 @@ fn of_bundle(path: &Path, known: &[PublicKey], as_json: bool) -> Result<Standing
             "whole": report.is_whole(),
             "files": report.files,
             "signature": word(&report.signature),
+            "signed_by": report.signature.fingerprint(),
             "problems": report.problems,
             "runs": runs.collect::<Vec<_>>(),
         }));
@@ -178,6 +193,7 @@ fn of_report(path: &Path, known: &[PublicKey], as_json: bool) -> Result<Standing
             "report": path,
             "proven": standing == Standing::Proven,
             "signature": word(&signature),
+            "signed_by": signature.fingerprint(),
         }));
     } else {
         out::line(&out::harmless(&format!("report {}: {headline}", path.display())));

@@ -11,12 +11,13 @@ use super::report::{BundleReport, RunInside};
 use super::{RUNS, SUMS, SUMS_SIG};
 use crate::evidence::digest::Digest;
 use crate::evidence::key::PublicKey;
+use crate::evidence::limits;
 use crate::evidence::manifest::{Manifest, is_plain};
 use crate::evidence::package::{Found, judge, read_history};
 use crate::evidence::{ALLOWED_SIGNERS, EVENTS, HEAD, MANIFEST, MANIFEST_SIG, signature};
 
-/// Largest file whose text is looked at.
-const MOST_TEXT: u64 = 64 * 1024 * 1024;
+/// Most files in it: their names and digests are kept.
+const MOST_FILES: usize = 1_000_000;
 
 /// Blocks of tar.
 const BLOCK: usize = 512;
@@ -28,6 +29,8 @@ struct Inside {
     /// Texts of the bundle itself.
     texts: BTreeMap<String, Vec<u8>>,
     runs: BTreeMap<String, Found>,
+    /// So many bytes of texts may still be kept.
+    left: u64,
 }
 
 /// Looks at everything in the archive that `body` holds, all of which `key` has signed.
@@ -39,7 +42,7 @@ pub(super) fn inside(
 ) -> io::Result<()> {
     let mut unpacked = GzDecoder::new(BufReader::new(body));
     let mut archive = Archive::new(&mut unpacked);
-    let mut found = Inside::default();
+    let mut found = Inside { left: limits::ALL, ..Inside::default() };
     let mut before: Option<(String, u64)> = None;
     // Raw: records that change the meaning of the next one are files that have no place here.
     for entry in archive.entries()?.raw(true) {
@@ -55,6 +58,10 @@ pub(super) fn inside(
             && (last.as_str() >= path.as_str() || *first_mtime != mtime)
         {
             report.problems.push(format!("the file {path} does not stand where it has to"));
+            return Ok(());
+        }
+        if found.files.len() >= MOST_FILES {
+            report.problems.push(format!("more than {MOST_FILES} files are in it"));
             return Ok(());
         }
         let name = name.to_owned();
@@ -85,13 +92,6 @@ fn place(entry: &Entry<'_, impl Read>) -> io::Result<(String, u64)> {
     Ok((path, mtime))
 }
 
-/// The text of a file that must not be large.
-fn text(reader: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    reader.take(MOST_TEXT).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 impl Inside {
     /// Reads a file.
     fn take(&mut self, name: String, content: &mut impl Read) -> io::Result<()> {
@@ -99,7 +99,7 @@ impl Inside {
         let in_run = in_run.and_then(|rest| rest.split_once('/'));
         let Some((id, file)) = in_run else {
             let digest = if [SUMS, SUMS_SIG, ALLOWED_SIGNERS].contains(&name.as_str()) {
-                let bytes = text(content)?;
+                let bytes = limits::read(&name, content, &mut self.left)?;
                 let digest = Digest::of(&bytes);
                 self.texts.insert(name.clone(), bytes);
                 digest
@@ -117,7 +117,7 @@ impl Inside {
                 digest?
             }
             MANIFEST | MANIFEST_SIG | HEAD => {
-                let bytes = text(content)?;
+                let bytes = limits::read(file, content, &mut self.left)?;
                 let digest = Digest::of(&bytes);
                 match file {
                     MANIFEST => run.manifest = Ok(bytes),
@@ -156,10 +156,8 @@ impl Inside {
         }
         // Who vouches for the bundle vouches for the keys in it.
         let vouched = if known.contains(&key) { keys } else { Vec::new() };
-        let known: Vec<PublicKey> = known.iter().copied().chain(vouched).collect();
-        report
-            .runs
-            .extend(self.runs.into_iter().map(|(id, found)| RunInside::of(id, found, &known)));
+        let runs = self.runs.into_iter();
+        report.runs.extend(runs.map(|(id, found)| RunInside::of(id, found, known, &vouched)));
     }
 
     fn compare(&self, list: &Manifest, report: &mut BundleReport) {
@@ -181,12 +179,16 @@ impl Inside {
 
 impl RunInside {
     /// What the files of a run come to.
-    fn of(run_id: String, found: Found, known: &[PublicKey]) -> Self {
+    fn of(run_id: String, found: Found, known: &[PublicKey], vouched: &[PublicKey]) -> Self {
         let sealed = found.manifest.is_ok();
-        let mut report = judge(found, known);
+        let all: Vec<PublicKey> = known.iter().chain(vouched).copied().collect();
+        let mut report = judge(found, &all);
+        let is =
+            |key: &PublicKey| Some(key.fingerprint().as_str()) == report.signature.fingerprint();
+        let vouched = vouched.iter().any(is) && !known.iter().any(is);
         if sealed && report.run_id.as_ref().is_some_and(|id| *id != run_id) {
             report.problems.push("it is another run than its directory says".to_owned());
         }
-        Self { run_id, sealed, report }
+        Self { run_id, sealed, report, vouched }
     }
 }

@@ -6,9 +6,8 @@ use std::fmt::Write as _;
 use super::write::Contents;
 use super::{VERIFY_BUNDLE_BY_HAND, VERIFY_RUNS_BY_HAND};
 use crate::escape;
-use crate::evidence::key::PublicKey;
 
-pub(super) fn readme(contents: &Contents, key: &PublicKey) -> String {
+pub(super) fn readme(contents: &Contents) -> String {
     let mut text = String::new();
     let mut say = |line: &str| {
         text.push_str(line);
@@ -45,18 +44,20 @@ pub(super) fn readme(contents: &Contents, key: &PublicKey) -> String {
         "the third that nothing else is there. Each says nothing, or that the signature is good, and ends with 0.",
     );
     say("");
-    say("Anybody can make a key. This list was signed by the key with the fingerprint");
-    let _infallible = writeln!(text, "{}", key.fingerprint());
     text.push_str(
-        "Compare it with one that you got by another way than this bundle. A signature does not prove when it\n\
-         was made, nor that its holder told the truth.\n",
+        "Anybody can make a key, and a bundle with any text in it, this one included. Compare the fingerprint that\n\
+         the second command PRINTS with one that you got by another way than this bundle; no other text in here tells\n\
+         whose signature it is. Better: put the key that you got into a file, as a line like those of allowed_signers,\n\
+         and type its name behind -f in the place of allowed_signers. Then no other signature passes.\n\
+         A signature does not prove when it was made, nor that its holder told the truth.\n",
     );
     if !contents.runs.is_empty() {
         text.push_str("\nEach run is sealed by itself too, often by the machine that ran it:\n\n");
         let _infallible = writeln!(text, "    {VERIFY_RUNS_BY_HAND}");
-        if contents.runs.iter().any(|run| run.broken) {
-            text.push_str("\nThis fails at the first of the broken runs that are named above.\n");
-        }
+        text.push_str(
+            "\nIt believes the keys that the signer of the list vouches for, and names each run that does not verify:\n\
+             one that is broken, not signed, or signed by a key that nobody vouched for.\n",
+        );
     }
     text.push_str("\nWHAT IS IN IT\n\n");
     let mut say = |what: &str, about: &str| {

@@ -29,6 +29,8 @@ pub struct RunInside {
     pub sealed: bool,
     /// What its own manifest, chain and signature come to.
     pub report: VerifyReport,
+    /// Whether its key is known from nowhere but the bundle, whose signer, who is known, vouches for it.
+    pub vouched: bool,
 }
 
 impl RunInside {
@@ -40,13 +42,21 @@ impl RunInside {
 
     /// The same in words.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn word(&self) -> String {
+        let by = self.report.signature.fingerprint().unwrap_or("nobody");
         match self.report.standing() {
-            _ if !self.sealed => "NOT SEALED: only the bundle says that its files are these",
-            Standing::Proven => "whole, signed by a known key",
-            Standing::SignedByStranger => "whole, signed by a key that is not known here",
-            Standing::Unsigned => "whole, not signed",
-            Standing::Damaged => "DAMAGED",
+            _ if !self.sealed => {
+                "NOT SEALED: only the bundle says that its files are these".to_owned()
+            }
+            Standing::Proven if self.vouched => {
+                format!("whole, signed by {by}, vouched for by the signer of the bundle")
+            }
+            Standing::Proven => format!("whole, signed by {by}, a known key"),
+            Standing::SignedByStranger => {
+                format!("whole, signed by {by}, a key that is not known here")
+            }
+            Standing::Unsigned => "whole, not signed".to_owned(),
+            Standing::Damaged => "DAMAGED".to_owned(),
         }
     }
 }
@@ -111,9 +121,19 @@ impl fmt::Display for BundleReport {
             return f.write_str("Do not rely on this bundle: it is not what was packed.\n");
         }
         writeln!(f, "  files      {}, each as the signed list says", self.files)?;
-        let sound = self.runs.iter().filter(|run| run.standing() == Standing::Proven).count();
-        writeln!(f, "  runs       {}, of them {sound} signed by a known key", self.runs.len())?;
-        for run in self.runs.iter().filter(|run| run.standing() != Standing::Proven) {
+        let of = |vouched: bool| {
+            let sound = self.runs.iter().filter(|run| run.standing() == Standing::Proven);
+            sound.filter(|run| run.vouched == vouched).count()
+        };
+        write!(f, "  runs       {}, of them {} signed by a known key", self.runs.len(), of(false))?;
+        match of(true) {
+            0 => writeln!(f)?,
+            vouched => {
+                writeln!(f, ", {vouched} by keys that the signer of the bundle vouches for")?
+            }
+        }
+        let known = |run: &&RunInside| run.standing() == Standing::Proven && !run.vouched;
+        for run in self.runs.iter().filter(|run| !known(run)) {
             writeln!(f, "  run        {}: {}", escape::terminal(&run.run_id), run.word())?;
         }
         f.write_str(match self.standing() {

@@ -198,6 +198,13 @@ fn a_bundle_is_worth_no_more_than_the_worst_run_in_it() {
     assert_eq!(standing(&packed(strange.clone(), Vec::new())), Standing::SignedByStranger);
     let vouched = packed(strange.clone(), vec![other().public()]);
     assert_eq!(standing(&vouched), Standing::Proven);
+    let told = check(&vouched, &[signer().public()]);
+    assert!(told.runs[0].vouched, "{told}");
+    let (fingerprint, text) = (other().public().fingerprint(), told.to_string());
+    assert!(text.contains(&format!("{fingerprint}, vouched for by the signer")), "{text}");
+    assert!(text.contains("of them 0 signed by a known key, 1 by keys"), "{text}");
+    let both = check(&vouched, &[signer().public(), other().public()]);
+    assert!(!both.runs[0].vouched, "{both}");
     // Whoever does not know the signer has no use for what it vouches for.
     assert_eq!(check(&vouched, &[]).standing(), Standing::SignedByStranger);
 
@@ -275,4 +282,71 @@ fn what_the_readme_says_is_to_be_typed_verifies_it_and_notices_what_was_changed(
     assert_eq!(outcome(), [true, true, false, true]);
     fs::remove_file(top.join("runs/added")).unwrap();
     assert_eq!(outcome(), [true; 4]);
+}
+
+/// Unpacks a bundle; returns the directory that it makes.
+fn unpack(to: &Path, bytes: &[u8]) -> std::path::PathBuf {
+    let file = to.join("b.tar.gz");
+    fs::write(&file, bytes).unwrap();
+    let tar = Command::new("tar").arg("-xzf").arg(&file).current_dir(to).output().unwrap();
+    assert!(tar.status.success(), "{tar:?}");
+    to.join("drdrill-2026-Q4")
+}
+
+#[test]
+fn whose_bundle_it_is_only_the_command_says_and_a_forged_one_does_not_pass_with_the_key_that_one_got()
+ {
+    // A stranger packs a run that he sealed himself, and lists the genuine key beside his own.
+    let (directory, unpacked) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let forged = Contents {
+        vouched: vec![signer().public()],
+        ..contents(vec![run(&directory.path().join("r"), &other())])
+    };
+    let mut bytes = Vec::new();
+    write_bundle(&mut bytes, &forged, &other()).unwrap();
+    let top = unpack(unpacked.path(), &bytes);
+    let readme = fs::read_to_string(top.join(README)).unwrap();
+    for key in [signer(), other()] {
+        assert!(!readme.contains(&key.public().fingerprint()), "{readme}");
+    }
+    let key = allowed_signers([&signer().public()]);
+    fs::write(unpacked.path().join("key"), key).unwrap();
+    let [_, signature, _] = VERIFY_BUNDLE_BY_HAND;
+    let sh = |command: &str| {
+        let shell = Command::new("sh").args(["-c", command]).current_dir(&top).output().unwrap();
+        (shell.status.success(), String::from_utf8(shell.stdout).unwrap())
+    };
+    // What it prints is whose it is.
+    let (_, printed) = sh(signature);
+    assert!(printed.contains(&other().public().fingerprint()), "{printed}");
+    assert!(!sh(&signature.replace("-f allowed_signers", "-f ../key")).0);
+}
+
+#[test]
+fn a_run_does_not_vouch_for_itself() {
+    let (directory, unpacked) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let strange = run(&directory.path().join("r"), &other());
+    let passes = |vouched: Vec<PublicKey>| {
+        let mut bytes = Vec::new();
+        let contents = Contents { vouched, ..contents(vec![strange.clone()]) };
+        write_bundle(&mut bytes, &contents, &signer()).unwrap();
+        let top = unpack(unpacked.path(), &bytes);
+        let command =
+            Command::new("sh").args(["-c", VERIFY_RUNS_BY_HAND]).current_dir(top).output();
+        let command = command.unwrap();
+        (command.status.success(), String::from_utf8(command.stdout).unwrap())
+    };
+    assert!(passes(vec![other().public()]).0);
+    let (passed, told) = passes(Vec::new());
+    assert!(!passed && told.contains("runs/r/ DOES NOT VERIFY"), "{told}");
+}
+
+#[test]
+fn what_a_stranger_makes_too_long_is_an_error() {
+    let long = vec![b'x'; 5_000];
+    for name in ["runs/r/HEAD", "runs/r/MANIFEST.sig", SUMS_SIG] {
+        let bytes = pack(&[(name, &long)], b"", &other());
+        let found = check(&bytes, &[]).problems.join("; ");
+        assert!(found.contains("is longer than 4096 bytes"), "{name}: {found}");
+    }
 }

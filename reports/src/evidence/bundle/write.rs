@@ -125,7 +125,7 @@ pub fn write_bundle(
     }
     let key = signer.public();
     add(ALLOWED_SIGNERS, allowed_signers([&key].into_iter().chain(&contents.vouched)).into());
-    add(README, readme(contents, &key).into());
+    add(README, readme(contents).into());
     let list = sums.text();
     let signature = signature::sign(signer, list.as_bytes());
     members.insert(SUMS.to_owned(), Member::Bytes(list.into()));

@@ -209,3 +209,15 @@ fn what_was_said_stays_said_when_an_earlier_run_comes_to_light() {
     assert_ne!(found.all[0].id, id);
     assert_eq!((found.all[0].owner.as_deref(), found.orphans.len()), (Some("eve"), 0));
 }
+
+#[test]
+fn a_drill_that_does_not_try_a_function_or_judge_a_workload_closes_nothing_of_it() {
+    for key in ["functions_work:login", "registers:orders", "bank:orders"] {
+        let failed = run("a", 1, Verdict::Fail, &[key]);
+        let mut passed = run("b", 2, Verdict::Pass, &[]);
+        let of = |row: &RunRow| at_end(&[failed.clone(), row.clone()], &[])[0].status;
+        assert_eq!(of(&passed), Status::Open, "{key}");
+        passed.looked_at = Arc::new(vec![key.to_owned()]);
+        assert_eq!(of(&passed), Status::Closed, "{key}");
+    }
+}

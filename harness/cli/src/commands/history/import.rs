@@ -3,14 +3,15 @@
 //! A run is kept as it was there, in a directory of its own, so that its signature still holds. Nothing that is there is
 //! ever replaced.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use drdrill_core::record::Record;
 use drdrill_engine::state::StateDir;
-use drdrill_reports::evidence::{PublicKey, Standing, verify};
+use drdrill_reports::evidence::{MANIFEST, PublicKey, verify};
 use drdrill_reports::history::RunRow;
+use drdrill_reports::quarter::EvidenceState;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
@@ -18,8 +19,10 @@ use walkdir::WalkDir;
 use crate::args::{Format, ImportArgs};
 use crate::evidence::{self, RECORD_FILE};
 use crate::exit::{Code, Failure, Outcome};
+use crate::origin::{Origin, RECORD_ALONE};
 use crate::out;
 use crate::runs::Runs;
+use crate::worth::{Look, Place, Worth};
 
 /// Run directories are looked for so deep: `.drdrill/runs/RUN` in the directory that is given, and one more.
 const DEEPEST: usize = 5;
@@ -33,18 +36,10 @@ struct Taken {
     from: PathBuf,
     /// `imported`, or `known` when it was there already.
     outcome: &'static str,
-    /// What its evidence is worth.
+    /// What the evidence is worth that is kept.
     evidence: &'static str,
-}
-
-/// Where a run came from; stands beside its directory.
-#[derive(Debug, Serialize)]
-struct Origin<'a> {
-    run_id: &'a str,
-    from: &'a Path,
-    imported_at: String,
-    record_sha256: &'a str,
-    evidence: &'static str,
+    /// Fingerprint of the key that signed it.
+    signed_by: Option<String>,
 }
 
 /// Takes in runs of other machines.
@@ -66,8 +61,9 @@ pub(super) fn import(state: &StateDir, args: &ImportArgs) -> Outcome {
     } else {
         for run in &taken {
             let outcome = if run.outcome == "known" { "was there already" } else { "imported" };
+            let by = run.signed_by.as_ref().map(|by| format!(" ({by})")).unwrap_or_default();
             out::line(&out::harmless(&format!(
-                "run {} {outcome}; evidence: {}",
+                "run {} {outcome}; evidence: {}{by}",
                 run.run, run.evidence
             )));
         }
@@ -114,24 +110,26 @@ fn take(state: &StateDir, record_file: &Path, known: &[PublicKey]) -> Result<Tak
     let id = RunRow::of(&record).map_err(|error| error.to_string())?.run_id;
     let sha256 = hex::encode(Sha256::digest(&text));
     let directory = record_file.parent().filter(|_| record_file.ends_with(RECORD_FILE));
-    let directory = directory.filter(|directory| directory.join("MANIFEST").exists());
-    let worth = match directory.map(|directory| verify(directory, known).standing()) {
-        None => "record alone",
-        Some(Standing::Proven) => "signed by a known key",
-        Some(Standing::SignedByStranger) => "signed by an unknown key",
-        Some(Standing::Unsigned) => "unsigned",
-        Some(Standing::Damaged) => {
-            return Err("its evidence is damaged (drdrill verify says how)".to_owned());
-        }
+    let directory = directory.filter(|directory| directory.join(MANIFEST).exists());
+    let taken = |outcome, evidence, signed_by| Taken {
+        run: id.clone(),
+        from: record_file.to_owned(),
+        outcome,
+        evidence,
+        signed_by,
     };
-    let taken =
-        |outcome| Taken { run: id.clone(), from: record_file.to_owned(), outcome, evidence: worth };
-    for there in [state.run(&id), state.imported().join(&id)] {
+    for imported in [false, true] {
+        let place = Place { state, run_id: &id, imported };
+        let there = place.directory();
         if !there.exists() {
             continue;
         }
         return match fs::read(there.join(RECORD_FILE)) {
-            Ok(old) if old == text => Ok(taken("known")),
+            // What is kept is what counts from now on, and not what was given.
+            Ok(old) if old == text => {
+                let worth = place.worth(known, Look::Everything);
+                Ok(taken("known", words(worth.state), worth.signed_by))
+            }
             Ok(_) => {
                 Err(format!("another run of the same id {id} is in {}, and stays", there.display()))
             }
@@ -142,25 +140,59 @@ fn take(state: &StateDir, record_file: &Path, known: &[PublicKey]) -> Result<Tak
     }
     fs::create_dir_all(state.imported()).map_err(said)?;
     let half = state.imported().join(format!(".{id}-{}", std::process::id()));
-    let origin = Origin {
-        run_id: &id,
-        from: record_file,
-        imported_at: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-        record_sha256: &sha256,
-        evidence: worth,
-    };
-    let copied = copy(directory, &text, &half).and_then(|()| {
-        let file = File::create(state.imported().join(format!("{id}.json")))?;
-        serde_json::to_writer_pretty(&file, &origin)?;
-        file.sync_all()?;
+    let moved = copy(directory, &text, &half).map_err(said).and_then(|()| {
+        // The copy is judged: what was given may be another by now, and links and the like are not copied.
+        let (state_of_it, signed_by) = match directory {
+            None => (EvidenceState::RecordAlone, None),
+            Some(_) => of_seal(&half, &id, known)?,
+        };
+        let origin = Origin {
+            run_id: id.clone(),
+            from: record_file.to_owned(),
+            imported_at: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+            record_sha256: sha256,
+            evidence: words(state_of_it).to_owned(),
+            signed_by: signed_by.clone(),
+        };
+        origin.write(state).map_err(said)?;
         // Not over another one that came meanwhile: a directory that is not empty is never replaced.
-        fs::rename(&half, state.imported().join(&id))
+        fs::rename(&half, state.imported().join(&id)).map_err(said)?;
+        Ok((state_of_it, signed_by))
     });
-    if let Err(error) = copied {
-        let _ = fs::remove_dir_all(&half);
-        return Err(error.to_string());
+    match moved {
+        Ok((worth, signed_by)) => Ok(taken("imported", words(worth), signed_by)),
+        Err(why) => {
+            let _ = fs::remove_dir_all(&half);
+            Err(why)
+        }
     }
-    Ok(taken("imported"))
+}
+
+/// What the seal of a run is worth that lies in `directory`, and whose it is.
+fn of_seal(
+    directory: &Path,
+    id: &str,
+    known: &[PublicKey],
+) -> Result<(EvidenceState, Option<String>), String> {
+    let worth = Worth::of_seal(&verify(directory, known), id);
+    match worth.state {
+        EvidenceState::Damaged => {
+            let why = worth.wrong.unwrap_or_default();
+            Err(format!("its evidence is damaged: {why} (drdrill verify says how)"))
+        }
+        state => Ok((state, worth.signed_by)),
+    }
+}
+
+const fn words(state: EvidenceState) -> &'static str {
+    match state {
+        EvidenceState::Proven => "signed by a known key",
+        EvidenceState::SignedByStranger => "signed by an unknown key",
+        EvidenceState::Unsigned => "unsigned",
+        EvidenceState::RecordAlone => RECORD_ALONE,
+        EvidenceState::Damaged => "DAMAGED",
+        EvidenceState::NotChecked => "not checked",
+    }
 }
 
 /// Copies a run, or its record alone, into a new directory. Only files: a run has nothing else.

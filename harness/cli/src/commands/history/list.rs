@@ -1,6 +1,6 @@
 //! `drdrill history`: a table of the runs.
 
-use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use drdrill_core::names::known_names;
 use drdrill_core::scenario::Kind;
 use drdrill_core::verdict::Verdict;
@@ -14,7 +14,7 @@ use crate::args::{EndedArg, Format, ListRunsArgs};
 use crate::catalog::{ENVIRONMENTS, SCENARIOS};
 use crate::exit::{Code, Failure, Outcome};
 use crate::out;
-use crate::runs::{Runs, Unrecorded};
+use crate::runs::{Runs, Unrecorded, time_of_id};
 
 #[derive(Debug, Serialize, Tabled)]
 struct Row {
@@ -83,11 +83,7 @@ pub(super) fn list(state: &StateDir, args: &ListRunsArgs) -> Outcome {
 
 /// When a run began. Ids begin with their time, which stands for one that is not known.
 fn began(row: &Row) -> Option<DateTime<Utc>> {
-    let of_id = || {
-        let time = NaiveDateTime::parse_from_str(row.run.get(..15)?, "%Y%m%d-%H%M%S");
-        Some(time.ok()?.and_utc())
-    };
-    row.started.or_else(of_id)
+    row.started.or_else(|| time_of_id(&row.run))
 }
 
 fn filter(args: &ListRunsArgs, now: DateTime<Utc>) -> Result<Filter, Failure> {
