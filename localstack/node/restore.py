@@ -155,14 +155,15 @@ def check(place, name):
 
 
 def strangers(place, said):
-    """How many transactions were committed after a backup, up to the first that changed what is only added to; and that."""
+    """How many transactions were committed after a backup, up to the first that changed what is only added to; and that one, and
+    the next of its kind."""
     names = {file: name for name, file in said["added_to"].items()}
     # As the log names them: `base` is tablespace 1663.
     relations = {file.replace("base/", "1663/"): name for file, name in names.items()}
     words = [BIN / "pg_waldump", "-p", place / "wal", "-t", str(said["timeline"]), "-s", said["start"], "-r", "Heap", "-r", "Transaction"]
     # No further than a recovery gets.
     words += ["-e", lsn_of(first_gap(place, said))]
-    touched, committed = {}, 0
+    touched, committed, found = {}, 0, []
     with subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as dump:
         for line in dump.stdout:
             record = RECORD.match(line)
@@ -181,12 +182,14 @@ def strangers(place, said):
             gone = re.search(r"rels: ([^;]+)", what)
             dropped = {names[file] for file in gone[1].split() if file in names} if gone else set()
             if changed or dropped:
-                dump.kill()
                 when = re.match(r"COMMIT (?:PREPARED )?(.*? \w+)(?:;|$)", what)
                 did = f"drops {' and '.join(sorted(dropped))}" if dropped else f"changes or removes rows of {' and '.join(sorted(changed))}"
-                return committed, {"transaction": transaction, "at": when[1] if when else "?", "what": did, "tables": changed | dropped}
-            committed += 1
-    return committed, None
+                found.append({"transaction": transaction, "at": when[1] if when else "?", "what": did, "tables": changed | dropped})
+                if len(found) == 2:
+                    dump.kill()
+                    break
+            committed += not found
+    return committed, found
 
 
 def instant(text):
@@ -229,13 +232,22 @@ class Alone:
         LOG.unlink(missing_ok=True)
         code, said = run(BIN / "pg_ctl", "-D", self.cluster, "-l", LOG, "-w", "-t", 60, "start", quiet=True)
         if code:
-            self.file.write_text(self.before)
-            raise Wrong(f"a server does not start on it: {said}; {self.last_words()}")
+            said = f"{said}; {self.last_words()}"
+            self.stop()
+            raise Wrong(f"a server does not start on it: {said}")
         return self
 
     def __exit__(self, *_):
-        run(BIN / "pg_ctl", "-D", self.cluster, "-m", "fast", "-w", "-t", 60, "stop", quiet=True)
-        self.file.write_text(self.before)
+        self.stop()
+
+    def stop(self):
+        """Two servers on one cluster would destroy it, and one that goes on here is in the way of the next."""
+        for mode in ("fast", "immediate"):
+            code, said = run(BIN / "pg_ctl", "-D", self.cluster, "-m", mode, "-w", "-t", 60, "stop", quiet=True)
+            if not code or not (self.cluster / "postmaster.pid").exists():
+                self.file.write_text(self.before)
+                return
+        raise Wrong(f"the server on it does not end: {said}")
 
     @staticmethod
     def last_words():
@@ -319,18 +331,23 @@ def restore(place, name, target):
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Wrong((done.stdout + done.stderr).strip()[-600:])
-    committed, stranger = strangers(place, said)
+    committed, found = strangers(place, said)
     stopped = None
-    if stranger:
+    if found:
+        stranger, *next_one = found
+        # Of what came after the next one nobody knows what it struck: it is left out.
+        until = next_one[0]["transaction"] if next_one else None
         later, copy = Later(stranger["tables"]), target.with_name(f"{target.name}-later")
         try:
             subprocess.run(["cp", "-a", "--reflink=auto", target, copy], check=True)
-            recover(copy, place, then=later.take)
+            recover(copy, place, until, later.take)
             log, carried = recover(target, place, stranger["transaction"], later.give)
         finally:
             shutil.rmtree(copy, ignore_errors=True)
             shutil.rmtree(later.KEPT)
         stopped = f"transaction {stranger['transaction']} of {stranger['at']} {stranger['what']}; {carried} entries of later ones are carried over"
+        if until:
+            stopped += f", up to transaction {until} of {next_one[0]['at']}, which {next_one[0]['what']}"
     else:
         log, _ = recover(target, place)
     reached = re.search(r"redo done at ([0-9A-F]+/[0-9A-F]+)", log)
