@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     let mut page = Vec::new();
     let made = best(|| {
         page.clear();
-        let run = Run { record: &fixture.record, history: &fixture.history };
+        let run = Run { record: &fixture.record, history: &fixture.history, doubt: None };
         Html.render(run, &mut page).unwrap();
         page.len()
     });

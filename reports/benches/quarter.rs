@@ -134,7 +134,7 @@ fn write(
     let reporters: [&dyn Reporter; 3] = [&Json, &Markdown, &Html];
     for reporter in reporters {
         let mut text = Vec::new();
-        reporter.render(Run { record, history }, &mut text).unwrap();
+        reporter.render(Run { record, history, doubt: None }, &mut text).unwrap();
         fs::write(directory.join(reporter.file_name()), text).unwrap();
     }
     let about = About { run_id: &record.run_id, tool: &record.tool, head };

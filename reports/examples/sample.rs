@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (case, name) in Case::ALL {
         let mut fixture = Fixture::build(case);
         fixture.record.recommendations = recommend(&fixture.record);
-        let run = Run { record: &fixture.record, history: &fixture.history };
+        let run = Run { record: &fixture.record, history: &fixture.history, doubt: None };
         let directory = Path::new(&directory).join(name);
         fs::create_dir_all(&directory)?;
         let reporters: [&dyn Reporter; 5] = [&Html, &Markdown, &Json, &Csv, &Junit];

@@ -34,7 +34,7 @@ fn text(run: Run<'_>) -> String {
     for section in sections(run) {
         out.push_str(&table(section));
     }
-    out.push_str(&verify());
+    out.push_str(&verify(run));
     out
 }
 
@@ -214,15 +214,17 @@ fn cell(cell: &Cell) -> String {
     }
 }
 
-fn verify() -> String {
+fn verify(run: Run<'_>) -> String {
+    let doubt = words::doubt(run).map(|text| format!("{}\n\n", inline(&text)));
     format!(
         "\n## How to verify this evidence\n\n\
-         `drdrill verify DIRECTORY`, or without drdrill, inside the run directory:\n\n\
+         {}`drdrill verify DIRECTORY`, or without drdrill, inside the run directory:\n\n\
          ```sh\n{}\n```\n\n\
          The first compares every file with its digest; the second checks who signed the list of digests. Anybody can \
          make a key: compare the fingerprint that the second prints with one that you got by another \
          way. A local chain proves tampering only after its head was signed or published.\n\n\
          {}\n\n```sh\n{VERIFY_REPORT_BY_HAND}\n```\n",
+        doubt.unwrap_or_default(),
         VERIFY_BY_HAND.join("\n"),
         words::VERIFY_REPORT
     )

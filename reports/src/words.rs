@@ -7,6 +7,7 @@ use drdrill_core::event::{Milestone, StepOutcome, When};
 use drdrill_core::notice::NoticeKind;
 use drdrill_core::probe::Connection;
 use drdrill_core::record::{FollowedStep, Record, Rpo, Samples, Service};
+use drdrill_core::reporter::Run;
 use drdrill_core::runbook::Phase;
 use drdrill_core::tabletop::StepResult;
 
@@ -15,6 +16,14 @@ use crate::figures::{self, count, counted, is_measured};
 /// How a report is verified that lies outside of its run directory.
 pub(crate) const VERIFY_REPORT: &str = "A report that was written to a file of its own (drdrill report … --out REPORT) has its \
     signature beside it: drdrill verify REPORT, or";
+
+/// Why the evidence of a run is to be doubted; nothing where it is not.
+pub(crate) fn doubt(run: Run<'_>) -> Option<String> {
+    let doubt = run.doubt?;
+    Some(format!(
+        "The evidence of this run is {doubt}. A signature over this report does not prove it."
+    ))
+}
 
 pub(crate) const fn when(when: When) -> &'static str {
     match when {

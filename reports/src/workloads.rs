@@ -176,7 +176,7 @@ mod tests {
         let coloured = summary_table(&record, Look::terminal(100, true), None);
         assert!(!boxed.contains('\u{1b}') && coloured.contains('\u{1b}'), "{boxed}{coloured}");
         assert!(boxed.contains("Registers") && boxed.contains("7 stale by up to"), "{boxed}");
-        let run = Run { record: &record, history: &fixture.history };
+        let run = Run { record: &record, history: &fixture.history, doubt: None };
         let sections = crate::sections::sections(run);
         let section = sections.iter().find(|section| section.id == "workloads").unwrap();
         assert_eq!(section.rows.len(), 3, "{section:?}");
@@ -186,7 +186,7 @@ mod tests {
     fn a_drill_without_workloads_says_nothing_of_them() {
         let fixture = Fixture::build(Case::Passed);
         assert_eq!(of(&fixture.record.services[0]), []);
-        let run = Run { record: &fixture.record, history: &fixture.history };
+        let run = Run { record: &fixture.record, history: &fixture.history, doubt: None };
         assert!(crate::sections::sections(run).iter().all(|section| section.id != "workloads"));
     }
 

@@ -38,7 +38,7 @@ pub(crate) fn write(
     let reporters: [&dyn Reporter; 3] = [&Json, &Markdown, &Html];
     for reporter in reporters {
         let mut file = BufWriter::new(File::create(run_dir.join(reporter.file_name()))?);
-        reporter.render(Run { record, history }, &mut file)?;
+        reporter.render(Run { record, history, doubt: None }, &mut file)?;
         file.flush()?;
     }
     let about = About { run_id: &record.run_id, tool: &record.tool, head };
@@ -49,7 +49,7 @@ pub(crate) fn write(
 /// Writes the record alone into the run directory.
 pub(crate) fn write_record(run_dir: &Path, record: &Record) -> io::Result<()> {
     let file = File::create(run_dir.join(RECORD_FILE))?;
-    Json.render(Run { record, history: &[] }, &mut BufWriter::new(file))
+    Json.render(Run { record, history: &[], doubt: None }, &mut BufWriter::new(file))
 }
 
 /// Whether a run was a drill. An environment that is up without one has a directory, and no history.

@@ -192,6 +192,14 @@ fn a_report_of_what_nobody_known_has_signed_says_so() {
     let run = fs::read_dir(there.state.join("runs")).unwrap().next().unwrap().unwrap().path();
     let told = here.run(&format!("report run {} --format html", run.display())).exits(0);
     assert!(told.stderr.contains("a key that is not known here"), "{}", told.stderr);
+    // And in the report itself, which may get a signature of ours.
+    for format in ["html", "markdown"] {
+        let command = format!("report run {} --format {format}", run.display());
+        let text = here.run(&command).exits(0).stdout;
+        assert!(text.contains("The evidence of this run is signed by SHA256:"), "{format}: {text}");
+        let own = there.run(&format!("report run last --format {format}")).exits(0).stdout;
+        assert!(!own.contains("The evidence of this run is"), "{format}");
+    }
     fs::remove_file(run.join("MANIFEST.sig")).unwrap();
     let told = here.run(&format!("report run {} --format html", run.display())).exits(0);
     assert!(told.stderr.contains("is not signed"), "{}", told.stderr);

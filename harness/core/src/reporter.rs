@@ -13,6 +13,9 @@ pub struct Run<'a> {
     pub record: &'a Record,
     /// The evidence.
     pub history: &'a [Entry],
+    /// Why its evidence is not proven to whoever makes the report, behind "is"; absent where it is, and at the end of the run
+    /// itself. Formats for programs, which have their own contract, leave it out.
+    pub doubt: Option<&'a str>,
 }
 
 /// Writes a judged run in one format. Pure: the same run gives the same bytes.

@@ -9,7 +9,7 @@ use crate::evidence::{VERIFY_BY_HAND, VERIFY_REPORT_BY_HAND};
 use crate::sections::{Cell, sections};
 use crate::svg::{self, Bar, Shape};
 use crate::timeline::timeline;
-use crate::words::VERIFY_REPORT;
+use crate::words::{VERIFY_REPORT, doubt};
 use crate::{figures, phases, story};
 
 /// The report of a run.
@@ -42,7 +42,7 @@ pub(crate) fn of_run(run: Run<'_>) -> Doc {
             blocks.push(Block::Table(Table::new(section.title, section.columns, section.rows)));
         }
     }
-    verify(&mut blocks);
+    verify(run, &mut blocks);
     Doc {
         title: record.scenario.title.clone(),
         badge: Some((verdict, story::headline(record).to_owned())),
@@ -160,8 +160,9 @@ fn drawings(run: Run<'_>, blocks: &mut Vec<Block>) {
     }
 }
 
-fn verify(blocks: &mut Vec<Block>) {
+fn verify(run: Run<'_>, blocks: &mut Vec<Block>) {
     blocks.push(heading("verify", "How to verify this evidence"));
+    blocks.extend(doubt(run).map(|text| Block::Notice(Verdict::Unknown, text)));
     blocks.push(Block::Text(
         "drdrill verify DIRECTORY, or without drdrill, inside the run directory:".to_owned(),
     ));

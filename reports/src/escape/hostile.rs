@@ -182,7 +182,7 @@ fn poisoned(text: &str) -> Fixture {
 fn rendered(reporter: &dyn Reporter, text: &str) -> String {
     let fixture = poisoned(text);
     let mut out = Vec::new();
-    let run = Run { record: &fixture.record, history: &fixture.history };
+    let run = Run { record: &fixture.record, history: &fixture.history, doubt: None };
     reporter.render(run, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }

@@ -8,7 +8,7 @@ use crate::recommend;
 use crate::testkit::{Case, Fixture, hostile, poison};
 
 fn rendered(fixture: &Fixture) -> String {
-    let run = Run { record: &fixture.record, history: &fixture.history };
+    let run = Run { record: &fixture.record, history: &fixture.history, doubt: None };
     let mut out = Vec::new();
     Html.render(run, &mut out).unwrap();
     String::from_utf8(out).unwrap()

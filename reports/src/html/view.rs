@@ -41,6 +41,7 @@ pub(super) fn view(run: Run<'_>, style: &str) -> Value {
             evidence => &advice.evidence,
         }).collect::<Vec<_>>(),
         sections => sections(run).iter().map(section).collect::<Vec<_>>(),
+        doubt => words::doubt(run),
         commands => VERIFY_BY_HAND,
         of_report => words::VERIFY_REPORT,
         report_command => VERIFY_REPORT_BY_HAND,

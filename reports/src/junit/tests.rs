@@ -8,7 +8,7 @@ const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/junit-10.x
 
 fn rendered(fixture: &Fixture) -> String {
     let mut out = Vec::new();
-    Junit.render(Run { record: &fixture.record, history: &[] }, &mut out).unwrap();
+    Junit.render(Run { record: &fixture.record, history: &[], doubt: None }, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

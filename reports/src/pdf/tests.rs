@@ -6,7 +6,7 @@ use super::*;
 use crate::testkit::{Case, Fixture, hostile, poison};
 
 fn rendered(fixture: &Fixture) -> Vec<u8> {
-    let run = Run { record: &fixture.record, history: &fixture.history };
+    let run = Run { record: &fixture.record, history: &fixture.history, doubt: None };
     let mut out = Vec::new();
     Pdf.render(run, &mut out).unwrap();
     out
@@ -56,9 +56,11 @@ fn another_program_reads_pages_of_a4_with_all_texts_and_embedded_fonts() {
         let text = told("pdftotext", &["-layout"], &pdf);
         let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(flat.contains(crate::story::headline(&fixture.record)), "{name}: {flat}");
-        for section in
-            crate::sections::sections(Run { record: &fixture.record, history: &fixture.history })
-        {
+        for section in crate::sections::sections(Run {
+            record: &fixture.record,
+            history: &fixture.history,
+            doubt: None,
+        }) {
             assert!(flat.contains(section.title), "{name}: {}", section.title);
         }
         for service in &fixture.record.services {

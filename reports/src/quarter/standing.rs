@@ -220,7 +220,7 @@ pub(super) fn facts(
         cut_off: of_quarter(false),
         damaged: of_quarter(true),
         unreadable: count(
-            inputs.cut_off.iter().filter(|run| may_be_of_any(inputs, &asked, run, period)).count(),
+            inputs.cut_off.iter().filter(|run| may_be_of_any(inputs, asked, run, period)).count(),
         ),
         doubted: count(
             asked()

@@ -6,7 +6,7 @@ use crate::testkit::{Case, Fixture, hostile, poison};
 
 fn rendered(fixture: &Fixture) -> String {
     let mut out = Vec::new();
-    Csv.render(Run { record: &fixture.record, history: &[] }, &mut out).unwrap();
+    Csv.render(Run { record: &fixture.record, history: &[], doubt: None }, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

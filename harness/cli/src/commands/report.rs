@@ -42,7 +42,7 @@ pub(crate) fn run(state: &StateDir, args: &ReportRunArgs) -> Outcome {
         }
         SignatureState::Wrong | SignatureState::Absent => Some("not signed".to_owned()),
     };
-    if let Some(doubt) = doubt {
+    if let Some(doubt) = &doubt {
         // A signature of ours beside the report says that it is what drdrill wrote, and nothing of what it was made of.
         out::error(&out::harmless(&format!(
             "drdrill: the evidence that this report is made of is {doubt}: `drdrill verify {}`",
@@ -52,7 +52,7 @@ pub(crate) fn run(state: &StateDir, args: &ReportRunArgs) -> Outcome {
     let history = evidence::read_history(&dir)?.entries;
     let mut text = Vec::new();
     reporter
-        .render(Run { record: &record, history: &history }, &mut text)
+        .render(Run { record: &record, history: &history, doubt: doubt.as_deref() }, &mut text)
         .map_err(|error| Failure::new(Code::Bug, format!("write the report: {error}")))?;
     deliver(state, &text, &args.to)?;
     Ok(Code::Passed)

@@ -129,7 +129,7 @@ impl fmt::Display for BundleReport {
         match of(true) {
             0 => writeln!(f)?,
             vouched => {
-                writeln!(f, ", {vouched} by keys that the signer of the bundle vouches for")?
+                writeln!(f, ", {vouched} by keys that the signer of the bundle vouches for")?;
             }
         }
         let known = |run: &&RunInside| run.standing() == Standing::Proven && !run.vouched;
