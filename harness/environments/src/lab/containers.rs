@@ -443,9 +443,11 @@ impl Shared {
         site: &str,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<Node>, ActionError> {
-        let start = async |component: &str| match wanted(component) {
-            true => self.start_host(hosts, site, component).await.map(Some),
-            false => Ok(None),
+        let start = async |component: &str| {
+            if !wanted(component) {
+                return Ok(None);
+            }
+            self.start_host(hosts, site, component).await.map(Some)
         };
         let [database, others @ ..] = CONTAINERS;
         let database = start(database).await?;
