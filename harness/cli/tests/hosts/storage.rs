@@ -44,6 +44,7 @@ fn damaged_pages_are_refused_by_the_server_and_every_row_is_there_again_after_th
         assert!(error.contains("invalid page in block 0 of relation"), "{error}");
         // Replication carries rows, and no damage of a disk.
         psql(&run, "dr-database", WRITES);
+        drill.says("  done  hold the backups").says("  done  verify the backups");
         drill.says("  done  serve what was restored").says("  done  rebuild the copy");
         drill.says("  soak: ");
         let present = present(&run);
@@ -65,6 +66,8 @@ fn what_was_acknowledged_behind_a_gap_in_the_log_is_lost_and_counted_as_a_select
         let command = "run log_unusable_loses_too_much --env docker --set every=100ms --set soak=8s \
                        --format json";
         let mut drill = Drill::start(sandbox.command(command));
+        drill.says("baseline: ").says("recovery: ");
+        drill.says("  done  hold the backups").says("  done  verify the backups");
         drill.says("  done  serve what was restored").says("  done  rebuild the copy");
         drill.says("  soak: ");
         let run = run_of(&sandbox);
