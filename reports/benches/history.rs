@@ -63,6 +63,7 @@ fn row(number: u32) -> RunRow {
         }],
         functions: Functions::default(),
         problems: Vec::new(),
+        looked_at: Arc::default(),
         leftovers: 0,
         runbook: None,
         imported: false,

@@ -196,7 +196,7 @@ fn a_report_of_what_nobody_known_has_signed_says_so() {
     for format in ["html", "markdown"] {
         let command = format!("report run {} --format {format}", run.display());
         let text = here.run(&command).exits(0).stdout;
-        assert!(text.contains("The evidence of this run is signed by SHA256:"), "{format}: {text}");
+        assert!(text.contains("The evidence of this run is signed by SHA256"), "{format}: {text}");
         let own = there.run(&format!("report run last --format {format}")).exits(0).stdout;
         assert!(!own.contains("The evidence of this run is"), "{format}");
     }

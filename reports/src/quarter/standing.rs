@@ -1,5 +1,6 @@
 //! What all of it comes to, and the counts for whoever reads one page.
 
+use chrono::TimeDelta;
 use drdrill_core::checker::Severity;
 use drdrill_core::program::{Class, Date};
 use drdrill_core::scenario::Kind;
@@ -272,10 +273,12 @@ fn may_be_of_any<'a, I: Iterator<Item = &'a Cell>>(
         return false;
     }
     let Some(at) = run.started else { return true };
+    // Its id is all that says when it was, to the second: it may have been at the end of that.
+    let latest = at + TimeDelta::seconds(1);
     let began = |id: &str| inputs.rows.iter().find(|row| row.run_id == id).map(|row| row.started);
     let before = |cell: &Cell| {
         let last = cell.last.as_ref().and_then(|last| began(&last.run_id));
-        last.is_none_or(|last| last < at)
+        last.is_none_or(|last| last < latest)
     };
     Date(at.date_naive()) <= period.as_of && asked().any(before)
 }
