@@ -326,7 +326,7 @@ fn whose_bundle_it_is_only_the_command_says_and_a_forged_one_does_not_pass_with_
 fn a_run_does_not_vouch_for_itself() {
     let (directory, unpacked) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let strange = run(&directory.path().join("r"), &other());
-    let passes = |vouched: Vec<PublicKey>| {
+    let typed_with = |vouched: Vec<PublicKey>| {
         let mut bytes = Vec::new();
         let contents = Contents { vouched, ..contents(vec![strange.clone()]) };
         write_bundle(&mut bytes, &contents, &signer()).unwrap();
@@ -336,9 +336,9 @@ fn a_run_does_not_vouch_for_itself() {
         let command = command.unwrap();
         (command.status.success(), String::from_utf8(command.stdout).unwrap())
     };
-    assert!(passes(vec![other().public()]).0);
-    let (passed, told) = passes(Vec::new());
-    assert!(!passed && told.contains("runs/r/ DOES NOT VERIFY"), "{told}");
+    assert!(typed_with(vec![other().public()]).0);
+    let (good, told) = typed_with(Vec::new());
+    assert!(!good && told.contains("runs/r/ DOES NOT VERIFY"), "{told}");
 }
 
 #[test]
