@@ -149,8 +149,8 @@ fn what_cannot_run_is_said_before_anything_is_touched() {
     std::fs::write(sandbox.path("cold.yaml"), cold).unwrap();
     let outcome = sandbox.run("run complete_site_failure --env cold.yaml").exits(14);
     assert!(outcome.stderr.contains("cold.yaml:4:3: "), "{}", outcome.stderr);
-    let outcome = sandbox.run("run az_failure --env docker").exits(13);
-    let words = "which cannot: ";
+    let outcome = sandbox.run("run az_failure --env docker").exits(14);
+    let words = "the environment has no zone of primary";
     assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
     nothing_is_left(&sandbox);
 }
