@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -18,7 +18,10 @@ use super::wait::until;
 /// A drill may take so long to say or do what it is waited for, on a machine that is busy; nothing is asserted by it.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// A running drill, in a process group of its own as a shell would start it. Killed when dropped.
+/// One that is interrupted has taken back what it did by then, also on a machine that is busy.
+const TAKEN_BACK: Duration = Duration::from_mins(1);
+
+/// A running drill, in a process group of its own as a shell would start it. Interrupted when dropped.
 #[derive(Debug)]
 pub(crate) struct Drill {
     child: Child,
@@ -89,7 +92,16 @@ impl Drill {
 }
 
 impl Drop for Drill {
+    /// A test that failed leaves nothing behind either: the drill takes back what it did while its ledger is there.
     fn drop(&mut self) {
+        let running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+        let give_up = Instant::now() + TAKEN_BACK;
+        if running(&mut self.child) {
+            let _ = kill(self.pid(), Signal::SIGINT);
+        }
+        while running(&mut self.child) && Instant::now() < give_up {
+            thread::sleep(Duration::from_millis(20));
+        }
         // Does nothing when it has ended and was waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
