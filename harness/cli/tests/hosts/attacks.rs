@@ -194,6 +194,10 @@ fn after_an_attack_all_is_there_again_and_what_was_stolen_opens_nothing() {
         // The newest that is clean may be one that was taken between the faults.
         let walked = detail(&record, "verify the backups");
         let used = walked.split(" is clean").next().unwrap();
+        // Clients went on writing until somebody had looked twice.
+        let (_, later) = walked.split_once(" changes or removes rows of entries; ").unwrap();
+        let carried: u64 = later.split(' ').next().unwrap().parse().unwrap();
+        assert!(carried > 10, "{walked}");
         let cut = record["faults"][1]["proof"].as_str().unwrap();
         assert!(cut.matches(" is unusable").count() == 2 && !cut.contains(used), "{cut}: {walked}");
         let refused = detail(&record, "let nobody in with the old ones");

@@ -10,7 +10,7 @@ fn a_drill_does_not_notice_that_another_one_loses_a_site() {
         let (loses, watches) = (ready(), ready());
         let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios/no_op.yaml");
         let text = std::fs::read_to_string(shipped).unwrap();
-        let longer = text.replace("samples: 1 }", "samples: 300 }");
+        let longer = text.replace("samples: 1 }", "samples: 200 }");
         assert_ne!(text, longer);
         std::fs::write(watches.path("watch.yaml"), longer).unwrap();
         // Two environments that are asked 200 times a second are more than two processors have time for.
