@@ -1,8 +1,7 @@
 //! Damaged backups as a fault of scenarios.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +12,7 @@ use drdrill_core::scenario::Harm;
 use tokio::task::spawn_blocking;
 
 use super::reverter::BackupUndo;
-use super::spoil::{MOST_BYTES, Spoilt, SpoiltFile};
+use super::spoil::SpoiltFile;
 
 /// The newest restore points are damaged.
 #[derive(Debug)]
@@ -53,39 +52,15 @@ impl BackupFault {
 
 /// What is to be done to the files of one restore point.
 fn spoilt(point: &RestorePoint, harm: Harm, kept: &Path) -> io::Result<Vec<SpoiltFile>> {
-    let of = |path: &Path, spoilt: Spoilt| {
-        let facts = fs::symlink_metadata(path)?;
-        if !facts.is_file() {
-            return Err(io::Error::other(format!("{} is no file", path.display())));
-        }
-        Ok(SpoiltFile { path: path.to_owned(), identity: (facts.dev(), facts.ino()), spoilt })
-    };
-    let length = fs::metadata(&point.full)?.len();
-    let at = length / 2;
-    Ok(match harm {
-        Harm::Flip => {
-            let mut byte = [0];
-            File::open(&point.full)?.read_exact_at(&mut byte, at)?;
-            vec![of(&point.full, Spoilt::Flipped { at, before: byte[0] })?]
-        }
-        Harm::Truncate => {
-            if length - at > MOST_BYTES {
-                let most = MOST_BYTES >> 20;
-                let path = point.full.display();
-                let why =
-                    format!("half of {path} is more than {most} MiB, too much to be kept first");
-                return Err(io::Error::other(why));
-            }
-            let kept = kept.join(format!("{}.tail", point.name));
-            vec![of(&point.full, Spoilt::Cut { at, length, kept })?]
-        }
-        Harm::Remove => {
-            let files = point.files.iter().enumerate().map(|(number, file)| {
-                of(file, Spoilt::Moved { kept: kept.join(format!("{}.{number}", point.name)) })
-            });
-            files.collect::<io::Result<Vec<_>>>()?
-        }
-    })
+    if harm == Harm::Remove {
+        let files = point.files.iter().enumerate().map(|(number, file)| {
+            SpoiltFile::of(file, harm, 0, kept.join(format!("{}.{number}", point.name)))
+        });
+        return files.collect();
+    }
+    let half = fs::metadata(&point.full)?.len() / 2;
+    let tail = kept.join(format!("{}.tail", point.name));
+    Ok(vec![SpoiltFile::of(&point.full, harm, half, tail)?])
 }
 
 #[async_trait]
@@ -157,7 +132,10 @@ impl Action for BackupFault {
             for point in &points {
                 match archive.check(point) {
                     Ok(_) => return Err(format!("{} still has its checksum", point.name)),
-                    Err(why) => seen.push(format!("{} is unusable: {why}", point.name)),
+                    Err(why) => match archive.trouble() {
+                        Some(trouble) => return Err(trouble),
+                        None => seen.push(format!("{} is unusable: {why}", point.name)),
+                    },
                 }
             }
             Ok(seen)

@@ -1,8 +1,7 @@
 //! The log that goes on from full backups, damaged as a fault of scenarios.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +12,7 @@ use drdrill_core::scenario::Harm;
 use tokio::task::spawn_blocking;
 
 use super::reverter::BackupUndo;
-use super::spoil::{MOST_BYTES, Spoilt, SpoiltFile};
+use super::spoil::SpoiltFile;
 
 /// Where a bit is flipped: in the checksum of the first record. A segment of PostgreSQL begins with 40 bytes of its own, and
 /// what is far behind them may be empty.
@@ -58,24 +57,9 @@ impl LogFault {
 
 /// What is to be done to a file of the log.
 fn spoilt(path: &Path, harm: Harm, kept: &Path) -> io::Result<SpoiltFile> {
-    let facts = fs::symlink_metadata(path)?;
-    let wrong = |what: &str| io::Error::other(format!("{} {what}", path.display()));
-    let name = path.file_name().filter(|_| facts.is_file()).ok_or_else(|| wrong("is no file"))?;
-    let (length, kept) = (facts.len(), kept.join(name));
-    if harm == Harm::Truncate && length / 2 > MOST_BYTES {
-        let most = MOST_BYTES >> 20;
-        return Err(wrong(&format!("has more than {most} MiB to lose, too much to be kept first")));
-    }
-    let spoilt = match harm {
-        Harm::Flip => {
-            let mut byte = [0];
-            File::open(path)?.read_exact_at(&mut byte, FLIPPED_AT)?;
-            Spoilt::Flipped { at: FLIPPED_AT, before: byte[0] }
-        }
-        Harm::Truncate => Spoilt::Cut { at: length / 2, length, kept },
-        Harm::Remove => Spoilt::Moved { kept },
-    };
-    Ok(SpoiltFile { path: path.to_owned(), identity: (facts.dev(), facts.ino()), spoilt })
+    let name = path.file_name().unwrap_or_default();
+    let at = if harm == Harm::Flip { FLIPPED_AT } else { fs::metadata(path)?.len() / 2 };
+    SpoiltFile::of(path, harm, at, kept.join(name))
 }
 
 #[async_trait]

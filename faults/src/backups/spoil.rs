@@ -8,10 +8,11 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use drdrill_core::scenario::Harm;
 use serde::{Deserialize, Serialize};
 
 /// The most that is cut off, and so copied.
-pub(crate) const MOST_BYTES: u64 = 256 << 20;
+const MOST_BYTES: u64 = 256 << 20;
 
 /// What was done to a file, and all that taking it back needs.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -52,6 +53,32 @@ fn make_directory(of: &Path) -> io::Result<()> {
 }
 
 impl SpoiltFile {
+    /// What `harm` is to do to the file `path`, which is looked at: a bit of the byte at `at` is flipped, all from there on is
+    /// cut off, or all of it is moved. What is taken is put into `kept`.
+    pub(super) fn of(path: &Path, harm: Harm, at: u64, kept: PathBuf) -> io::Result<Self> {
+        let facts = fs::symlink_metadata(path)?;
+        let wrong = |what: String| io::Error::other(format!("{} {what}", path.display()));
+        if !facts.is_file() {
+            return Err(wrong("is no file".to_owned()));
+        }
+        let length = facts.len();
+        let spoilt = match harm {
+            Harm::Flip => {
+                let mut before = [0];
+                File::open(path)?.read_exact_at(&mut before, at)?;
+                Spoilt::Flipped { at, before: before[0] }
+            }
+            Harm::Truncate if length.saturating_sub(at) > MOST_BYTES => {
+                let most = MOST_BYTES >> 20;
+                let what = format!("has more than {most} MiB to lose, too much to be kept first");
+                return Err(wrong(what));
+            }
+            Harm::Truncate => Spoilt::Cut { at, length, kept },
+            Harm::Remove => Spoilt::Moved { kept },
+        };
+        Ok(Self { path: path.to_owned(), identity: (facts.dev(), facts.ino()), spoilt })
+    }
+
     /// Whether the file is still the one that was looked at.
     fn is_the_same(&self) -> io::Result<bool> {
         Ok(identity(&self.path)? == Some(self.identity))

@@ -92,6 +92,10 @@ pub trait Archive: fmt::Debug + Send + Sync {
     fn restore(&self, point: &RestorePoint, target: &Path) -> Result<Restored, String>;
     /// Makes what was restored, or a part of it, such that it can be removed, whatever its modes are.
     fn open_up(&self, _restored: &Path) {}
+    /// What kept the last question from being answered, where that says nothing of the backups; told once.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
     /// Whether what was restored holds together; returns how many rows were looked at.
     ///
     /// # Errors

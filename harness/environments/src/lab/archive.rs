@@ -1,7 +1,7 @@
 //! The backups of a site in containers: what the program of the operators' host finds in them and makes of them.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use drdrill_core::backup::{Archive, Described, RestorePoint, Restored};
@@ -24,6 +24,8 @@ pub(super) struct PostgresArchive {
     pub(super) seen_at: String,
     /// The same of what it makes.
     pub(super) restores: (PathBuf, &'static str),
+    /// What kept that host from answering.
+    pub(super) trouble: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,10 +88,17 @@ impl PostgresArchive {
         // Whoever calls this may block: an archive says so.
         let runtime = Handle::try_current().map_err(|error| error.to_string())?;
         let said = runtime.block_on(self.engine.run(&self.container, "root", &words));
-        let said = said.map_err(|error| error.to_string())?;
-        let said = said.ok_or("the host that reads backups does not run")?;
-        let answer: Value = serde_json::from_str(&said.output)
-            .map_err(|_| format!("{}{}", said.output.trim(), said.errors.trim()))?;
+        let said = said.map_err(|error| error.to_string());
+        let said = said.and_then(|said| {
+            said.ok_or_else(|| "the host that reads backups does not run".to_owned())
+        });
+        let answer = said.and_then(|said| {
+            serde_json::from_str::<Value>(&said.output)
+                .map_err(|_| format!("{}{}", said.output.trim(), said.errors.trim()))
+        });
+        let answer = answer.inspect_err(|why| {
+            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
+        })?;
         if let Some(wrong) = answer["error"].as_str() {
             return Err(wrong.to_owned());
         }
@@ -152,6 +161,10 @@ impl Archive for PostgresArchive {
             self.ask(&["restore", &self.seen_at, &point.name, &target])?;
         let took = Duration::from_millis(took_ms);
         Ok(Restored { bytes, replayed, position, reaches_ms, stopped, took })
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn consistent(&self, restored: &Path) -> Result<u64, String> {

@@ -301,6 +301,7 @@ impl ContainerHosts {
             directory: self.backups().join(site),
             seen_at: format!("{BACKUPS}/{site}"),
             restores: (self.restores(), RESTORES),
+            trouble: Mutex::default(),
         })
     }
 

@@ -19,6 +19,8 @@ enum Ill {
     Altered,
     Unrestorable,
     Inconsistent,
+    /// Nobody could look.
+    Unseen,
 }
 
 /// A backup in memory: its age, and what is wrong with it.
@@ -71,7 +73,16 @@ impl Archive for Shelf {
     }
 
     fn check(&self, point: &RestorePoint) -> Result<u64, String> {
-        if self.of(point).has(Ill::Altered) { Err("another checksum".to_owned()) } else { Ok(10) }
+        match self.of(point).ill {
+            Some(Ill::Altered) => Err("another checksum".to_owned()),
+            Some(Ill::Unseen) => Err("no answer".to_owned()),
+            _ => Ok(10),
+        }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let unseen = self.0.iter().any(|planted| planted.has(Ill::Unseen));
+        unseen.then(|| "no answer".to_owned())
     }
 
     fn open_up(&self, restored: &Path) {
@@ -146,6 +157,15 @@ fn the_newest_clean_point_is_found_whatever_is_wrong_with_those_before_it() {
     }
     assert_eq!(walked(Vec::new()).words(), "there is no backup");
     assert_eq!(walked(vec![GOOD]).clean.unwrap().rows, 42);
+}
+
+#[test]
+fn where_nobody_could_look_no_older_state_is_taken() {
+    let scratch = tempfile::tempdir().unwrap();
+    let terms =
+        Terms { now_ms: NOW_MS, max_age: Duration::from_hours(24), scratch: scratch.path() };
+    let shelf = Shelf(vec![Planted { ill: Some(Ill::Unseen), ..GOOD }, GOOD]);
+    assert_eq!(walk(&shelf, terms), Err("no answer".to_owned()));
 }
 
 /// A site whose data can be restored. Changing call number `fail_at` fails after it took effect.

@@ -55,7 +55,7 @@ pub struct Terms<'a> {
 /// together once it is. Restores into the scratch directory, and removes that again.
 ///
 /// # Errors
-/// When the backups or the scratch directory cannot be looked at.
+/// When the backups or the scratch directory cannot be looked at: that is no reason for an older state.
 pub fn walk(archive: &dyn Archive, terms: Terms<'_>) -> Result<Walk, String> {
     let mut walk = Walk::default();
     for point in archive.points()? {
@@ -64,7 +64,10 @@ pub fn walk(archive: &dyn Archive, terms: Terms<'_>) -> Result<Walk, String> {
                 walk.clean = Some(clean);
                 break;
             }
-            Err(why) => walk.unfit.push(Unfit { point: point.name, why }),
+            Err(why) => match archive.trouble() {
+                Some(trouble) => return Err(trouble),
+                None => walk.unfit.push(Unfit { point: point.name, why }),
+            },
         }
     }
     Ok(walk)
