@@ -18,14 +18,14 @@ drill() {
 finding() { # the id of the newest open finding whose text holds the words
   "$drdrill" finding list --format json | python3 -c '
 import json, sys
-found = [one["id"] for one in json.load(sys.stdin)["findings"] if sys.argv[1] in json.dumps(one)]
-print(found[-1])' "$1"
+found = [one for one in json.load(sys.stdin) if sys.argv[1] in json.dumps(one)]
+print(max(found, key=lambda one: one["opened"])["id"])' "$1"
 }
 
 # The monitor as somebody set it once: it takes a minute to believe that a site is gone.
 sed 's/interval: 500ms, timeout: 400ms, failures: 3/interval: 10s, timeout: 2s, failures: 5/' store.yaml >"$files/store.yaml"
 drill complete_site_failure --env "$files/store.yaml"
-missed=$(finding rto)
+missed=$(finding "recovery time")
 "$drdrill" finding assign "$missed" --to "On-call engineer"
 "$drdrill" finding cause "$missed" "The monitor asks every 10 s and believes the fifth failure."
 

@@ -13,4 +13,4 @@ pub use filter::{Ended, Filter, parse_since, parse_until};
 pub use index::{Index, IndexError, SCHEMA_VERSION};
 pub(crate) use problem::{BANK, FUNCTION, REGISTERS};
 pub use problem::{Problem, problems};
-pub use row::{Functions, NotARow, RpoRow, RunRow, ServiceRow};
+pub use row::{Functions, NotARow, RpoRow, RunRow, ServiceRow, time_of_id};

@@ -37,7 +37,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::findings::{Finding, Line, Orphan, Unreadable};
-use crate::history::RunRow;
+use crate::history::{RunRow, time_of_id};
 
 /// Value of [`Quarter::schema`].
 pub const SCHEMA: &str = "drdrill/quarter/v1";
@@ -130,11 +130,13 @@ impl CutOff {
             run_id: row.run_id.clone(),
             scenario: Some(row.scenario.name.clone()),
             environment: Some(row.environment.name.clone()),
-            started: Some(row.started),
+            // By its id, where its record says that it was earlier.
+            started: Some(row.started).max(time_of_id(&row.run_id)),
             unreadable: Some("its evidence is damaged".to_owned()),
             tabletop: Some(row.kind == Kind::Tabletop),
             emulated: Some(row.environment.emulated),
-            counts: Some(row.counts()),
+            // Whoever damaged it could have said so.
+            counts: None,
         }
     }
 

@@ -691,6 +691,9 @@ pub(crate) struct ReportRunArgs {
     /// Id of the run, the beginning of one, `last`, or the path of a run directory.
     #[arg(default_value = "last")]
     pub(crate) run: String,
+    /// A file with public keys to trust, besides the one in the state directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) to: ReportArgs,
 }

@@ -57,6 +57,16 @@ pub(crate) fn has_history(state: &StateDir, run_id: &str) -> bool {
     state.run(run_id).join(EVENTS_FILE).exists()
 }
 
+/// What evidence is signed with. Only our own key is made where there is none: a name that was mistyped would make one and sign
+/// with it.
+pub(crate) fn signer(state: &StateDir, key: Option<&Path>) -> Result<Signer, Failure> {
+    let signer = match key {
+        Some(key) => Signer::load(key),
+        None => Signer::load_or_create(&state.root().join("signing_key")),
+    };
+    signer.map_err(Failure::with(Code::NotReady))
+}
+
 /// The directory of the run that `name` means: an id, the beginning of one, `last`, or a path.
 pub(crate) fn find_run(state: &StateDir, name: &str) -> Result<PathBuf, Failure> {
     if name.contains('/') || name == "." {

@@ -8,7 +8,7 @@ use drdrill_core::record::Record;
 use drdrill_engine::state::StateDir;
 use drdrill_reports::evidence::PublicKey;
 use drdrill_reports::findings::{self, Line, Unreadable};
-use drdrill_reports::history::{Ended, Filter, RunRow};
+use drdrill_reports::history::{Ended, Filter, RunRow, time_of_id};
 use drdrill_reports::quarter::{
     CutOff, EvidenceState, Inputs, Quarter, QuarterOf, quarter, relied_on,
 };
@@ -16,7 +16,7 @@ use drdrill_reports::side_by_side;
 
 use crate::catalog::Source;
 use crate::exit::{Code, Failure};
-use crate::runs::{Runs, Unrecorded, day_of_id, time_of_id};
+use crate::runs::{Runs, Unrecorded, day_of_id};
 use crate::worth::{Look, Place, Worth};
 use crate::{catalog, evidence, program, wiring};
 

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 use drdrill_core::event::Event;
 use drdrill_core::program::Date;
 use drdrill_core::record::Record;
@@ -16,7 +16,7 @@ use drdrill_core::scenario::Kind;
 use drdrill_engine::ledger::{Ledger, LedgerError};
 use drdrill_engine::state::StateDir;
 use drdrill_reports::evidence::{MANIFEST, read_chain};
-use drdrill_reports::history::{Ended, Filter, Index, IndexError, RunRow};
+use drdrill_reports::history::{Ended, Filter, Index, IndexError, RunRow, time_of_id};
 
 use crate::evidence::{self, EVENTS_FILE, RECORD_FILE};
 use crate::exit::{Code, Failure};
@@ -220,12 +220,7 @@ fn row_of(directory: &Path, id: &str) -> Result<RunRow, Option<String>> {
     Ok(row)
 }
 
-/// The time that the id of a run begins with, where it was drdrill that named it (UTC).
-pub(crate) fn time_of_id(id: &str) -> Option<DateTime<Utc>> {
-    NaiveDateTime::parse_from_str(id.get(..15)?, "%Y%m%d-%H%M%S").ok().map(|time| time.and_utc())
-}
-
-/// The day of that time.
+/// The day that the id of a run begins with, where it was drdrill that named it (UTC).
 pub(crate) fn day_of_id(id: &str) -> Option<Date> {
     time_of_id(id).map(|time| Date(time.date_naive()))
 }
@@ -245,6 +240,7 @@ fn look(
             Some(format!("{RECORD_FILE} and {EVENTS_FILE} are missing"))
         }
         None if !events.exists() => return None,
+        None if directory.join(MANIFEST).exists() => Some(format!("{RECORD_FILE} is missing")),
         unreadable => unreadable,
     };
     let busy = || matches!(Ledger::take_over(&state.ledger(id)), Err(LedgerError::InUse { .. }));

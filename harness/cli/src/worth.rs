@@ -4,7 +4,7 @@
 //! of a run of another machine the note beside it says what it was when it was taken in.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use drdrill_core::record::Record;
 use drdrill_engine::state::StateDir;
@@ -80,7 +80,7 @@ impl Place<'_> {
         let sealed = directory.join(MANIFEST).exists();
         if !self.imported && !sealed {
             return Worth::damaged(
-                "it has no seal any more: every run of this machine is sealed at its end",
+                "it has no seal: it was opened, or could not be sealed, as its record says then",
             );
         }
         if !sealed {
@@ -146,4 +146,22 @@ impl Place<'_> {
         }
         Ok((RunRow { imported: self.imported, ..row }, record))
     }
+}
+
+/// What a run directory is worth. By its id a run is asked for as that run, and what is known of how it came there belongs to it.
+pub(crate) fn verified(
+    state: &StateDir,
+    dir: &Path,
+    name: &str,
+    known: &[PublicKey],
+) -> VerifyReport {
+    let mut report = verify(dir, known);
+    let id = dir.file_name().and_then(|id| id.to_str()).filter(|_| !name.contains(['/', '.']));
+    if let Some(run_id) = id
+        && report.standing() != Standing::Damaged
+    {
+        let imported = dir != state.run(run_id);
+        report.problems.extend(Place { state, run_id, imported }.judged(&report).wrong);
+    }
+    report
 }

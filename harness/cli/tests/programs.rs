@@ -367,7 +367,7 @@ fn a_seal_that_was_taken_away_is_damage_and_no_lack_of_one() {
     let imported = here.state.join("imported");
     let spoils: [(&Path, &str, &str, &str); 5] = [
         (&here.state.join("runs").join(&own), "MANIFEST.sig", &own, "its signature is gone"),
-        (&here.state.join("runs").join(&own), "MANIFEST", &own, "it has no seal any more"),
+        (&here.state.join("runs").join(&own), "MANIFEST", &own, "it has no seal"),
         (&imported.join(&id), "MANIFEST.sig", &id, "was signed when it was taken in"),
         (&imported.join(&id), "MANIFEST", &id, "had a seal when it was taken in"),
         (&imported, &format!("{id}.json"), &id, "the note where it came from"),

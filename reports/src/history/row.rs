@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use drdrill_core::record::{
     EnvironmentRef, Interval, Record, Rlo, Rpo, Rto, SCHEMA, ScenarioRef, Service,
 };
@@ -265,4 +265,10 @@ fn functions(record: &Record) -> Functions {
         }
     }
     counted
+}
+
+/// The time that the id of a run begins with, where it was drdrill that named it (UTC).
+#[must_use]
+pub fn time_of_id(id: &str) -> Option<DateTime<Utc>> {
+    NaiveDateTime::parse_from_str(id.get(..15)?, "%Y%m%d-%H%M%S").ok().map(|time| time.and_utc())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use chrono::{DateTime, Days, Utc};
 use drdrill_core::program::{Date, Program};
 use drdrill_core::record::Record;
 
@@ -20,6 +21,10 @@ pub fn quarter(inputs: &Inputs<'_>) -> Quarter {
     of_believed(inputs, of_inputs)
 }
 
+/// Findings that a run closed since are told to be closed only where the evidence of that run was looked at; those of before are in the
+/// reports of before.
+const CLOSED_LATELY: Days = Days::new(366);
+
 /// Ids of the runs that a quarter shows, or relies on: those whose evidence has to be looked at. What is known to be damaged is
 /// none of them.
 #[must_use]
@@ -35,8 +40,11 @@ pub fn relied_on(inputs: &Inputs<'_>) -> BTreeSet<String> {
         let tested = plans.chain(outside).map(|run| run.run_id);
         let found =
             findings(inputs.rows, inputs.words, period.as_of, inputs.program.cadence.retest).all;
-        // What was closed long ago is not shown because a run closed it.
-        let closed = found.iter().filter_map(|finding| finding.closed.as_ref()?.run_id.clone());
+        // What was closed is not shown because a run closed it.
+        let lately = |at: &DateTime<Utc>| at.date_naive() > period.as_of.0 - CLOSED_LATELY;
+        let closed = found.iter().filter_map(|finding| finding.closed.as_ref());
+        let closed = closed.filter(|closed| lately(&closed.at));
+        let closed = closed.filter_map(|closed| closed.run_id.clone());
         let shown = found.iter().filter(|finding| was_open_in(finding, &period));
         // Those between say nothing that these two do not.
         let shown = shown.flat_map(|one| [one.runs.first(), one.runs.last()]).flatten().cloned();
@@ -151,7 +159,9 @@ fn gaps(inputs: &Inputs<'_>, rows: &[&RunRow]) -> Vec<String> {
             gaps.push(format!("the record of run {id} of {day} is not here: its deviations and participants are not known"));
         }
     }
-    for run in inputs.cut_off {
+    // Whoever looked at the evidence says more.
+    let told = |run: &&CutOff| inputs.gaps.iter().any(|gap| gap.contains(&run.run_id));
+    for run in inputs.cut_off.iter().filter(|run| !told(run)) {
         match (&run.unreadable, run.started) {
             (Some(why), _) => {
                 gaps.push(format!("the record of run {} cannot be read: {why}", run.run_id));

@@ -11,8 +11,8 @@ use chrono::{Datelike as _, NaiveDate, Utc};
 use drdrill_core::program::Date;
 use drdrill_engine::state::StateDir;
 use drdrill_reports::Quarterly;
+use drdrill_reports::evidence::PublicKey;
 use drdrill_reports::evidence::bundle::{BundleError, Bundled, BundledRun, Contents, write_bundle};
-use drdrill_reports::evidence::{PublicKey, Signer};
 use drdrill_reports::history::{Ended, RunRow};
 use drdrill_reports::quarter::{EvidenceState, QuarterOf};
 
@@ -51,12 +51,7 @@ pub(crate) fn bundle(state: &StateDir, args: &BundleArgs) -> Outcome {
     for root in [state.runs(), state.imported()] {
         refuse_inside(&root, Some(&file))?;
     }
-    // Only our own key is made where there is none: a name that was mistyped would make one and sign with it.
-    let signer = match &args.key {
-        Some(key) => Signer::load(key),
-        None => Signer::load_or_create(&state.root().join("signing_key")),
-    };
-    let signer = signer.map_err(Failure::with(Code::NotReady))?;
+    let signer = evidence::signer(state, args.key.as_deref())?;
     let whose = &gathered.quarter.program;
     let whose = if whose.organisation.is_empty() { &whose.title } else { &whose.organisation };
     let period = &gathered.quarter.period;
@@ -170,7 +165,7 @@ fn refuse_broken(which: QuarterOf, runs: &[BundledRun]) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!(
-        "nothing was packed, for not all runs of {which} verify (drdrill verify RUN says what is wrong; --allow-broken packs \
+        "nothing was packed, for not all runs that {which} shows or relies on verify (drdrill verify RUN says what is wrong; --allow-broken packs \
          them too, and README.txt names them first):\n{}",
         broken.join("\n")
     );

@@ -15,7 +15,7 @@ use drdrill_reports::{Csv, Html, Json, Junit, Markdown, Quarterly};
 use crate::args::{ReportArgs, ReportFormat, ReportQuarterlyArgs, ReportRunArgs};
 use crate::exit::{Code, Failure, Outcome};
 use crate::quarter::{Asked, Gathered, gather};
-use crate::{evidence, out};
+use crate::{evidence, out, worth};
 
 /// Writes the report of a run.
 pub(crate) fn run(state: &StateDir, args: &ReportRunArgs) -> Outcome {
@@ -24,9 +24,8 @@ pub(crate) fn run(state: &StateDir, args: &ReportRunArgs) -> Outcome {
     for sealed in [dir.clone(), state.runs(), state.imported()] {
         refuse_inside(&sealed, args.to.out.as_deref())?;
     }
-    let record = evidence::read_record(&dir)?;
-    let known = evidence::trusted_keys(state, None)?;
-    let sealed = package::verify(&dir, &known);
+    let known = evidence::trusted_keys(state, args.trust.as_deref())?;
+    let sealed = worth::verified(state, &dir, &args.run, &known);
     if sealed.standing() == Standing::Damaged {
         let message = format!(
             "the evidence in {} is damaged, so nothing is told from it: `drdrill verify {}` says what is wrong",
@@ -49,6 +48,7 @@ pub(crate) fn run(state: &StateDir, args: &ReportRunArgs) -> Outcome {
             args.run
         )));
     }
+    let record = evidence::read_record(&dir)?;
     let history = evidence::read_history(&dir)?.entries;
     let mut text = Vec::new();
     reporter

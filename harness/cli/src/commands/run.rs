@@ -115,8 +115,7 @@ pub(super) fn run(
     guards::rights(&plan.scenario, &*environment)?;
     checks::programs_are_ours(&plan).map_err(Failure::with(Code::NotReady))?;
     // Evidence that cannot be signed is no evidence: better known before anything is broken.
-    let key = args.key.clone().unwrap_or_else(|| state.root().join("signing_key"));
-    let signer = Signer::load_or_create(&key).map_err(Failure::with(Code::NotReady))?;
+    let signer = evidence::signer(state, args.key.as_deref())?;
     session.runtime.block_on(guards::target(&plan.inventory, &permit))?;
     let notify = plan.inventory.notify.as_ref();
     let recipients = notify.map(|notify| notices::recipients(notify, Some(&plan.scenario)));

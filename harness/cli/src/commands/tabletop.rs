@@ -14,7 +14,6 @@ use drdrill_core::scenario::{Kind, Scenario};
 use drdrill_core::tabletop::{Answer, Conclusion, Participant, Script};
 use drdrill_engine::history::Recorder;
 use drdrill_engine::state::{StateDir, new_run_id};
-use drdrill_reports::evidence::Signer;
 
 use super::run::{Session, spoil};
 use crate::adapters::History;
@@ -73,8 +72,7 @@ pub(crate) fn tabletop(state: &StateDir, args: &TabletopArgs) -> Outcome {
         return Err(Failure::new(Code::Usage, hint));
     }
     state.prepare().map_err(Failure::with(Code::NotReady))?;
-    let key = args.key.clone().unwrap_or_else(|| state.root().join("signing_key"));
-    let signer = Signer::load_or_create(&key).map_err(Failure::with(Code::NotReady))?;
+    let signer = evidence::signer(state, args.key.as_deref())?;
     let session = Session::start()?;
     let answers = script.map_or_else(|| Answers::People(People::new(&session)), Answers::Script);
     let now = chrono::Utc::now();

@@ -13,8 +13,7 @@ use serde_json::json;
 
 use crate::args::{Format, VerifyArgs};
 use crate::exit::{Code, Failure, Outcome};
-use crate::worth::Place;
-use crate::{evidence, out};
+use crate::{evidence, out, worth};
 
 /// Checks digests, chain and signature.
 pub(crate) fn verify(state: &StateDir, args: &VerifyArgs) -> Outcome {
@@ -109,15 +108,7 @@ fn of_run(
     known: &[PublicKey],
     as_json: bool,
 ) -> Standing {
-    let mut report = package::verify(dir, known);
-    // By its id it is asked for as that run, and what is known of how it came there belongs to it.
-    let id = dir.file_name().and_then(|id| id.to_str()).filter(|_| !name.contains(['/', '.']));
-    if let Some(run_id) = id
-        && report.standing() != Standing::Damaged
-    {
-        let imported = dir != state.run(run_id);
-        report.problems.extend(Place { state, run_id, imported }.judged(&report).wrong);
-    }
+    let report = worth::verified(state, dir, name, known);
     if as_json {
         out::json(&json_of(&report));
     } else {

@@ -47,7 +47,7 @@ pub(super) fn readme(contents: &Contents) -> String {
     text.push_str(
         "Anybody can make a key, and a bundle with any text in it, this one included. Compare the fingerprint that\n\
          the second command PRINTS with one that you got by another way than this bundle; no other text in here tells\n\
-         whose signature it is. Better: put the key that you got into a file, as a line like those of allowed_signers,\n\
+         whose signature it is. Better: put the key that you got into a file outside this directory, as a line like those of allowed_signers,\n\
          and type its name behind -f in the place of allowed_signers. Then no other signature passes.\n\
          A signature does not prove when it was made, nor that its holder told the truth.\n",
     );
@@ -55,8 +55,9 @@ pub(super) fn readme(contents: &Contents) -> String {
         text.push_str("\nEach run is sealed by itself too, often by the machine that ran it:\n\n");
         let _infallible = writeln!(text, "    {VERIFY_RUNS_BY_HAND}");
         text.push_str(
-            "\nIt believes the keys that the signer of the list vouches for, and names each run that does not verify:\n\
-             one that is broken, not signed, or signed by a key that nobody vouched for.\n",
+            "\nIt believes the keys that the signer of the list vouches for, and names each run whose own list of\n\
+             digests is not signed, or signed by a key that nobody vouched for. A run that is named above as broken is not to be\n\
+             believed, also where this passes.\n",
         );
     }
     text.push_str("\nWHAT IS IN IT\n\n");

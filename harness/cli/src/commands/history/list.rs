@@ -6,7 +6,9 @@ use drdrill_core::scenario::Kind;
 use drdrill_core::verdict::Verdict;
 use drdrill_engine::state::StateDir;
 use drdrill_reports::figures;
-use drdrill_reports::history::{Ended, Filter, RunRow, ServiceRow, parse_since, parse_until};
+use drdrill_reports::history::{
+    Ended, Filter, RunRow, ServiceRow, parse_since, parse_until, time_of_id,
+};
 use serde::Serialize;
 use tabled::Tabled;
 
@@ -14,7 +16,7 @@ use crate::args::{EndedArg, Format, ListRunsArgs};
 use crate::catalog::{ENVIRONMENTS, SCENARIOS};
 use crate::exit::{Code, Failure, Outcome};
 use crate::out;
-use crate::runs::{Runs, Unrecorded, time_of_id};
+use crate::runs::{Runs, Unrecorded};
 
 #[derive(Debug, Serialize, Tabled)]
 struct Row {
