@@ -71,8 +71,8 @@ archive_command = 'sh /usr/local/lib/drdrill/archive.sh %p /backups/wal %f'
 """
 # Segments of the log are small, because one is archived whole however little is in it.
 SEGMENT_MIB = 1
-OPERATORS = """
-local all postgres peer map=operators
+OPERATORS = "local all postgres peer map=operators\n"
+COPIES = """
 host replication replicator 0.0.0.0/0 scram-sha-256
 host all replicator 0.0.0.0/0 scram-sha-256
 """
@@ -169,6 +169,9 @@ class Server:
         ARCHIVE.mkdir(exist_ok=True)
         for directory in (ARCHIVE, SAVED):
             shutil.chown(directory, "postgres", "postgres")
+        # Of an archiver that was ended in the middle.
+        for left in ARCHIVE.glob(".*.new"):
+            left.unlink()
         if not COMPLETE.exists():
             shutil.rmtree(CLUSTER, ignore_errors=True)
             if self.config["create"] and not self.told["source"]:
@@ -256,8 +259,9 @@ class Server:
     def let_in(self, clients):
         if clients:
             RESTORED.unlink(missing_ok=True)
-        readers = "" if RESTORED.exists() else READERS
-        self.write("pg_hba.conf", OPERATORS + readers + (CLIENTS if clients else NO_CLIENTS))
+        # Until its roles have their own passwords nobody comes in over the network: what was restored knows those of its day.
+        others = "" if RESTORED.exists() else COPIES + READERS
+        self.write("pg_hba.conf", OPERATORS + others + (CLIENTS if clients else NO_CLIENTS))
         self.write("pg_ident.conf", OPERATORS_ARE)
 
     @staticmethod
@@ -456,6 +460,7 @@ class Server:
         self.be_standby()
 
     def copy_source(self):
+        COMPLETE.unlink(missing_ok=True)
         shutil.rmtree(CLUSTER, ignore_errors=True)
         words = ("-D", CLUSTER, "-d", self.conninfo(), "-X", "stream", "-c", "fast", "--no-sync")
         run(BIN / "pg_basebackup", *words, password=self.replicator())

@@ -86,7 +86,9 @@ def log_of(place, said, later):
     """Segments of the log that go on from a backup, up to where a later one begins."""
     first, until = (number_of(one["start"]) // SEGMENT if one else None for one in (said, later))
     found = []
-    for path in sorted((place / "wal").glob("?" * 24)):
+    for path in sorted((place / "wal").iterdir()):
+        if not re.fullmatch("[0-9A-F]{24}", path.name):
+            continue
         timeline, high, low = (int(path.name[part : part + 8], 16) for part in (0, 8, 16))
         number = high * ((1 << 32) // SEGMENT) + low
         if timeline == said["timeline"] and first <= number and (until is None or number < until):

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use drdrill_core::action::{Action, ActionError, Belt, Presence, Tag, Undo};
 use drdrill_core::containers::Containers;
 use drdrill_core::data::{DataAccess, DataPlace, DataTable, PostgresPlace, Reading};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::postgres::{Client, StruckServer};
 use super::reverter::{DataUndo, StruckFile};
@@ -17,6 +19,9 @@ use super::saved::{Cell, Saved};
 
 /// Rows that a client looks at to see that the fault is in effect: the first, the last, and some between.
 const LOOKED_AT: usize = 3;
+
+/// What follows the server answers within this time, where it is only looked at so that the undo knows it.
+const FOLLOWER_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Rows of a table are changed, encrypted or removed.
 #[derive(Debug)]
@@ -119,7 +124,13 @@ impl DataFault {
             if number == 0 {
                 client.check(table, &self.harm).await?;
             }
-            let one = client.intend(table, &self.harm, (saved_at, &file)).await?;
+            let intend = client.intend(table, &self.harm, (saved_at, &file));
+            let one = if number == 0 || self.replicated {
+                intend.await?
+            } else {
+                // One that stands still is not asked for, and takes nothing over.
+                timeout(FOLLOWER_ANSWERS, intend).await.unwrap_or(Ok(None))?
+            };
             if number == 0 && one.is_none() {
                 return Err(self.error(self.doing(), "its server does not run"));
             }

@@ -132,7 +132,8 @@ impl Credentials {
     }
 }
 
-/// Tries a token, a worker's token, a password, and two roles of the database.
+/// Tries a token, a worker's token, a password, and two roles of the database: 0 where the password is refused, 1 where it is not
+/// even asked for.
 const TRY: &str = r"
 import sys; sys.path.insert(0, '/usr/local/lib/drdrill')
 import http.client, json, psycopg2, web
@@ -146,8 +147,7 @@ def connects(role):
         psycopg2.connect(known[role], connect_timeout=5).close()
         return 200
     except psycopg2.OperationalError as error:
-        assert 'password authentication failed' in str(error), error
-        return 0
+        return 0 if 'password authentication failed' in str(error) else 1
 token = web.issue(known['token_secret'], 'drill', 60000)
 login = json.dumps({'user': 'drill', 'password': known['password']})
 print(json.dumps([ask('GET', '/entries/landmark', None, token), ask('POST', '/login', login),

@@ -65,6 +65,7 @@ fn the_packets_of_one_database_are_dropped_until_the_undo_and_nobody_elses() {
         command.env("DOCKER_HOST", engine.address());
         let mut drill = Drill::start(command);
         drill.says("  in effect: ");
+        let _released = engine.released_at_the_end();
         // The containers stay for as long as this looks into them.
         engine.becomes(Is::Held);
         let run = run_of(&sandbox);

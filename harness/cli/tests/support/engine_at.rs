@@ -81,6 +81,11 @@ impl EngineAt {
         }
     }
 
+    /// Is there again when this is dropped, so that a test that fails can be cleaned up after.
+    pub(crate) fn released_at_the_end(&self) -> Released<'_> {
+        Released(self)
+    }
+
     fn listen(&self) {
         let _ = fs::remove_file(&self.socket);
         let listener = UnixListener::bind(&self.socket).unwrap();
@@ -105,6 +110,14 @@ impl EngineAt {
                 }
             }
         });
+    }
+}
+
+pub(crate) struct Released<'a>(&'a EngineAt);
+
+impl Drop for Released<'_> {
+    fn drop(&mut self) {
+        self.0.becomes(Is::There);
     }
 }
 

@@ -84,7 +84,7 @@ impl LabReverter {
     async fn remove_containers(&self, lab: &LabUndo) -> Result<(), ActionError> {
         let (containers, run_id) = ((self.find_engine)(lab.engine.clone()), &lab.run_id);
         let began = Instant::now();
-        let (mut nothing_since, mut settled) = (began, SETTLED);
+        let (mut nothing_since, mut settled) = (None, SETTLED);
         loop {
             let asked = Instant::now();
             let removed = containers.remove(run_id).await;
@@ -96,12 +96,16 @@ impl LabReverter {
             // An engine that is slow to answer is slow to make what it was asked for, too.
             settled = settled.max((now - asked) * 10).min(REMOVED_WITHIN);
             match left {
-                Ok(false) if now - nothing_since >= settled => return Ok(()),
-                Ok(false) => {}
+                Ok(false) => {
+                    let since = *nothing_since.get_or_insert(now);
+                    if now - since >= settled {
+                        return Ok(());
+                    }
+                }
                 // Whoever called looks at what is left.
                 Ok(true) if now - began >= REMOVED_WITHIN => return Ok(()),
                 Err(error) if now - began >= REMOVED_WITHIN => return Err(error),
-                Ok(true) | Err(_) => nothing_since = now,
+                Ok(true) | Err(_) => nothing_since = None,
             }
             sleep(Duration::from_millis(100)).await;
         }

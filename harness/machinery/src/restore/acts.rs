@@ -116,8 +116,13 @@ impl RestoreAct {
 
     /// Waits until the backups hold all that the site ever acknowledged: it is fenced, so that nothing more comes.
     async fn take_the_rest(&self, site: &str, powers: &Powers) -> Result<String, ActionError> {
-        let last = powers.sites.status(site).await?.position;
+        let status = powers.sites.status(site).await;
         self.session.control.hand_over_log(site).await?;
+        // One that had to be ended to fence it answers again when its log is handed over.
+        let last = match status {
+            Ok(status) => status.position,
+            Err(_) => powers.sites.status(site).await?.position,
+        };
         loop {
             let archive = self.archive()?;
             let doing = ("look at the backups", site);
