@@ -42,6 +42,8 @@ STARTED_WITHIN = 60
 ANSWERS_WITHIN = 30
 # A standby that has begun to follow is told by then that its source has not the log any more.
 FOLLOWS_WITHIN = 5
+# Longer than it waits before it begins again (wal_retrieve_retry_interval).
+STEADY = 0.3
 NOT_THERE = "has already been removed"
 STOPPED_WITHIN = 10
 PROMOTED_WITHIN = 20
@@ -509,10 +511,18 @@ class Server:
         self.reload()
 
     def follows(self, target):
+        """One that cannot go on from where it is says for a moment that it streams, and begins again and again."""
+        before = self.receiver(target)
+        time.sleep(STEADY)
+        return before is not None and before == self.receiver(target)
+
+    def receiver(self, target):
+        """Number of the process that gets the log from there."""
         host, _, port = target["source"].rpartition(":")
-        sql = """SELECT count(*) FROM pg_stat_wal_receiver
+        sql = """SELECT pid FROM pg_stat_wal_receiver
                  WHERE status = 'streaming' AND sender_host = %s AND sender_port = %s"""
-        return self.ask(sql, (host, int(port)), database="postgres")[0][0] > 0
+        found = self.ask(sql, (host, int(port)), database="postgres")
+        return found[0][0] if found else None
 
     # Looking.
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support {
+    pub(crate) mod among;
     pub(crate) mod docker;
     pub(crate) mod drill;
     pub(crate) mod engine_at;

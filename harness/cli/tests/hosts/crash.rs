@@ -7,10 +7,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::hosts::standby::WRITERS;
+use crate::support::among::among_others;
 use crate::support::docker::docker;
 use crate::support::drill::Drill;
 use crate::support::sandbox::Sandbox;
-use crate::support::wait::{alone, until};
+use crate::support::wait::until;
 use crate::{all_is_gone, marked, psql, ready};
 
 /// A server that ended is started again within a second; a machine that is busy takes longer.
@@ -56,7 +57,7 @@ fn tell(run: &str, host: &str, path: &str, body: &str) {
 
 #[test]
 fn a_standby_whose_source_has_not_its_log_is_copied_and_a_history_that_is_given_up_is_put_aside() {
-    let _alone = alone();
+    let _among = among_others();
     let sandbox = ready();
     let mut host = Drill::start(sandbox.command("env up docker"));
     host.says("docker is up; clients come to http://");
@@ -109,7 +110,7 @@ fn a_standby_whose_source_has_not_its_log_is_copied_and_a_history_that_is_given_
 
 #[test]
 fn a_crash_a_server_that_stands_still_and_a_rewind_that_is_cut_off_lose_nothing() {
-    let _alone = alone();
+    let _among = among_others();
     let sandbox = ready();
     let mut host = Drill::start(sandbox.command("env up docker"));
     host.says("docker is up; clients come to http://");

@@ -2,10 +2,10 @@
 
 use std::fs;
 
+use crate::support::among::among_others;
 use crate::support::drill::Drill;
 use crate::support::engine_at::{EngineAt, Is};
 use crate::support::record::record;
-use crate::support::wait::alone;
 use crate::{all_is_gone, of_engine, ready, run_of};
 
 /// A drill whose fault can only be taken back by the engine, which starts the container again.
@@ -23,7 +23,7 @@ soak: 1s
 
 #[test]
 fn an_engine_that_dies_in_a_drill_leaves_what_recover_removes_when_it_is_back() {
-    let _alone = alone();
+    let _among = among_others();
     let sandbox = ready();
     let engine = EngineAt::new(&sandbox.path("engine.sock"));
     fs::write(sandbox.path("worker.yaml"), DRILL).unwrap();

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use crate::support::among::among_others;
 use crate::support::docker::docker;
 use crate::support::drill::Drill;
-use crate::support::wait::alone;
 use crate::{all_is_gone, marked, psql, ready};
 
 /// Writes of eight clients at once for two seconds, at the primary site; prints how often each status came.
@@ -29,7 +29,7 @@ print(json.dumps(count))
 
 #[test]
 fn what_the_standby_may_not_have_is_acknowledged_to_nobody() {
-    let _alone = alone();
+    let _among = among_others();
     let sandbox = ready();
     let mut host = Drill::start(sandbox.command("env up docker --set strategy=hot"));
     host.says("docker is up; clients come to http://");

@@ -1,14 +1,16 @@
 //! Waiting: for one's turn, and for something to happen.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Held by whoever wants the machine, for writing where it has to be alone there.
+pub(crate) static MACHINE: RwLock<()> = RwLock::new(());
+
 /// Whole drills run one at a time: two labs at once disturb each other's timing on a small machine.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
+pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
     // A test that failed has not spoiled anything for the next one.
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Asks until there is an answer, and fails when there is none in time.
