@@ -27,6 +27,7 @@ mod hosts {
     mod network;
     mod ranges;
     mod restored;
+    mod returns;
     mod standby;
     mod storage;
 }
