@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::hosts::restored::{DATABASES, detail, nothing_is_lost};
+use crate::support::among::unhurried;
 use crate::support::drill::Drill;
 use crate::support::entries::acknowledged;
 use crate::support::record::record;
-use crate::support::undisturbed::undisturbed;
 use crate::{all_is_gone, psql, ready, run_of};
 
 /// Writes of the drill.
@@ -33,7 +33,7 @@ fn present(run: &str) -> [BTreeSet<u64>; 2] {
 
 #[test]
 fn damaged_pages_are_refused_by_the_server_and_every_row_is_there_again_after_the_restore() {
-    undisturbed(|| {
+    unhurried(|| {
         let sandbox = ready();
         let command =
             "run page_corruption --env docker --set every=100ms --set soak=8s --format json";
@@ -61,7 +61,7 @@ fn damaged_pages_are_refused_by_the_server_and_every_row_is_there_again_after_th
 
 #[test]
 fn what_was_acknowledged_behind_a_gap_in_the_log_is_lost_and_counted_as_a_select_says() {
-    undisturbed(|| {
+    unhurried(|| {
         let sandbox = ready();
         let command = "run log_unusable_loses_too_much --env docker --set every=100ms --set soak=8s \
                        --format json";
