@@ -917,13 +917,15 @@ fn what_is_told_is_relied_on_and_what_nobody_looked_at_claims_nothing() {
     assert_eq!(trend.claim.unwrap().n, 1);
     let unchecked: Vec<u64> = trend.quarters.iter().map(|point| point.unchecked).collect();
     assert_eq!(unchecked, [0, 0, 0, 1, 0]);
-    // A finding that is open: the run that opened it and the last that shows it. One that was closed long ago: what closed it.
+    // A finding that is open: the run that opened it and the last that shows it. One that was closed within a year: what closed it.
     let long_ago =
         [failed("a", "2025-01-01"), failed("b", "2025-02-01"), failed("c", "2025-03-01")];
     assert_eq!(World::new(long_ago.clone()).relied_on(), ["a", "c"]);
     let [first, ..] = long_ago;
-    let closed = [first, row("d", "2025-03-01"), row("e", "2026-11-01")];
-    assert_eq!(World::new(closed).relied_on(), ["d", "e"]);
+    for (closed, relied_on) in [("2025-12-01", &["d", "e"][..]), ("2025-03-01", &["e"])] {
+        let rows = [first.clone(), row("d", closed), row("e", "2026-11-01")];
+        assert_eq!(World::new(rows).relied_on(), relied_on, "{closed}");
+    }
     // A plan that was tested, though by no pass, and what is not in the program.
     let mut tested = failed("a", "2024-01-01");
     tested.problems.clear();
