@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::hosts::restored::{CHANGED, DATABASES, detail, nothing_is_lost};
-use crate::support::among::unhurried;
 use crate::support::docker::docker;
 use crate::support::drill::Drill;
 use crate::support::entries::acknowledged;
 use crate::support::record::record;
+use crate::support::undisturbed::undisturbed;
 use crate::{all_is_gone, psql, ready, run_of};
 
 /// Logs of the backups are a second apart; the rest is for a machine that is busy.
@@ -27,7 +27,7 @@ fn containers(run: &str) -> Vec<String> {
 
 #[test]
 fn from_backups_alone_both_sites_are_built_anew_and_lost_is_what_a_select_misses() {
-    unhurried(|| {
+    undisturbed(|| {
         let sandbox = ready();
         // Without objectives of its own, so that a busy machine misses none.
         let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../environments/docker.yaml");
@@ -156,7 +156,7 @@ print(json.dumps([ask('GET', '/entries/landmark', None, token), ask('POST', '/lo
 
 #[test]
 fn after_an_attack_all_is_there_again_and_what_was_stolen_opens_nothing() {
-    unhurried(|| {
+    undisturbed(|| {
         let sandbox = ready();
         let mut drill = Drill::start(sandbox.command(
             "run cyber_attack_simulation --env docker --set every=100ms --set soak=12s --format json",

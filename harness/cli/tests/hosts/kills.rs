@@ -24,8 +24,6 @@ fn killed_at_any_moment_no_container_network_or_volume_is_left() {
         ("  closing", 300, Signal::SIGKILL, false),
         // While one volume is changed for another.
         ("  done  check what was restored", 500, Signal::SIGKILL, true),
-        // While the containers of a site are being removed.
-        ("  in effect: gone: dr/", 300, Signal::SIGKILL, true),
     ] {
         let sandbox = ready();
         // Whoever comes afterwards has nothing but the ledger to tell them where the engine is.
@@ -33,8 +31,6 @@ fn killed_at_any_moment_no_container_network_or_volume_is_left() {
         let restores = moment.contains(" done ");
         let mut command = sandbox.command(if restores {
             "run accidental_deletion --env docker --set every=100ms"
-        } else if moment.contains(" gone: ") {
-            "run complete_infrastructure_loss --env docker --set every=100ms"
         } else {
             "run complete_site_failure --env docker --set soak=1s --set failback=none"
         });

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::among::unhurried;
 use crate::support::docker::docker;
 use crate::support::drill::Drill;
 use crate::support::entries::acknowledged;
 use crate::support::record::record;
 use crate::support::sandbox::Sandbox;
+use crate::support::undisturbed::undisturbed;
 use crate::{acknowledged_before_the_fault, all_is_gone, psql, ready, run_of};
 
 /// Rows of a database that are not what was written.
@@ -42,7 +42,7 @@ pub(crate) fn detail(record: &Value, name: &str) -> String {
 
 #[test]
 fn a_table_that_was_dropped_is_there_again_with_every_row_as_a_select_says() {
-    unhurried(|| {
+    undisturbed(|| {
         let sandbox = ready();
         let run = "run accidental_deletion --env docker --set every=100ms --set soak=8s";
         let mut drill = Drill::start(sandbox.command(&format!("{run} --format json")));

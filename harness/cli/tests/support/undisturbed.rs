@@ -51,11 +51,6 @@ fn longest_wait(body: impl FnOnce()) -> Duration {
 /// meanwhile. What was left in the world is never excused.
 pub(crate) fn undisturbed<T>(body: impl Fn() -> T) -> T {
     let _alone = alone();
-    again_where_the_machine_stood_still(body)
-}
-
-/// The same without being alone.
-pub(crate) fn again_where_the_machine_stood_still<T>(body: impl Fn() -> T) -> T {
     let mut tries = 0;
     loop {
         tries += 1;
