@@ -37,67 +37,6 @@ fn kept(run: &str, host: &str, round: &str) -> usize {
     psql(run, host, &sql).trim().parse().unwrap()
 }
 
-/// Tells a database what operators tell it.
-fn tell(run: &str, host: &str, path: &str, body: &str) {
-    let tell = "import json, sys, urllib.request as u; port = json.load(open('/etc/drdrill.json'))['port']; \
-                u.urlopen(u.Request(f'http://127.0.0.1:{port}{sys.argv[1]}', sys.argv[2].encode(), method='POST'))";
-    let container = format!("drdrill-{run}-{host}");
-    docker(&["exec", &container, "python3", "-c", tell, path, body]);
-}
-
-#[test]
-fn a_standby_whose_source_has_not_its_log_is_copied_and_a_history_that_is_given_up_is_put_aside() {
-    let _among = among_others();
-    let sandbox = ready();
-    let mut host = Drill::start(sandbox.command("env up docker"));
-    host.says("docker is up; clients come to http://");
-    let run = marked(&sandbox);
-    let standby = format!("drdrill-{run}-dr-database");
-    let inside = |script: &str| docker(&["exec", &standby, "sh", "-c", script]);
-    let source = inside("cat /data/agent.json");
-    let follows = || {
-        let sql = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'";
-        until("it follows", BACK, || (psql(&run, "dr-database", sql).trim() == "1").then_some(()));
-    };
-
-    let before = write(&run, "primary", "before");
-    follows();
-    docker(&["pause", &standby]);
-    psql(&run, "primary-database", "ALTER SYSTEM SET wal_keep_size = 0");
-    psql(&run, "primary-database", "SELECT pg_reload_conf()");
-    let missed = write(&run, "primary", "missed");
-    psql(&run, "primary-database", "SELECT pg_terminate_backend(pid) FROM pg_stat_replication");
-    for _ in 0..3 {
-        psql(&run, "primary-database", "SELECT beat(1)");
-        psql(&run, "primary-database", "SELECT pg_switch_wal()");
-        psql(&run, "primary-database", "CHECKPOINT");
-    }
-    docker(&["unpause", &standby]);
-    let gone = "grep -c 'has already been removed' /data/server.log || true";
-    until("it lacks the log", BACK, || (inside(gone).trim() != "0").then_some(()));
-    tell(&run, "dr-database", "/follow", &source);
-    follows();
-    assert!(missed > 20 && before > 20, "{missed} and {before} acknowledged");
-    until("it has what it missed", BACK, || {
-        let kept = |round: &str| kept(&run, "dr-database", round);
-        (kept("before") >= before && kept("missed") >= missed).then_some(())
-    });
-
-    // Twice the same number of a history: the second would find the first one in the archive.
-    let archived = "ls /backups/wal | grep history || true";
-    for epoch in [10, 11] {
-        assert_eq!(inside(archived), "");
-        tell(&run, "dr-database", "/promote", &format!(r#"{{"epoch": {epoch}}}"#));
-        until("it is archived", BACK, || (inside(archived) == "00000002.history\n").then_some(()));
-        tell(&run, "dr-database", "/follow", &source);
-        follows();
-    }
-    assert_eq!(inside("ls -d /backups/wal/aside-*/00000002.history | wc -l").trim(), "2");
-    sandbox.run("env down docker").exits(0);
-    assert_eq!(host.end().code, Some(0));
-    all_is_gone(&sandbox, &run);
-}
-
 #[test]
 fn a_crash_a_server_that_stands_still_and_a_rewind_that_is_cut_off_lose_nothing() {
     let _among = among_others();
