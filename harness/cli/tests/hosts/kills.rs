@@ -6,16 +6,15 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::among::among_others;
 use crate::support::drill::Drill;
 use crate::support::engine_at::EngineAt;
-use crate::support::wait::until;
+use crate::support::wait::{alone, until};
 use crate::support::world::{LEFT, processes};
 use crate::{REMOVED, all_stays_gone, of_engine, ready, run_of};
 
 #[test]
 fn killed_at_any_moment_no_container_network_or_volume_is_left() {
-    let _among = among_others();
+    let _alone = alone();
     // The first is while networks and the first containers are made. The keeper alone after a fault: `hosts::network`.
     for (moment, after, signal, keeper_too) in [
         ("drdrill 0", 0, Signal::SIGKILL, false),

@@ -94,7 +94,7 @@ impl LabReverter {
             };
             let now = Instant::now();
             // An engine that is slow to answer is slow to make what it was asked for, too.
-            settled = settled.max((now - asked) * 10).min(REMOVED_WITHIN);
+            settled = settled.max((now - asked) * 10).min(2 * SETTLED);
             match left {
                 Ok(false) => {
                     let since = *nothing_since.get_or_insert(now);
